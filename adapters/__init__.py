@@ -1,0 +1,1 @@
+"""Language-model providers behind one seam. Imports nothing of `bot` or `storage`."""

@@ -1,0 +1,350 @@
+"""The provider seam: what goes in, what comes out, and every way it can fail.
+
+Errors, grouped by what the caller can do next (`ErrorKind`):
+
+    ProviderError
+    ├── ask again later      RATE_LIMIT  OVERLOADED  SERVER  CONNECT  TIMEOUT_FIRST  TIMEOUT_IDLE  TIMEOUT_TOTAL
+    ├── mend the settings    AUTH  QUOTA  MODEL_NOT_FOUND  BAD_REQUEST
+    ├── change the request   CONTEXT_OVERFLOW  CONTENT_FILTER
+    └── no usable answer     PROTOCOL  INCOMPLETE  EMPTY  STATE_LOST
+
+What a person is told about each stands in `bot.texts`, the one place of user-visible strings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, Protocol, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
+
+# ------------------------------------------------------------------------------------------------ request
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """A piece of text in a message."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePart:
+    """A picture in a message.
+
+    Attributes:
+        media_type: IANA media type, such as ``image/png``.
+        data: The file's bytes.
+    """
+
+    media_type: str
+    data: bytes = field(repr=False)
+
+
+Part: TypeAlias = TextPart | ImagePart
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a transcript."""
+
+    role: Literal["user", "assistant"]
+    parts: tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        """The text parts, joined by blank lines."""
+        return "\n\n".join(part.text for part in self.parts if isinstance(part, TextPart))
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One question to a model, with all that a stateless provider needs.
+
+    Attributes:
+        model: The provider's own model id.
+        messages: The transcript, oldest first; the last one is always the user's.
+        system: The persona, or None for the provider's own default.
+        parameters: Values already validated by the provider's `Parameters` model; absent means the provider's default.
+        turn: Opaque id of the turn, the same over attempts, for logs and idempotency.
+        state: The opaque `Finished.state` of the turn before this one, given only while it still matches the transcript.
+        resume: The handle of an earlier `Submitted`: collect that job instead of asking again.
+    """
+
+    model: str
+    messages: tuple[Message, ...] = field(repr=False)
+    system: str | None = field(default=None, repr=False)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    turn: str = ""
+    state: str | None = field(default=None, repr=False)
+    resume: str | None = field(default=None, repr=False)
+
+
+class Parameters(BaseModel):
+    """Base of each provider's settable parameters.
+
+    Every field is optional (None: leave it to the provider) and carries its range and a ``description`` that `/settings` shows.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# ------------------------------------------------------------------------------------------------- events
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The provider took the request. At most once, and first."""
+
+    request_id: str | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A job was queued that can be collected later; the consumer stores `handle` before it pulls the next event."""
+
+    handle: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The provider works but has no text yet. `eta` is in seconds."""
+
+    kind: Literal["queued", "processing", "thinking"]
+    eta: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """More of the answer; never empty, of any length."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """More of the model's reasoning, which is not part of the answer."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the provider says the request used. A later one replaces an earlier one.
+
+    Attributes:
+        input_tokens: Tokens of the prompt.
+        output_tokens: Tokens of the answer, reasoning included.
+        cost: In the account's currency units, as reported.
+        remaining_credits: Of the account, as reported.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost: float | None = None
+    remaining_credits: float | None = None
+
+
+class FinishReason(StrEnum):
+    """Why the answer ended."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    CONTENT_FILTER = "content_filter"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The answer is whole. Exactly one, and last; never without any visible text (that is `ErrorKind.EMPTY`).
+
+    Attributes:
+        reason: The unified reason.
+        raw_reason: The provider's own word for it.
+        complete: False where the provider never said that it was done.
+        likely_truncated: The text looks cut off by a token cap although the provider does not say so.
+        state: Opaque state that lets the next request continue this chat on the provider's side; a secret.
+    """
+
+    reason: FinishReason = FinishReason.STOP
+    raw_reason: str | None = None
+    complete: bool = True
+    likely_truncated: bool = False
+    state: str | None = field(default=None, repr=False)
+
+
+Event: TypeAlias = Started | Submitted | Progress | TextDelta | ReasoningDelta | Usage | Finished
+
+# ------------------------------------------------------------------------------------------------- errors
+
+
+class ErrorKind(StrEnum):
+    """What went wrong, in the order of the tree at the top of this module."""
+
+    RATE_LIMIT = "rate_limit"
+    OVERLOADED = "overloaded"
+    SERVER = "server"
+    CONNECT = "connect"
+    TIMEOUT_FIRST = "timeout_first"
+    TIMEOUT_IDLE = "timeout_idle"
+    TIMEOUT_TOTAL = "timeout_total"
+    AUTH = "auth"
+    QUOTA = "quota"
+    MODEL_NOT_FOUND = "model_not_found"
+    BAD_REQUEST = "bad_request"
+    CONTEXT_OVERFLOW = "context_overflow"
+    CONTENT_FILTER = "content_filter"
+    PROTOCOL = "protocol"
+    INCOMPLETE = "incomplete"
+    EMPTY = "empty"
+    STATE_LOST = "state_lost"
+
+
+class Scope(StrEnum):
+    """How far an error reaches: what else would fail in the same way."""
+
+    REQUEST = "request"
+    MODEL = "model"
+    ACCOUNT = "account"
+    PROVIDER = "provider"
+
+
+class Billed(StrEnum):
+    """Whether the failed request may have cost something."""
+
+    NO = "no"
+    MAYBE = "maybe"
+    YES = "yes"
+
+
+class ProviderError(Exception):
+    """A provider did not give an answer.
+
+    Attributes:
+        kind: What went wrong.
+        detail: A short excerpt of the provider's words for the operator, redacted: no key, chat id or prompt.
+        status: HTTP status, if there was one.
+        retry_after: Seconds the provider asked to wait.
+        billed: Whether it may have been billed; only ``Billed.NO`` may be repeated without asking.
+        scope: What else would fail in the same way.
+        in_stream: True if it came after the answer had begun.
+    """
+
+    def __init__(
+        self,
+        kind: ErrorKind,
+        detail: str = "",
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        billed: Billed = Billed.MAYBE,
+        scope: Scope = Scope.REQUEST,
+        in_stream: bool = False,
+    ) -> None:
+        super().__init__(f"{kind}: {detail}" if detail else str(kind))
+        self.kind = kind
+        self.detail = detail
+        self.status = status
+        self.retry_after = retry_after
+        self.billed = billed
+        self.scope = scope
+        self.in_stream = in_stream
+
+
+# --------------------------------------------------------------------------------------------- the seam
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a provider can do with a model.
+
+    Attributes:
+        streaming: Text arrives in pieces.
+        server_memory: The provider keeps the chat and continues it by `ChatRequest.state`.
+        images: `ImagePart` is understood.
+        context_tokens: Size of the model's window in tokens, prompt and answer together.
+        max_output_tokens: The most one answer may have, if there is a cap.
+    """
+
+    streaming: bool = True
+    server_memory: bool = False
+    images: bool = False
+    context_tokens: int = 8192
+    max_output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model on offer. `id` is what `ChatRequest.model` takes."""
+
+    id: str
+    context_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The answer of `Provider.check`: reachable, and the key was taken.
+
+    Attributes:
+        credits: What is left on the account, where the provider tells.
+        note: One line for the operator.
+    """
+
+    credits: float | None = None
+    note: str = ""
+
+
+class Provider(Protocol):
+    """A language-model provider.
+
+    Attributes:
+        name: Lower-case id, as in `/provider`.
+        title: The name people read.
+        account: Fingerprint of base address and key: state of one account is never given to another. Not a secret.
+        parameters: The model of its settable parameters.
+        default_model: Used where nobody chose one.
+    """
+
+    name: str
+    title: str
+    account: str
+    parameters: type[Parameters]
+    default_model: str
+
+    def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+        """Ask, and yield events as they arrive.
+
+        Ends with exactly one `Finished`, or raises exactly one `ProviderError`; nothing comes after either. A provider that can't stream
+        yields one `TextDelta`. Closing the generator or cancelling its task closes the socket. No secret is in any event or error.
+
+        Raises:
+            ProviderError: The answer could not be had, or not whole.
+        """
+        ...
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        """Fetch the models on offer, live where the provider has a list.
+
+        Raises:
+            ProviderError: The list could not be had.
+        """
+        ...
+
+    async def check(self) -> Health:
+        """Make the cheapest call that proves address and key. Never billed.
+
+        Raises:
+            ProviderError: Not reachable, or the key was refused.
+        """
+        ...
+
+    def capabilities(self, model: str) -> Capabilities:
+        """Tell what the provider can do with `model`, from what is known without a call."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of sockets and processes. Idempotent."""
+        ...

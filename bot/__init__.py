@@ -1,0 +1,1 @@
+"""The bridge: platform events in, provider answers out."""

@@ -1,0 +1,118 @@
+"""What a command is. Declared once; both platforms derive their menus from the declarations."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from bot.model import Button, ChatAddress, Incoming
+
+if TYPE_CHECKING:
+    from adapters.base import Provider
+    from bot.preferences import Preferences
+    from storage.base import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command says. `text` is Markdown."""
+
+    text: str
+    buttons: tuple[tuple[Button, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a command or a completion may use.
+
+    Attributes:
+        conversation: Id of the conversation it was called in.
+        providers: By name, in the order people see them.
+        arguments: The call's arguments: option name → text, stripped, without empty ones.
+    """
+
+    store: Store
+    preferences: Preferences
+    providers: dict[str, Provider]
+    chat: ChatAddress
+    server: str | None
+    conversation: int
+    arguments: dict[str, str]
+    event: int | None = None
+
+
+Run: TypeAlias = Callable[[Context], Awaitable[Answer | None]]
+Complete: TypeAlias = Callable[[Context, str], Awaitable[Sequence[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An argument of a command.
+
+    Attributes:
+        name: 1-32 characters of a-z, 0-9, ``_`` (the tighter of both platforms).
+        description: At most 100 characters.
+        complete: Suggests values for what was typed so far, best first. What is suggested binds nobody: `Command.run` checks again.
+    """
+
+    name: str
+    description: str
+    required: bool = False
+    complete: Complete | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A slash command.
+
+    Attributes:
+        name: 1-32 characters of a-z, 0-9, ``_``.
+        description: At most 100 characters.
+        run: Carries it out. None for the answer: nothing needs to be said.
+        options: In order; where a platform has only text, the words bind to them in order and the last one takes the rest.
+        asks: The text of its first option is a question to the model: it becomes a turn and `run` is not called.
+        private: The answer is of use to the asker alone.
+    """
+
+    name: str
+    description: str
+    run: Run | None
+    options: tuple[Option, ...] = ()
+    asks: bool = False
+    private: bool = False
+
+    def bind(self, text: str) -> dict[str, str]:
+        """Bind the words after a command to its options, the last option taking the rest."""
+        values: dict[str, str] = {}
+        rest = text.strip()
+        for place, option in enumerate(self.options):
+            if not rest:
+                break
+            if place == len(self.options) - 1:
+                values[option.name] = rest
+                break
+            word, *more = rest.split(maxsplit=1)
+            values[option.name] = word
+            rest = more[0] if more else ""
+        return values
+
+
+class Menu(Protocol):
+    """What a platform needs to know of the commands."""
+
+    commands: Sequence[Command]
+
+    async def complete(self, chat: ChatAddress, server: str | None, command: str, option: str, text: str) -> Sequence[str]:
+        """Suggest values for an option, best first; never fails, an unknown command or option has none."""
+        ...
+
+
+def question_of(commands: Sequence[Command], incoming: Incoming) -> str | None:
+    """Return what an event asks the model: a message's text or the first argument of an asking command; None if it asks nothing."""
+    if incoming.command is None:
+        return incoming.text or None
+    for command in commands:
+        if command.name == incoming.command.name and command.asks:
+            return incoming.command.arguments.get(command.options[0].name, "").strip() or None
+    return None

@@ -1,0 +1,176 @@
+"""The values that flow between the boxes. All frozen; validated once, at the edge that makes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from storage.base import ChatAddress, EventKind, ReplyRoute
+
+__all__ = [
+    "Attachment",
+    "Button",
+    "ButtonPress",
+    "ButtonStyle",
+    "ChatAddress",
+    "ChatKind",
+    "CommandCall",
+    "Entity",
+    "EventKind",
+    "Incoming",
+    "Page",
+    "Receipt",
+    "ReplyRoute",
+    "Sender",
+    "Target",
+]
+
+# --------------------------------------------------------------------------------------------- platform → core
+
+
+class ChatKind(StrEnum):
+    """Who can read along; budgets and manners depend on it."""
+
+    PRIVATE = "private"
+    GROUP = "group"
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """A person on a platform.
+
+    Attributes:
+        id: The platform's numeric id, as text.
+        name: What people read.
+        roles: Ids of the roles the person has where the event happened.
+        member: The person is in a server the bot was invited to.
+    """
+
+    id: str
+    name: str
+    roles: tuple[str, ...] = ()
+    member: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that came with a message. `size` is in bytes; `source` is what the platform needs to fetch it."""
+
+    name: str
+    media_type: str
+    size: int
+    source: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandCall:
+    """A slash command with its arguments, still unchecked: option name → text."""
+
+    name: str
+    arguments: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ButtonPress:
+    """A pressed button. `data` is what `Button.data` was, or what somebody forged."""
+
+    data: str
+    message_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """An event from a platform that is meant for the bot.
+
+    Attributes:
+        key: Unique: the same event delivered twice has the same key.
+        server: Discord server id; None elsewhere.
+        text: What was said, with the bot's own mention taken out. Empty for commands and buttons.
+        message_id: The platform's id of the person's message.
+        route: A short-lived way to answer, such as an interaction token.
+    """
+
+    key: str
+    kind: EventKind
+    chat: ChatAddress
+    chat_kind: ChatKind
+    sender: Sender
+    server: str | None = None
+    text: str = field(default="", repr=False)
+    message_id: str | None = None
+    command: CommandCall | None = None
+    button: ButtonPress | None = None
+    attachments: tuple[Attachment, ...] = ()
+    route: ReplyRoute | None = None
+
+
+# --------------------------------------------------------------------------------------------- core → platform
+
+
+class ButtonStyle(StrEnum):
+    """How a button looks, where the platform has looks."""
+
+    PLAIN = "plain"
+    PRIMARY = "primary"
+    DANGER = "danger"
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A button under a message. `data` comes back when it is pressed: at most 64 bytes (the tightest platform's limit)."""
+
+    label: str
+    data: str
+    style: ButtonStyle = ButtonStyle.PLAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A formatted range of a page's text, as Telegram's MessageEntity names it. Offset and length in UTF-16 units."""
+
+    type: str
+    offset: int
+    length: int
+    url: str | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One message as it should look: the platform's own text, and its buttons in rows."""
+
+    text: str
+    entities: tuple[Entity, ...] = ()
+    buttons: tuple[tuple[Button, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a reply goes.
+
+    Attributes:
+        reply_to: The person's message that the first page answers to.
+        route: A short-lived way to answer; the platform falls back to the chat when it is gone.
+        private: Only the asker should see it, where the platform can do that.
+    """
+
+    chat: ChatAddress
+    chat_kind: ChatKind
+    reply_to: str | None = None
+    route: ReplyRoute | None = None
+    private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The platform took a call.
+
+    Attributes:
+        message_id: Of the message made or edited.
+        remaining: Calls left in the bucket, as the platform said.
+        reset_after: Seconds until the bucket is full again, as the platform said.
+    """
+
+    message_id: str
+    remaining: int | None = None
+    reset_after: float | None = None

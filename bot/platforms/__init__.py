@@ -1,0 +1,1 @@
+"""Chat platforms behind one seam. Only the packages below import a platform's library."""

@@ -1,0 +1,173 @@
+"""The platform seam. The core knows no platform by name: what differs is declared here.
+
+Errors, grouped by what the caller can do next:
+
+    PlatformError
+    ├── FloodError         wait exactly as long as told, this chat only (or all, where the platform says so), then repeat
+    ├── UnavailableError   nothing was done: repeat with back-off
+    ├── UnknownOutcomeError  it may or may not have been done
+    └── RefusedError       repeating is of no use; `reason` says why
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from bot.model import Incoming, Page, Receipt, Target
+from bot.platforms.budgets import Budget
+from bot.render.base import Style
+
+
+class PlatformError(Exception):
+    """A call to a platform failed. The message is for the operator and holds no secret."""
+
+
+class FloodError(PlatformError):
+    """Too many calls. `retry_after` is in seconds; `everywhere` if the whole bot account has to wait."""
+
+    def __init__(self, retry_after: float, *, everywhere: bool = False) -> None:
+        super().__init__(f"flooded: wait {retry_after:g} s{' everywhere' if everywhere else ''}")
+        self.retry_after = retry_after
+        self.everywhere = everywhere
+
+
+class UnavailableError(PlatformError):
+    """The platform is down or can't be reached, and certainly did nothing."""
+
+
+class UnknownOutcomeError(PlatformError):
+    """The answer was lost: it may or may not have been done."""
+
+
+class Refusal(StrEnum):
+    """Why a call is of no use."""
+
+    GONE = "gone"  # the message or chat does not exist any more
+    FORBIDDEN = "forbidden"  # the bot may not, or was blocked
+    TOO_LONG = "too_long"
+    BAD_REQUEST = "bad_request"
+    TOKEN = "token"  # the bot's own token was refused  # noqa: S105 - no password
+
+
+class RefusedError(PlatformError):
+    """The platform will not do it however often it is asked."""
+
+    def __init__(self, reason: Refusal, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else str(reason))
+        self.reason = reason
+
+
+class Call(StrEnum):
+    """What is asked of a platform, as far as budgets tell it apart."""
+
+    SEND = "send"
+    EDIT = "edit"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """A budget and the name of the bucket it is counted in; calls with the same name share it."""
+
+    bucket: str
+    budget: Budget
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a platform allows.
+
+    Attributes:
+        overall: Counts all calls of the bot account that `Platform.allowances` does not exempt by leaving it out.
+        idempotent_send: A repeated send with the same nonce makes nothing new.
+        private_answers: Command answers can be shown to the asker alone.
+        max_button_rows: Most rows of buttons under a message.
+        max_buttons_per_row: Most buttons of a row.
+    """
+
+    overall: Allowance
+    idempotent_send: bool
+    private_answers: bool
+    max_button_rows: int
+    max_buttons_per_row: int
+
+
+Accept: TypeAlias = Callable[[Incoming], Awaitable[bool]]
+"""Commit an event; True if it is new. The platform acknowledges after it returned, never before."""
+
+
+class Platform(Protocol):
+    """A chat platform.
+
+    Attributes:
+        name: Lower-case id, the first field of every chat address.
+        limits: What it allows.
+        style: How text is rendered and measured for it.
+    """
+
+    name: str
+    limits: Limits
+    style: Style
+
+    async def open(self) -> str:
+        """Check the token and return the bot account's id. After it `send`, `edit` and `delete` work, without any intake.
+
+        Raises:
+            RefusedError: With `Refusal.TOKEN` if the token is wrong.
+            UnavailableError: The platform can't be reached.
+        """
+        ...
+
+    async def run(self, accept: Accept, ready: Callable[[], None]) -> None:
+        """Take events in until cancelled; call `ready` once the first can arrive. Lost connections are taken up again inside.
+
+        Raises:
+            RefusedError: The token was revoked, or another copy of the bot runs.
+        """
+        ...
+
+    def allowances(self, call: Call, target: Target, *, first: bool) -> Sequence[Allowance]:
+        """Name the budgets that a call would be counted in; `first` if it makes or edits the first page of a reply."""
+        ...
+
+    async def send(self, target: Target, page: Page, *, nonce: str, first: bool) -> Receipt:
+        """Make a message. `first`: it is the reply's first page and may use `target.route` and `target.reply_to`.
+
+        Raises:
+            PlatformError: One of the tree above.
+        """
+        ...
+
+    async def edit(self, target: Target, message_id: str, page: Page, *, first: bool) -> Receipt:
+        """Make a message look like `page`; that it already does is success.
+
+        Raises:
+            PlatformError: One of the tree above.
+        """
+        ...
+
+    async def delete(self, target: Target, message_id: str) -> None:
+        """Delete a message of the bot; that it is gone already is success.
+
+        Raises:
+            PlatformError: One of the tree above.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of connections. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class SupportsTyping(Protocol):
+    """A platform that can show that the bot is writing."""
+
+    typing_seconds: float
+
+    async def typing(self, target: Target) -> None:
+        """Show it for `typing_seconds`. Failures are of no importance and are swallowed."""
+        ...

@@ -1,0 +1,80 @@
+"""What the platforms allow: the one table of their limits, each number with its unit and source.
+
+The outbox paces by it, the sandbox enforces it, the benchmark computes the physical limit from it. Imports no platform library.
+
+Marks of the sources: documented by the platform; observed widely but undocumented; assumed by us.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class BudgetKind(StrEnum):
+    """How a budget refills."""
+
+    FIXED_WINDOW = "fixed_window"  # `calls` in a window of `seconds` that its first call opens
+    TOKEN_BUCKET = "token_bucket"  # `calls` per `seconds` steadily, `burst` at once  # noqa: S105 - no password
+    SLIDING = "sliding"  # at most `calls` in any `seconds`
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How often calls of one kind may be made. `seconds` is the period, `burst` the most at once for a token bucket."""
+
+    kind: BudgetKind
+    calls: int
+    seconds: float
+    burst: int = 0
+
+
+# Discord -----------------------------------------------------------------------------------------------------------
+DISCORD_MESSAGE_CODE_POINTS = 2000
+"""Longest `content`. Documented: message resource, create and edit."""
+DISCORD_NONCE_CHARS = 25
+"""Longest `nonce`. Documented: message resource, create."""
+DISCORD_CREATE = Budget(BudgetKind.FIXED_WINDOW, 5, 5.0)
+"""Creates per channel. Observed, undocumented; the headers rule."""
+DISCORD_EDIT = Budget(BudgetKind.FIXED_WINDOW, 5, 5.0)
+"""Edits per channel, a bucket of its own. Observed, undocumented; the headers rule."""
+DISCORD_OLD_EDIT = Budget(BudgetKind.FIXED_WINDOW, 3, 6.0)
+"""Edits per channel of messages older than an hour. Observed."""
+DISCORD_OLD_EDIT_SECONDS = 3600.0
+"""From this age on a message counts as old (error 30046). Documented: opcodes and status codes."""
+DISCORD_INTERACTION_EDIT = Budget(BudgetKind.FIXED_WINDOW, 5, 5.0)
+"""Calls per interaction token, outside the global budget. Documented as webhook-like: receiving and responding."""
+DISCORD_GLOBAL = Budget(BudgetKind.SLIDING, 50, 1.0)
+"""All calls of a bot but those of interactions. Documented: rate limits."""
+DISCORD_INVALID = Budget(BudgetKind.SLIDING, 10_000, 600.0)
+"""401, 403 and 429 answers per address before it is banned. Documented: rate limits."""
+DISCORD_INTERACTION_ACK_SECONDS = 3.0
+"""An interaction not answered by then is lost. Documented: receiving and responding."""
+DISCORD_INTERACTION_TOKEN_SECONDS = 900.0
+"""An interaction's token lives that long. Documented: receiving and responding."""
+DISCORD_TYPING_SECONDS = 10.0
+"""One typing call shows that long. Documented: channel resource."""
+DISCORD_CHOICES = 25
+"""Most choices of an option or an autocomplete answer. Documented: application commands."""
+DISCORD_BUTTON_ROWS, DISCORD_BUTTONS_PER_ROW = 5, 5
+"""Most action rows of a message, most buttons of a row. Documented: component reference."""
+
+# Telegram ----------------------------------------------------------------------------------------------------------
+TELEGRAM_MESSAGE_UTF16_UNITS = 4096
+"""Longest text after entities, in UTF-16 units. Documented: sendMessage; unit as of entity offsets."""
+TELEGRAM_ENTITIES = 100
+"""Most entities of a message; the rest is dropped silently. Undocumented, from python-telegram-bot's constants."""
+TELEGRAM_PRIVATE = Budget(BudgetKind.TOKEN_BUCKET, 1, 1.0, burst=3)
+"""Sends and edits per private chat. Documented about 1/s; the burst is assumed."""
+TELEGRAM_GROUP = Budget(BudgetKind.TOKEN_BUCKET, 20, 60.0, burst=3)
+"""Sends and edits per group. Documented 20/min, edits count; the burst is assumed."""
+TELEGRAM_GLOBAL = Budget(BudgetKind.SLIDING, 30, 1.0)
+"""All sends and edits of a bot. Documented: bots FAQ."""
+TELEGRAM_FLOOD_SECONDS = 3
+"""First `retry_after` of the sandbox; it doubles while the flood goes on. From field reports."""
+TELEGRAM_TYPING_SECONDS = 5.0
+"""One chat action shows that long. Documented: sendChatAction."""
+TELEGRAM_CALLBACK_BYTES = 64
+"""Longest `callback_data`. Documented: InlineKeyboardButton."""
+TELEGRAM_POLL_SECONDS = 50
+"""Longest useful `timeout` of getUpdates. From the Bot API server's source."""

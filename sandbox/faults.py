@@ -1,0 +1,92 @@
+"""Faults to inject into a stand-in: which calls, how often, and what happens to them."""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+
+@dataclass(slots=True)
+class Fault:
+    """What goes wrong with matching calls.
+
+    Attributes:
+        method: HTTP method, or ``*``.
+        path: Shell pattern of the path.
+        times: How many calls it meets; -1 for all.
+        after_calls: So many matching calls pass unharmed first.
+        delay: Seconds before anything else happens.
+        status: Answer this instead of doing anything.
+        body: Body of that answer: JSON value, or text.
+        headers: Headers of that answer.
+        drop: ``before``: cut the connection, nothing was done; ``after``: do it, then cut the connection.
+    """
+
+    method: str = "*"
+    path: str = "*"
+    times: int = 1
+    after_calls: int = 0
+    delay: float = 0.0
+    status: int | None = None
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+    drop: str | None = None
+
+    async def before(self, request: web.Request) -> web.StreamResponse | None:
+        """Do what comes before the stand-in's own work; a response replaces that work."""
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        if self.drop == "before":
+            return _cut(request)
+        if self.status is None:
+            return None
+        if isinstance(self.body, str):
+            return web.Response(status=self.status, text=self.body, headers=self.headers)
+        body = json.dumps(self.body if self.body is not None else {}).encode()
+        return web.Response(status=self.status, body=body, headers={"Content-Type": "application/json", **self.headers})
+
+    async def after(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+        """Do what comes after it."""
+        return _cut(request) if self.drop == "after" else response
+
+
+class Faults:
+    """The faults of one stand-in, tried in the order they were added."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+
+    def add(self, fault: Fault) -> Fault:
+        """Add one and return it."""
+        self._faults.append(fault)
+        return fault
+
+    def clear(self) -> None:
+        """Take all back."""
+        self._faults.clear()
+
+    def take(self, method: str, path: str) -> Fault | None:
+        """Return the fault that meets this call, counting it."""
+        for fault in self._faults:
+            if fault.method not in {"*", method} or not fnmatch.fnmatchcase(path, fault.path):
+                continue
+            if fault.after_calls > 0:
+                fault.after_calls -= 1
+                continue
+            if fault.times == 0:
+                continue
+            if fault.times > 0:
+                fault.times -= 1
+            return fault
+        return None
+
+
+def _cut(request: web.Request) -> web.StreamResponse:
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=499)

@@ -1,0 +1,1 @@
+"""Durable state behind one seam. Imports nothing of `bot` or `adapters`."""

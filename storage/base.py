@@ -1,0 +1,408 @@
+"""The store seam: accept an event, drain a conversation, stop a turn; rows as frozen values.
+
+States of a turn:
+
+    accepted ──claim──▶ generating ──answered──▶ answered ──close──▶ done
+        │                   │  ▲ claim (again, after a crash)
+        └───────────────────┴──┴──close──▶ stopped | failed
+
+Every write of a turn carries the `attempt` its worker claimed: a worker whose attempt is no longer the turn's writes nothing and is told
+so by False. Content (transcript entries, event payloads, provider state) is opaque text here; what it means is the caller's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol, TypeAlias
+
+
+class StoreError(Exception):
+    """The store could not do what was asked. The message says what happened and what to do next."""
+
+
+class StoreUnavailableError(StoreError):
+    """Another process holds the database, the disk is full, or the file can't be read or written."""
+
+
+class SchemaTooNewError(StoreError):
+    """The database was written by a newer version of the program; start that one, or restore a backup."""
+
+
+# ------------------------------------------------------------------------------------------------- values
+
+
+@dataclass(frozen=True, slots=True)
+class ChatAddress:
+    """Where messages appear. A conversation is not a chat: two chats may share one.
+
+    Attributes:
+        platform: Name of the platform, such as ``discord``.
+        account: The bot account's id on it.
+        chat: Channel, thread or chat id.
+        thread: Forum topic id inside the chat, or the empty string.
+    """
+
+    platform: str
+    account: str
+    chat: str
+    thread: str = ""
+
+    def __str__(self) -> str:
+        parts = [self.platform, self.account, self.chat]
+        return ":".join([*parts, self.thread] if self.thread else parts)
+
+
+class EventKind(StrEnum):
+    """What came from a platform."""
+
+    MESSAGE = "message"
+    EDIT = "edit"
+    COMMAND = "command"
+    BUTTON = "button"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyRoute:
+    """A short-lived way to answer one event, such as a Discord interaction token. Opaque, secret; kept until it expires.
+
+    Attributes:
+        value: What the platform needs to use it.
+        expires_at: Epoch seconds.
+    """
+
+    value: str = field(repr=False)
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class NewTurn:
+    """What `NewEvent` asks a model: the user's entry of the transcript.
+
+    Attributes:
+        content: JSON list of content parts.
+        message_id: The platform message it came from, if it came from one.
+        author: Platform id of the person.
+        author_name: The name people read.
+    """
+
+    content: str = field(repr=False)
+    message_id: str | None
+    author: str
+    author_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event as it goes in.
+
+    Attributes:
+        key: Unique platform key; the same event delivered twice has the same key.
+        payload: JSON from which the caller can rebuild the event after a crash.
+        turn: Present if the event asks the model something.
+        error: Why it can't be read, for `EventKind.UNREADABLE`.
+    """
+
+    key: str
+    kind: EventKind
+    chat: ChatAddress
+    payload: str = field(repr=False)
+    turn: NewTurn | None = None
+    route: ReplyRoute | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of a new event."""
+
+    event: int
+    conversation: int
+    turn: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event read back."""
+
+    id: int
+    key: str
+    kind: EventKind
+    conversation: int
+    payload: str = field(repr=False)
+
+
+class TurnState(StrEnum):
+    """See the drawing at the top of the module. The first three are open."""
+
+    ACCEPTED = "accepted"
+    GENERATING = "generating"
+    ANSWERED = "answered"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One question and its answer.
+
+    Attributes:
+        seq: Place in its conversation, from 1.
+        event: The event that asked.
+        attempt: How often it was claimed; the fence of every write.
+        stop_requested: Somebody asked to stop it.
+        answer: The full text, from `answered` on; the partial text of a stopped or failed one.
+        finish: The caller's JSON note on how the answer ended.
+        handle: A provider job to collect (`Submitted`).
+    """
+
+    id: int
+    conversation: int
+    seq: int
+    event: int
+    chat: ChatAddress
+    state: TurnState
+    attempt: int
+    stop_requested: bool
+    answer: str | None = field(repr=False)
+    finish: str | None
+    provider: str | None
+    model: str | None
+    handle: str | None = field(repr=False)
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a transcript. `content` is a JSON list of content parts."""
+
+    id: int
+    turn: int
+    role: str
+    author: str | None
+    author_name: str | None
+    content: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderStateRow:
+    """A provider's own memory of a conversation, valid only while every field still matches."""
+
+    provider: str
+    account: str
+    model: str
+    persona: str
+    last_entry: int
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TurnAnswer:
+    """All that is stored when a turn is answered, in one transaction.
+
+    Attributes:
+        text: The full answer.
+        content: The same as JSON list of content parts, for the transcript.
+        finish: JSON note on how it ended.
+        state: The provider's state with ``last_entry`` ignored: the store sets it to the answer's own entry. None drops the row.
+        usage: Tokens and cost as JSON, or None.
+    """
+
+    text: str = field(repr=False)
+    content: str = field(repr=False)
+    finish: str
+    provider: str
+    model: str
+    state: ProviderStateRow | None
+    usage: str | None = None
+
+
+class OwnerKind(StrEnum):
+    """Whose pages they are."""
+
+    TURN = "turn"
+    EVENT = "event"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """What a delivery belongs to: a turn's answer, or the answer to a command or button."""
+
+    kind: OwnerKind
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """One page of one reply.
+
+    Attributes:
+        page: From 0.
+        nonce: Random, at most 25 characters, kept over attempts: a repeated create makes nothing new where the platform honours it.
+        message_id: None until the platform confirmed the create.
+    """
+
+    id: int
+    owner: Owner
+    chat: ChatAddress
+    page: int
+    nonce: str
+    message_id: str | None
+
+
+Drain: TypeAlias = Callable[[int], Awaitable[None]]
+
+
+class StopSignal(Protocol):
+    """Set when the turn is to stop. `asyncio.Event` is one."""
+
+    def is_set(self) -> bool:
+        """Tell whether it was set."""
+        ...
+
+    async def wait(self) -> object:
+        """Return once it is set."""
+        ...
+
+
+class Store(Protocol):
+    """Durable state of the bridge. Every method that writes returns after the commit."""
+
+    async def open(self) -> None:
+        """Take the database, migrate it, refuse a newer one.
+
+        Raises:
+            StoreUnavailableError: It can't be had.
+            SchemaTooNewError: A newer program wrote it.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Finish what is queued and let go. Idempotent."""
+        ...
+
+    # intake
+
+    async def accept(self, event: NewEvent) -> Accepted | None:
+        """Take an event in one transaction: recognise a duplicate (None), find or make the conversation, number and store the turn."""
+        ...
+
+    async def open_events(self) -> Sequence[StoredEvent]:
+        """List commands and buttons that were accepted and not yet finished, oldest first (after a crash)."""
+        ...
+
+    async def event(self, event_id: int) -> StoredEvent:
+        """Read one event back."""
+        ...
+
+    async def finish_event(self, event_id: int) -> None:
+        """Mark a command or button as carried out."""
+        ...
+
+    async def reply_route(self, event_id: int) -> ReplyRoute | None:
+        """Return the event's reply route while it has not expired."""
+        ...
+
+    async def edit_entry(self, chat: ChatAddress, message_id: str, content: str) -> bool:
+        """Replace the text of the user entry that came from a message. Before generation only; later it is recorded beside it (False)."""
+        ...
+
+    # turns
+
+    async def run(self, drain: Drain) -> None:
+        """Call `drain(conversation)` whenever a conversation has open turns, never twice at once for one. Runs until cancelled.
+
+        Conversations with open turns from before are drained first. An error of `drain` is logged and never ends the loop.
+        """
+        ...
+
+    async def claim(self, conversation: int) -> Turn | None:
+        """Take the lowest open turn: attempt + 1, `accepted` becomes `generating`. None: nothing is open."""
+        ...
+
+    async def submitted(self, turn: Turn, handle: str, *, provider: str, model: str) -> bool:
+        """Store the handle of a provider job and whose it is. False: fenced."""
+        ...
+
+    async def answered(self, turn: Turn, answer: TurnAnswer) -> bool:
+        """Store the whole answer, its transcript entry and the provider's state; the turn becomes `answered`. False: fenced."""
+        ...
+
+    async def close(self, turn: Turn, state: TurnState, *, error: str | None = None, partial: str | None = None) -> bool:
+        """End a turn as done, stopped or failed.
+
+        `partial`, JSON content parts, enters the transcript as the assistant's entry; a failed or stopped turn without it is left out of
+        later requests. Failed and stopped turns drop the conversation's provider states: what the provider remembers is not known any more.
+        False: fenced.
+        """
+        ...
+
+    async def stop(self, conversation: int, *, queued: bool = False) -> int:
+        """Ask the running turn to stop (`queued`: those that wait, too), durably, then set its signal. Return how many it met."""
+        ...
+
+    def stop_signal(self, turn_id: int) -> StopSignal:
+        """Return the signal of a claimed turn."""
+        ...
+
+    async def retry(self, conversation: int, event_id: int, chat: ChatAddress) -> int | None:
+        """Make a new turn that asks the last closed turn's question again: its user entries move, its answer leaves the transcript.
+
+        None: there is nothing to ask again, or a turn is still open.
+        """
+        ...
+
+    async def transcript(self, turn: Turn, limit: int) -> Sequence[Entry]:
+        """Return the last `limit` entries up to the turn's own question, oldest first; nothing from before the last reset."""
+        ...
+
+    # conversations
+
+    async def conversation_of(self, chat: ChatAddress) -> int:
+        """Find or make the conversation of a chat."""
+        ...
+
+    async def reset(self, conversation: int) -> None:
+        """Start afresh: later requests see nothing of what was said before; provider states are dropped."""
+        ...
+
+    async def counts(self, conversation: int) -> tuple[int, int]:
+        """Return (entries since the last reset, open turns)."""
+        ...
+
+    async def settings(self, scopes: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+        """Return scope → key → value for the given scopes."""
+        ...
+
+    async def put_setting(self, scope: str, key: str, value: str | None) -> None:
+        """Set a value; None removes it."""
+        ...
+
+    async def provider_state(self, conversation: int, provider: str) -> ProviderStateRow | None:
+        """Return what the provider remembers of the conversation, if anything."""
+        ...
+
+    async def last_entry(self, conversation: int, before_turn: int) -> int:
+        """Return the id of the newest transcript entry before a turn's own, 0 if there is none since the last reset."""
+        ...
+
+    # deliveries
+
+    async def begin_delivery(self, owner: Owner, chat: ChatAddress, page: int, nonce: str) -> DeliveryRow:
+        """Return the row of a page, making it with `nonce` if there is none yet. Done before the platform is asked to create."""
+        ...
+
+    async def delivered(self, delivery: int, message_id: str) -> None:
+        """Record the platform's message id. Done before the first edit."""
+        ...
+
+    async def deliveries(self, owner: Owner) -> Sequence[DeliveryRow]:
+        """List the pages of an owner, in order."""
+        ...
+
+    async def drop_delivery(self, delivery: int) -> None:
+        """Forget a page whose message was deleted."""
+        ...
