@@ -162,6 +162,18 @@ class Platform(Protocol):
         ...
 
 
+class Memo(Protocol):
+    """A place where a platform keeps a few small facts over restarts, such as the hash of the command tree it last synced."""
+
+    async def get(self, key: str) -> str | None:
+        """Return the value, None if there is none."""
+        ...
+
+    async def put(self, key: str, value: str) -> None:
+        """Keep a value."""
+        ...
+
+
 @runtime_checkable
 class SupportsTyping(Protocol):
     """A platform that can show that the bot is writing."""

@@ -1,0 +1,1 @@
+"""Shared by every test; fixtures of one part live in `tests.support`."""
