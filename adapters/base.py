@@ -306,6 +306,7 @@ class Provider(Protocol):
         account: Fingerprint of base address and key: state of one account is never given to another. Not a secret.
         parameters: The model of its settable parameters.
         default_model: Used where nobody chose one.
+        lists_all_models: `models` is complete: what is not in it does not exist. False for a catalogue that may have gaps.
     """
 
     name: str
@@ -313,6 +314,7 @@ class Provider(Protocol):
     account: str
     parameters: type[Parameters]
     default_model: str
+    lists_all_models: bool
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         """Ask, and yield events as they arrive.

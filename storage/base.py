@@ -268,7 +268,27 @@ class StopSignal(Protocol):
         ...
 
 
-class Store(Protocol):
+class DeliveryStore(Protocol):
+    """What the outbox needs of a store: which pages of which reply are which messages."""
+
+    async def begin_delivery(self, owner: Owner, chat: ChatAddress, page: int, nonce: str) -> DeliveryRow:
+        """Return the row of a page, making it with `nonce` if there is none yet. Done before the platform is asked to create."""
+        ...
+
+    async def delivered(self, delivery: int, message_id: str) -> None:
+        """Record the platform's message id. Done before the first edit."""
+        ...
+
+    async def deliveries(self, owner: Owner) -> Sequence[DeliveryRow]:
+        """List the pages of an owner, in order."""
+        ...
+
+    async def drop_delivery(self, delivery: int) -> None:
+        """Forget a page whose message was deleted."""
+        ...
+
+
+class Store(DeliveryStore, Protocol):
     """Durable state of the bridge. Every method that writes returns after the commit."""
 
     async def open(self) -> None:
@@ -387,22 +407,4 @@ class Store(Protocol):
 
     async def last_entry(self, conversation: int, before_turn: int) -> int:
         """Return the id of the newest transcript entry before a turn's own, 0 if there is none since the last reset."""
-        ...
-
-    # deliveries
-
-    async def begin_delivery(self, owner: Owner, chat: ChatAddress, page: int, nonce: str) -> DeliveryRow:
-        """Return the row of a page, making it with `nonce` if there is none yet. Done before the platform is asked to create."""
-        ...
-
-    async def delivered(self, delivery: int, message_id: str) -> None:
-        """Record the platform's message id. Done before the first edit."""
-        ...
-
-    async def deliveries(self, owner: Owner) -> Sequence[DeliveryRow]:
-        """List the pages of an owner, in order."""
-        ...
-
-    async def drop_delivery(self, delivery: int) -> None:
-        """Forget a page whose message was deleted."""
         ...

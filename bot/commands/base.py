@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
+from adapters.base import Provider
+from bot.catalogue import Catalogue
 from bot.model import Button, ChatAddress, Incoming
-
-if TYPE_CHECKING:
-    from adapters.base import Provider
-    from bot.preferences import Preferences
-    from storage.base import Store
+from bot.preferences import Choice, Preferences
+from storage.base import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +27,24 @@ class Context:
 
     Attributes:
         conversation: Id of the conversation it was called in.
+        event: Id of the event that called; 0 for a completion.
         providers: By name, in the order people see them.
         arguments: The call's arguments: option name → text, stripped, without empty ones.
     """
 
     store: Store
     preferences: Preferences
-    providers: dict[str, Provider]
+    catalogue: Catalogue
+    providers: Mapping[str, Provider]
     chat: ChatAddress
     server: str | None
     conversation: int
-    arguments: dict[str, str]
-    event: int | None = None
+    event: int
+    arguments: Mapping[str, str]
+
+    async def choice(self) -> Choice:
+        """Return what holds in this conversation."""
+        return await self.preferences.of(self.conversation, self.chat, self.server)
 
 
 Run: TypeAlias = Callable[[Context], Awaitable[Answer | None]]
@@ -73,6 +78,7 @@ class Command:
         options: In order; where a platform has only text, the words bind to them in order and the last one takes the rest.
         asks: The text of its first option is a question to the model: it becomes a turn and `run` is not called.
         private: The answer is of use to the asker alone.
+        button: A button may call it, with its data as ``name:first argument``.
     """
 
     name: str
@@ -81,6 +87,7 @@ class Command:
     options: tuple[Option, ...] = ()
     asks: bool = False
     private: bool = False
+    button: bool = False
 
     def bind(self, text: str) -> dict[str, str]:
         """Bind the words after a command to its options, the last option taking the rest."""

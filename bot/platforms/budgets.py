@@ -76,5 +76,7 @@ TELEGRAM_TYPING_SECONDS = 5.0
 """One chat action shows that long. Documented: sendChatAction."""
 TELEGRAM_CALLBACK_BYTES = 64
 """Longest `callback_data`. Documented: InlineKeyboardButton."""
+TELEGRAM_BUTTON_ROWS, TELEGRAM_BUTTONS_PER_ROW = 12, 8
+"""Most rows of an inline keyboard, most buttons of a row: 100 in all. Undocumented, from python-telegram-bot's constants."""
 TELEGRAM_POLL_SECONDS = 50
 """Longest useful `timeout` of getUpdates. From the Bot API server's source."""

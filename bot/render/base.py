@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bot.model import Entity
+from bot.render.document import Block
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,11 @@ class Rendered:
     entities: tuple[Entity, ...] = ()
 
 
+def write_plain(blocks: Sequence[Block]) -> Rendered:
+    """Write blocks without any formatting."""
+    return Rendered("\n".join([f"{block.marker} {block.text}" if block.marker else block.text for block in blocks]).strip())
+
+
 @dataclass(frozen=True, slots=True)
 class Style:
     """How a platform shows text.
@@ -24,8 +30,10 @@ class Style:
         render: CommonMark in, platform text out. Takes any prefix of a document: what is half-written is healed first. Never fails.
         measure: Length of rendered text in the unit of `limit`.
         limit: Longest text of one message.
+        write: What `render` does after the parse; paging cuts between the two.
     """
 
     render: Callable[[str], Rendered]
     measure: Callable[[Rendered], int]
     limit: int
+    write: Callable[[Sequence[Block]], Rendered] = write_plain

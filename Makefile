@@ -1,0 +1,36 @@
+# Two commands do everything on a fresh machine: `make run` and `make test`. Needs git, make and python3 with venv or pip.
+UV := scripts/uv
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format bench clean
+
+help:
+	@echo "make run     no platform token set: open the sandbox; with DISCORD_TOKEN or TELEGRAM_TOKEN in .env: run the bot"
+	@echo "make test    run every test"
+	@echo "make lint    check style, types and import rules"
+	@echo "make bench   measure start-up and memory on the sandbox"
+
+.venv/.synced: pyproject.toml
+	$(UV) sync --quiet
+	@touch $@
+
+run: .venv/.synced
+	@exec .venv/bin/dragoman
+
+test: .venv/.synced
+	.venv/bin/pytest $(ARGS)
+
+lint: .venv/.synced
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+format: .venv/.synced
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+bench: .venv/.synced
+	.venv/bin/python -m bench.startup $(ARGS)
+
+clean:
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -1,0 +1,59 @@
+"""The body attributes of ModelsLab's v6 chat that a person may set, with the ranges of its document."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from adapters.base import Parameters
+
+MAX_NEW_TOKENS = 1024
+"""Most tokens of one answer; also our default, because the provider's own, 128, cuts most answers off."""
+
+
+def _at_most_one(value: Any) -> Any:
+    """Clamp as the server does: the document's sample sends a top_p of 10 and has 1 echoed."""
+    try:
+        return 1.0 if float(value) > 1 else value
+    except (TypeError, ValueError):
+        return value
+
+
+class ModelsLabParameters(Parameters):
+    """What can be set.
+
+    Four have a default of ours that is always sent, where the provider's own is unstated or spoils answers.
+    """
+
+    max_new_tokens: int | None = Field(MAX_NEW_TOKENS, ge=1, le=MAX_NEW_TOKENS, description="Most tokens the answer may have.")
+    do_sample: bool | None = Field(True, description="Sample from the likely tokens; false always takes the likeliest one.")
+    temperature: float | None = Field(
+        None, gt=0, le=2, description="Randomness. The provider advises 0.1 to 0.3 and uses 0.3 by itself; higher values are taken too."
+    )
+    top_k: int | None = Field(
+        None, ge=1, le=128, description="Only so many of the likeliest tokens are considered; the provider's own: 50."
+    )
+    top_p: Annotated[float | None, BeforeValidator(_at_most_one)] = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Only the likeliest tokens that add up to this probability are considered; above 1 is 1. The provider's own: 0.95.",
+    )
+    no_repeat_ngram_size: int | None = Field(
+        0,
+        ge=0,
+        description="No run of so many tokens may come twice; 0 is off. The provider's own, 5, damages code, lists and tables.",
+    )
+    seed: int | None = Field(None, ge=0, description="The same seed gives the same answer again, also on a retry. Unset: random.")
+    temp: bool | None = Field(False, description="Have the provider send proxy links.")
+    generator_type: Literal["json", "choices", "format", "text"] | None = Field(
+        None, description="Kind of answer; all but text need generator_choices."
+    )
+    generator_choices: str | None = Field(
+        None, description="By generator_type: the choices, a JSON schema, or a data type.", min_length=1, max_length=4000
+    )
+
+
+DEFAULTS: dict[str, Any] = ModelsLabParameters().model_dump(exclude_none=True)
+"""Sent where nothing else was set."""

@@ -1,0 +1,52 @@
+"""Netmind Power: one declaration over the OpenAI-compatible engine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import aiohttp
+
+from adapters.http import Budgets
+from adapters.openai_compatible import OpenAICompatible
+from adapters.openai_parameters import Vendor
+
+FORMER_URL = "https://inference-api.netmind.ai/inference-api/openai/v1"
+"""The address of Netmind's older document. A key is never sent there unless it is set as the base address."""
+
+NETMIND = Vendor(
+    name="netmind",
+    title="Netmind Power",
+    base_url="https://api.netmind.ai/inference-api/openai/v1",
+    default_model="meta-llama/Meta-Llama-3.1-8B-Instruct",
+    contexts={
+        "meta-llama/Meta-Llama-3.1-8B-Instruct": 131_072,
+        "meta-llama/Meta-Llama-3.1-70B-Instruct": 131_072,
+    },
+    context=32_768,  # a guess on the low side: its list tells no sizes
+)
+
+
+class Netmind(OpenAICompatible):
+    """The provider ``netmind``.
+
+    Args:
+        session: From `adapters.http.open_session`.
+        key: Netmind API key.
+        base_url: Instead of Netmind's current one.
+        default_model: Instead of the document's.
+        completion_models: Models whose endpoint defaults to completion.
+        budgets: Of time.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        key: str,
+        base_url: str | None = None,
+        default_model: str | None = None,
+        completion_models: frozenset[str] = frozenset(),
+        budgets: Budgets | None = None,
+    ) -> None:
+        vendor = replace(NETMIND, completion_models=completion_models)
+        super().__init__(session, vendor, key=key, base_url=base_url, default_model=default_model, budgets=budgets)

@@ -1,0 +1,98 @@
+"""What has come of one answer so far, and what its end means."""
+
+from __future__ import annotations
+
+from adapters.base import Billed, ErrorKind, Event, Finished, FinishReason, ProviderError, ReasoningDelta, Scope, TextDelta, Usage
+from adapters.openai_wire import Piece, finish_reason
+from adapters.thinking import ThinkSplitter, split_whole
+
+
+class Answer:
+    """Collects the pieces of one answer.
+
+    Args:
+        inside: The answer starts inside a ``<think>`` block.
+        trim: Drop blanks before the first word: completions start with the blank that follows "ASSISTANT:".
+
+    Attributes:
+        visible: Text that is more than blanks was given out.
+        begun: Text or reasoning was given out.
+        finish: The provider's first word for why it ended, "" until then.
+    """
+
+    def __init__(self, *, inside: bool = False, trim: bool = False) -> None:
+        self.visible = False
+        self.begun = False
+        self.finish = ""
+        self._inside = inside
+        self._trim = trim
+        self._refused = False
+        self._reasoned = False
+        self._usage: Usage | None = None
+        self._splitter = ThinkSplitter(inside=inside)
+
+    def take(self, piece: Piece) -> list[Event]:
+        """Return the events of one piece."""
+        text, reasoning = self._splitter.feed(piece.text) if piece.text else ("", "")
+        return self._add(piece, text, reasoning)
+
+    def take_whole(self, piece: Piece) -> list[Event]:
+        """Return the events of a whole answer."""
+        return self._add(piece, *split_whole(piece.text, inside=self._inside))
+
+    def flush(self) -> list[Event]:
+        """Return what the splitter still holds."""
+        return self._add(Piece(), *self._splitter.end())
+
+    def _add(self, piece: Piece, text: str, reasoning: str) -> list[Event]:
+        self.finish = self.finish or piece.finish
+        self._usage = piece.usage or self._usage  # on every chunk it is cumulative: the last one holds
+        self._refused = self._refused or bool(piece.refusal)
+        text += piece.refusal
+        if self._trim and not self.visible:
+            text = text.lstrip()
+        events: list[Event] = []
+        if reasoning := piece.reasoning + reasoning:
+            self._reasoned = True
+            events.append(ReasoningDelta(reasoning))
+        if text:
+            self.visible = self.visible or not text.isspace()
+            events.append(TextDelta(text))
+        self.begun = self.begun or bool(events)
+        return events
+
+    def end(self, *, said_done: bool, cut: bool) -> list[Event]:
+        """Return the last events: usage and `Finished`.
+
+        Args:
+            said_done: ``[DONE]`` came, or the body was whole.
+            cut: The connection broke.
+
+        Raises:
+            ProviderError: There is no whole answer.
+        """
+        proven = bool(self.finish) or said_done
+        if self.finish.lower() == "error":
+            raise self._failed(ErrorKind.SERVER, "the model ended with an error", Scope.PROVIDER)
+        if not self.visible:
+            raise self._nothing(proven=proven, cut=cut)
+        if cut and not proven:
+            raise self._failed(ErrorKind.INCOMPLETE, "the connection was cut")
+        reason = FinishReason.CONTENT_FILTER if self._refused else finish_reason(self.finish)
+        events: list[Event] = [self._usage] if self._usage else []
+        return [*events, Finished(reason=reason, raw_reason=self.finish or None, complete=proven)]
+
+    def _nothing(self, *, proven: bool, cut: bool) -> ProviderError:
+        if not proven and cut:
+            return self._failed(ErrorKind.SERVER, "the connection was cut before any text", Scope.PROVIDER)
+        if not proven:
+            return self._failed(ErrorKind.PROTOCOL, "the answer ended without text and without a reason")
+        reason = finish_reason(self.finish)
+        if reason is FinishReason.CONTENT_FILTER:
+            return self._failed(ErrorKind.CONTENT_FILTER, "the answer was withheld")
+        if reason is FinishReason.LENGTH:
+            return self._failed(ErrorKind.EMPTY, "the token limit was used up before any text, by hidden reasoning as a rule")
+        return self._failed(ErrorKind.EMPTY, "only reasoning, no text" if self._reasoned else "no text")
+
+    def _failed(self, kind: ErrorKind, detail: str, scope: Scope = Scope.REQUEST) -> ProviderError:
+        return ProviderError(kind, detail, status=200, billed=Billed.MAYBE, scope=scope, in_stream=self.visible)

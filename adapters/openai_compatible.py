@@ -1,0 +1,283 @@
+"""The engine for every provider that speaks OpenAI's chat or completion API. What differs between vendors is a `Vendor`, not code.
+
+Time budgets are kept on payload: comments and empty keepalive chunks, which some gateways send for minutes, do not count as life.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+from pydantic import ValidationError
+
+from adapters.base import Billed, Capabilities, ChatRequest, ErrorKind, Event, Health, ModelInfo, Parameters, ProviderError, Scope, Started
+from adapters.http import Budgets, Http, Reply, Stream
+from adapters.openai_answer import Answer
+from adapters.openai_parameters import OpenAIParameters, Vendor
+from adapters.openai_wire import is_error, private_texts, read_models, read_piece, request_body
+from adapters.sse import Decoder, EventTooLarge, ServerEvent
+
+GRACE_S = 2.0
+"""After a finish reason, usage and ``[DONE]`` are waited for so long."""
+
+DRAIN_S = 0.02
+"""After ``[DONE]``, the body's end is waited for so long: then the connection can serve the next question, which saves a TLS handshake."""
+
+OPENAI = Vendor(
+    name="openai", title="OpenAI-compatible", base_url="https://api.openai.com/v1", default_model="gpt-4.1-mini", context=32_768
+)
+"""Any further endpoint; its address and model come from the settings. Some such servers take models that they do not list."""
+
+
+class OpenAICompatible:
+    """A provider that speaks OpenAI's API. Implements `adapters.base.Provider`.
+
+    Args:
+        session: From `adapters.http.open_session`; not closed here.
+        vendor: Whose dialect.
+        key: Sent as a bearer token; None for a server that wants none.
+        base_url: Instead of the vendor's.
+        budgets: Of time. In regular mode `first` does not apply: the first byte comes with the last.
+        default_model: Instead of the vendor's.
+    """
+
+    parameters: type[Parameters] = OpenAIParameters
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        vendor: Vendor,
+        *,
+        key: str | None,
+        base_url: str | None = None,
+        budgets: Budgets | None = None,
+        default_model: str | None = None,
+    ) -> None:
+        key = (key or "").strip()
+        self.name = vendor.name
+        self.title = vendor.title
+        self.default_model = default_model or vendor.default_model
+        self.lists_all_models = vendor.lists_all_models
+        self._vendor = vendor
+        self._url = (base_url or vendor.base_url).rstrip("/")
+        self.account = hashlib.sha256(f"{self._url}\n{key}".encode()).hexdigest()[:16]
+        self._http = Http(session, secrets=[key], budgets=budgets)
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        if self._url.startswith("http://"):
+            # llama.cpp's server promises keep-alive and closes after a stream all the same, which cuts a question sent at that moment
+            # (measured). Without TLS a new connection costs next to nothing.
+            self._headers["Connection"] = "close"
+        self._ask_usage = vendor.usage_in_stream
+        self._contexts = dict(vendor.contexts)
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
+        """Ask, and yield events as they arrive; see `adapters.base.Provider.stream`."""
+        parameters = self._validated(request)
+        endpoint = parameters.endpoint or ("completion" if request.model in self._vendor.completion_models else "chat")
+        completion = endpoint == "completion"
+        url = f"{self._url}/completions" if completion else f"{self._url}/chat/completions"
+        budgets = self._http.budgets
+        if parameters.stream is False:
+            budgets = replace(budgets, first=budgets.total)
+        private = private_texts(request)
+        began = asyncio.get_running_loop().time()
+        while True:
+            body = request_body(self._vendor, request, parameters, completion=completion, usage=self._ask_usage)
+            async with self._http.stream_json(url, body, self._headers, budgets=budgets) as stream:
+                if not 200 <= stream.status < 300:  # noqa: PLR2004 - HTTP's numbers
+                    reply = await stream.reply(began + budgets.total)
+                    if _refuses_usage(body, reply):
+                        self._ask_usage = False
+                        continue
+                    raise self._http.failure(reply, private=private)
+                answer = Answer(inside=request.model in self._vendor.starts_thinking, trim=completion)
+                reading = _Reading(self._http, stream, answer, budgets=budgets, began=began, private=private)
+                async with aclosing(reading.events()) as events:
+                    async for event in events:
+                        yield event
+            return
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        """Fetch the vendor's live list; see `adapters.base.Provider.models`."""
+        reply = await self._http.get_json(f"{self._url}/models", self._headers)
+        if reply.status == 404:  # noqa: PLR2004 - HTTP's number
+            raise ProviderError(
+                ErrorKind.BAD_REQUEST, "there is no model list at this address", status=404, billed=Billed.NO, scope=Scope.PROVIDER
+            )
+        if not reply.ok or (isinstance(reply.data, dict) and is_error(reply.data)):
+            raise self._http.failure(reply)
+        found = read_models(reply.data)
+        if found is None:
+            raise ProviderError(
+                ErrorKind.PROTOCOL, "the model list can't be read", status=reply.status, billed=Billed.NO, scope=Scope.PROVIDER
+            )
+        self._contexts.update({model.id: model.context_tokens for model in found if model.context_tokens})
+        return found
+
+    async def check(self) -> Health:
+        """Prove address and key by the model list, which costs nothing."""
+        return Health(note=f"{len(await self.models())} models on offer")
+
+    def capabilities(self, model: str) -> Capabilities:
+        """Tell the window from the vendor's table, or from the last model list, or guess low."""
+        return Capabilities(images=self._vendor.images, context_tokens=self._contexts.get(model, self._vendor.context))
+
+    async def aclose(self) -> None:
+        """Nothing is held between calls: the session is its opener's."""
+
+    def _validated(self, request: ChatRequest) -> OpenAIParameters:
+        try:
+            return OpenAIParameters.model_validate(dict(request.parameters))
+        except ValidationError as error:
+            names = ", ".join(sorted({str(item["loc"][0]) for item in error.errors() if item["loc"]}))
+            raise ProviderError(ErrorKind.BAD_REQUEST, f"not usable here: {names}", billed=Billed.NO) from None
+
+
+def openai_endpoint(
+    session: aiohttp.ClientSession,
+    *,
+    key: str | None,
+    base_url: str | None = None,
+    default_model: str | None = None,
+    budgets: Budgets | None = None,
+) -> OpenAICompatible:
+    """Make the provider ``openai``: any OpenAI-compatible endpoint, OpenAI's own by default.
+
+    Args:
+        session: From `adapters.http.open_session`.
+        key: None for a server that wants none, as local ones do.
+        base_url: With the version, such as ``http://localhost:11434/v1``.
+        default_model: Used where nobody chose one.
+        budgets: Of time.
+    """
+    return OpenAICompatible(session, OPENAI, key=key, base_url=base_url, default_model=default_model, budgets=budgets)
+
+
+def _refuses_usage(body: dict[str, Any], reply: Reply) -> bool:
+    """Whether a vendor that does not know ``stream_options`` says so: it is dropped, and not sent again."""
+    return "stream_options" in body and reply.status in {400, 422} and ("stream_options" in reply.text or "include_usage" in reply.text)
+
+
+class _Reading:
+    """Reads one good answer, whatever form it comes in."""
+
+    def __init__(self, http: Http, stream: Stream, answer: Answer, *, budgets: Budgets, began: float, private: Sequence[str]) -> None:
+        self._http = http
+        self._stream = stream
+        self._answer = answer
+        self._budgets = budgets
+        self._private = private
+        self._loop = asyncio.get_running_loop()
+        self._total = began + budgets.total
+        self._payload = began + budgets.first  # when the next payload is due
+        self._alive = False  # the last chunk brought payload
+        self._started = False
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        """Yield the answer's events. JSON or an event stream is told by the first byte: both are sent where the other was asked for."""
+        try:
+            head = await self._stream.peek(min(self._payload, self._total))
+        except TimeoutError:
+            raise self._late() from None
+        if head[:1] in {b"{", b"[", b"<"}:
+            for event in await self._whole():
+                yield event
+            return
+        async with aclosing(self._pieces()) as pieces:
+            async for event in pieces:
+                yield event
+
+    async def _whole(self) -> list[Event]:
+        reply = await self._stream.reply(self._total)
+        if is_error(reply.data) or not isinstance(reply.data.get("choices"), list):
+            raise self._http.failure(reply, private=self._private)
+        events = [*self._start(reply.data), *self._answer.take_whole(read_piece(reply.data))]
+        return [*events, *self._answer.end(said_done=True, cut=False)]
+
+    async def _pieces(self) -> AsyncGenerator[Event, None]:
+        decoder = Decoder()
+        done = False
+        chunk = b"-"
+        while chunk and not done:
+            chunk = await self._next()
+            for event in self._decoded(decoder, chunk):
+                if event.data.lstrip().startswith("[DONE]"):
+                    done = True
+                    break
+                for made in self._take(event):
+                    yield made
+            self._rearm()
+        if done:
+            with suppress(TimeoutError):
+                await self._stream.next_chunk(self._loop.time() + DRAIN_S)
+        for made in self._answer.flush():
+            yield made
+        for made in self._answer.end(said_done=done, cut=self._stream.cut):
+            yield made
+
+    async def _next(self) -> bytes:
+        """Return the next bytes, b"" at the end or when a finished answer has nothing more to say."""
+        try:
+            return await self._stream.next_chunk(min(self._payload, self._total))
+        except TimeoutError:
+            if self._answer.finish:
+                return b""
+            raise self._late() from None
+
+    def _decoded(self, decoder: Decoder, chunk: bytes) -> list[ServerEvent]:
+        try:
+            return decoder.feed(chunk) if chunk else decoder.end()
+        except EventTooLarge as error:
+            raise ProviderError(ErrorKind.PROTOCOL, str(error), status=self._stream.status, in_stream=self._answer.visible) from None
+
+    def _take(self, event: ServerEvent) -> list[Event]:
+        data = self._parsed(event)
+        if data is None:
+            return []
+        if event.name == "error" or is_error(data):
+            raise self._http.error(200, data, self._stream.headers, private=self._private, in_stream=self._answer.visible)
+        piece = read_piece(data)
+        events = [*self._start(data), *self._answer.take(piece)]
+        self._alive = self._alive or bool(piece)
+        return events
+
+    def _rearm(self) -> None:
+        """Set the next payload's deadline, after the reader of the events has had its time."""
+        if self._alive:
+            self._alive = False
+            self._payload = self._loop.time() + (GRACE_S if self._answer.finish else self._budgets.idle)
+
+    def _parsed(self, event: ServerEvent) -> Any:
+        """Return the event's JSON, None for a ping or a word that is no JSON."""
+        if event.name == "ping":
+            return None
+        try:
+            return json.loads(event.data)
+        except (ValueError, RecursionError):
+            if event.name != "error" and not event.data.lstrip().startswith("{"):
+                return None
+        if event.name == "error":
+            return {"error": event.data}
+        raise ProviderError(ErrorKind.PROTOCOL, "an event of the stream is not valid JSON", status=200, in_stream=self._answer.visible)
+
+    def _start(self, data: dict[str, Any]) -> list[Event]:
+        if self._started:
+            return []
+        self._started = True
+        ident, model = self._stream.headers.get("x-request-id") or data.get("id"), data.get("model")
+        return [Started(ident if isinstance(ident, str) else None, model if isinstance(model, str) else None)]
+
+    def _late(self) -> ProviderError:
+        if self._loop.time() >= self._total:
+            kind, detail = ErrorKind.TIMEOUT_TOTAL, f"not done in {self._budgets.total:g} s"
+        elif self._answer.begun:
+            kind, detail = ErrorKind.TIMEOUT_IDLE, f"no more text in {self._budgets.idle:g} s"
+        else:
+            kind, detail = ErrorKind.TIMEOUT_FIRST, f"no text in {self._budgets.first:g} s"
+        return ProviderError(kind, detail, status=self._stream.status, scope=Scope.PROVIDER, in_stream=self._answer.visible)

@@ -1,0 +1,112 @@
+"""What can be set on an OpenAI-compatible provider, and how one such vendor differs from the next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, StringConstraints
+
+from adapters.base import Parameters
+
+STOPS = 4
+"""Most stop sequences a request may have (Netmind's document; OpenAI's too)."""
+
+
+def _sequences(value: Any) -> Any:
+    """Take a JSON list typed as text, or one bare sequence in which backslash-n stands for a line end."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return _json(value)
+    return [value.replace("\\n", "\n")]
+
+
+def _json(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("is not valid JSON") from None
+
+
+TokenId = Annotated[str, StringConstraints(pattern=r"^\d{1,7}$")]
+Bias = Annotated[float, Field(ge=-100, le=100)]
+Sequence = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class OpenAIParameters(Parameters):
+    """The parameters of Netmind's document, which are those of OpenAI's chat API and `repetition_penalty`.
+
+    `n` is not among them yet: a chat shows one answer.
+    """
+
+    max_tokens: int | None = Field(None, ge=1, le=131_072, description="Most tokens of one answer, hidden thinking included.")
+    temperature: float | None = Field(None, ge=0, le=2, description="Randomness: 0 is the most predictable, 2 the wildest.")
+    top_p: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Nucleus sampling: only the likeliest words that make up this share are considered. Use this or temperature.",
+    )
+    stop: Annotated[tuple[Sequence, ...], Field(max_length=STOPS), BeforeValidator(_sequences)] | None = Field(
+        None, description='Up to 4 texts at which the answer stops: one text, or a JSON list such as ["END", "###"].'
+    )
+    presence_penalty: float | None = Field(
+        None, ge=-2, le=2, description="Above 0, words that were used at all become less likely: newer topics."
+    )
+    frequency_penalty: float | None = Field(
+        None, ge=-2, le=2, description="Above 0, words become less likely the more often they were used."
+    )
+    repetition_penalty: float | None = Field(
+        None, gt=0, le=2, description="Above 1, words of the question and the answer become less likely; 1 is neutral."
+    )
+    logit_bias: Annotated[dict[TokenId, Bias], Field(max_length=300), BeforeValidator(_json)] | None = Field(
+        None, description='Makes single tokens likelier or less likely, as JSON of token ids to -100..100, such as {"50256": -100}.'
+    )
+    stream: bool | None = Field(None, description="on (default): the answer arrives as it is written; off: all at once.")
+    endpoint: Literal["chat", "completion"] | None = Field(
+        None, description="chat (default), or completion: the conversation is sent as one text, for models without a chat form."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """An OpenAI-compatible provider: where it is, and its oddities. One more vendor is one more of these.
+
+    Attributes:
+        name: Lower-case id, as in `/provider`.
+        title: The name people read.
+        base_url: With the version, without a trailing slash.
+        default_model: Used where nobody chose one.
+        system_role: How the persona travels; ``first_user`` puts it before the first user message, for models that know no system role.
+        renames: Parameters that this vendor spells otherwise, such as ``max_completion_tokens`` for OpenAI's reasoning models.
+        unsupported: Parameters that are never sent.
+        extra: Further fields of every request; a parameter of the same name goes before it.
+        usage_in_stream: Ask for the usage chunk. Dropped by itself where the vendor refuses it.
+        starts_thinking: Models whose answer starts inside a ``<think>`` block whose opening tag is part of their prompt.
+        completion_models: Models that default to the completion endpoint.
+        contexts: Window sizes in tokens, by model id.
+        context: Window size of any other model; low, as an unknown window must not be overrun.
+        images: Its models take pictures.
+        lists_all_models: Its model list is complete.
+    """
+
+    name: str
+    title: str
+    base_url: str
+    default_model: str
+    system_role: Literal["system", "developer", "first_user"] = "system"
+    renames: Mapping[str, str] = field(default_factory=dict)
+    unsupported: frozenset[str] = frozenset()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    usage_in_stream: bool = True
+    starts_thinking: frozenset[str] = frozenset()
+    completion_models: frozenset[str] = frozenset()
+    contexts: Mapping[str, int] = field(default_factory=dict)
+    context: int = 8192
+    images: bool = False
+    lists_all_models: bool = True

@@ -1,0 +1,203 @@
+"""The OpenAI dialects' wire format: requests out, chunks and bodies in. Loose on purpose: any field may be absent, null or of any type."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from adapters.base import ChatRequest, FinishReason, ImagePart, Message, ModelInfo, Usage
+from adapters.openai_parameters import STOPS, OpenAIParameters, Vendor
+
+# ------------------------------------------------------------------------------------------------- request
+
+PREAMBLE = "A chat between a curious user and an artificial intelligence assistant."
+COMPLETION_STOPS = ("\nUSER:", "</s>")
+"""Where a completion must end, or the model goes on to play the user."""
+
+
+def request_body(vendor: Vendor, request: ChatRequest, parameters: OpenAIParameters, *, completion: bool, usage: bool) -> dict[str, Any]:
+    """Build the JSON of a request.
+
+    Args:
+        vendor: Whose dialect.
+        request: What is asked; its `parameters` are not looked at.
+        parameters: What is set.
+        completion: For ``/completions``: the transcript is flattened as in Netmind's document.
+        usage: Ask for the usage chunk of a stream.
+    """
+    settings = parameters.model_dump(exclude_none=True, exclude={"stream", "endpoint", *vendor.unsupported})
+    settings = {vendor.renames.get(name, name): value for name, value in settings.items()}
+    body: dict[str, Any] = {"model": request.model, **vendor.extra, **settings, "stream": parameters.stream is not False}
+    if completion:
+        body["prompt"] = flatten(request)
+        body["stop"] = [*COMPLETION_STOPS, *settings.get("stop", ())][:STOPS]
+    else:
+        body["messages"] = _messages(vendor, request)
+    if usage and body["stream"]:
+        body["stream_options"] = {"include_usage": True}
+    return body
+
+
+def flatten(request: ChatRequest) -> str:
+    """Write the transcript as one text that ends where the assistant speaks next."""
+    lines = [PREAMBLE]
+    if request.system:
+        lines.append(request.system)
+    lines += [f"{message.role.upper()}: {message.text}" for message in request.messages]
+    return "\n".join([*lines, "ASSISTANT:"])
+
+
+def _messages(vendor: Vendor, request: ChatRequest) -> list[dict[str, Any]]:
+    messages = [{"role": message.role, "content": _content(message)} for message in request.messages]
+    if not request.system:
+        return messages
+    if vendor.system_role != "first_user":
+        return [{"role": vendor.system_role, "content": request.system}, *messages]
+    first = next((message for message in messages if message["role"] == "user"), None)
+    if first is None:
+        return [{"role": "user", "content": request.system}, *messages]
+    content = first["content"]
+    if isinstance(content, str):
+        first["content"] = f"{request.system}\n\n{content}"
+    else:
+        content.insert(0, {"type": "text", "text": request.system})
+    return messages
+
+
+def _content(message: Message) -> Any:
+    if not any(isinstance(part, ImagePart) for part in message.parts):
+        return message.text
+    parts: list[dict[str, Any]] = []
+    for part in message.parts:
+        if isinstance(part, ImagePart):
+            data = base64.b64encode(part.data).decode()
+            parts.append({"type": "image_url", "image_url": {"url": f"data:{part.media_type};base64,{data}"}})
+        else:
+            parts.append({"type": "text", "text": part.text})
+    return parts
+
+
+def private_texts(request: ChatRequest) -> list[str]:
+    """Return the texts of a request that must not be seen in an error."""
+    return [*filter(None, [request.system]), *(message.text for message in request.messages)]
+
+
+# -------------------------------------------------------------------------------------------------- answer
+
+_REASONS = {
+    **dict.fromkeys(
+        ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "tool_calls", "function_call", "tool_use"), FinishReason.STOP
+    ),
+    **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), FinishReason.LENGTH),
+    **dict.fromkeys(("content_filter", "safety", "sensitive", "refusal", "recitation"), FinishReason.CONTENT_FILTER),
+}
+
+
+def finish_reason(raw: str | None) -> FinishReason:
+    """Unify a provider's word for why an answer ended."""
+    return _REASONS.get((raw or "").lower(), FinishReason.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one chunk, or one whole body, brings. A keepalive brings nothing and is falsy."""
+
+    text: str = ""
+    reasoning: str = ""
+    refusal: str = ""
+    finish: str = ""
+    usage: Usage | None = None
+    spoke: bool = False  # a role or anything else stood in the delta: the model is at work
+
+    def __bool__(self) -> bool:
+        return bool(self.text or self.reasoning or self.refusal or self.finish or self.usage or self.spoke)
+
+
+def is_error(data: Any) -> bool:
+    """Whether JSON with status 200 is an error after all, in any of the four forms met.
+
+    ``{"error": {…}}``, ``{"error": "…"}``, vLLM's ``{"object": "error", "message": …}`` and ``{"status": "error", "message": …}``.
+    """
+    if not isinstance(data, Mapping):
+        return True
+    if data.get("error") or data.get("object") == "error":
+        return True
+    return data.get("status") in {"error", "failed"} and not data.get("choices")
+
+
+def read_piece(data: Mapping[str, Any]) -> Piece:
+    """Read a chunk of a stream or a whole body: `delta`, `message` or `text` of the first choice."""
+    usage = _usage(data.get("usage"))
+    choice = _first_choice(data.get("choices"))
+    if choice is None:
+        return Piece(usage=usage)
+    finish = choice.get("finish_reason")
+    delta = choice.get("delta") or choice.get("message")
+    if not isinstance(delta, Mapping):
+        return Piece(text=_text(choice.get("text")), finish=_word(finish), usage=usage)
+    return Piece(
+        text=_text(delta.get("content")),
+        reasoning=_text(delta.get("reasoning_content")) or _text(delta.get("reasoning")),
+        refusal=_text(delta.get("refusal")),
+        finish=_word(finish),
+        usage=usage,
+        spoke=any(delta.values()),
+    )
+
+
+def _first_choice(choices: Any) -> Mapping[str, Any] | None:
+    """With n > 1 choices come interleaved; only index 0 counts, or one without an index."""
+    if not isinstance(choices, list):
+        return None
+    return next((choice for choice in choices if isinstance(choice, Mapping) and not choice.get("index")), None)
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    return "".join(_text(part.get("text")) if isinstance(part, Mapping) else _text(part) for part in content)
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _usage(data: Any) -> Usage | None:
+    if not isinstance(data, Mapping):
+        return None
+    cost = data.get("cost")
+    found = Usage(
+        input_tokens=_count(data.get("prompt_tokens")),
+        output_tokens=_count(data.get("completion_tokens")),
+        cost=float(cost) if isinstance(cost, int | float) and not isinstance(cost, bool) else None,
+    )
+    return found if found != Usage() else None
+
+
+def _count(value: Any) -> int | None:
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12 else None  # noqa: PLR2004 - keeps inf out
+
+
+def read_models(data: Any) -> tuple[ModelInfo, ...] | None:
+    """Read ``GET /models``: OpenAI's ``{"data": […]}``, or a bare list; None if it is neither."""
+    entries = data.get("data") if isinstance(data, Mapping) else data
+    if not isinstance(entries, list):
+        return None
+    found: dict[str, ModelInfo] = {}
+    for entry in entries:
+        name = entry.get("id") if isinstance(entry, Mapping) else entry
+        if isinstance(name, str) and name:
+            found.setdefault(name, ModelInfo(name, _window(entry)))
+    return tuple(found.values())
+
+
+def _window(entry: Any) -> int | None:
+    if not isinstance(entry, Mapping):
+        return None
+    names: Sequence[str] = ("context_length", "context_window", "max_model_len", "max_context_length")
+    counts: Iterable[int | None] = (_count(entry.get(name)) for name in names)
+    return next((count for count in counts if count), None)

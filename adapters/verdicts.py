@@ -1,0 +1,171 @@
+"""What kind of error a provider's answer is.
+
+The order is: explicit code in the body, then HTTP status, then a table of phrases (only where the status says little), then
+`ErrorKind.PROTOCOL`. The tables collect what the clients of many OpenAI-compatible gateways met.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from adapters.base import Billed, ErrorKind, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an error is, how far it reaches, and whether it may have cost something."""
+
+    kind: ErrorKind
+    scope: Scope
+    billed: Billed
+
+
+_CODES: dict[str, ErrorKind] = {
+    code: kind
+    for kind, codes in {
+        ErrorKind.QUOTA: """insufficient_quota insufficient_credits insufficient_balance insufficient_funds quota_exceeded payment_required
+            billing_hard_limit_reached billing_not_active exceeded_current_quota_error""",
+        ErrorKind.RATE_LIMIT: "rate_limit_exceeded rate_limit_error rate_limit_reached_error rate_limited too_many_requests ratelimiterror",
+        ErrorKind.AUTH: """invalid_api_key incorrect_api_key invalid_authentication_error authentication_error authenticationerror
+            unauthorized""",
+        ErrorKind.MODEL_NOT_FOUND: "model_not_found model_not_exist model_not_available model_not_supported unknown_model",
+        ErrorKind.CONTEXT_OVERFLOW: """context_length_exceeded context_window_exceeded string_above_max_length exceed_context_size_error""",
+        ErrorKind.CONTENT_FILTER: "content_filter content_policy_violation moderation_blocked data_inspection_failed",
+        ErrorKind.OVERLOADED: "overloaded overloaded_error engine_overloaded_error server_overloaded service_unavailable unavailable_error",
+        ErrorKind.SERVER: "server_error internal_error internal_server_error internalservererror api_error",
+    }.items()
+    for code in codes.split()
+}
+
+# Ordered: the first kind one of whose phrases is found decides. A bare number such as "429" is no phrase: error texts echo token ids.
+_PHRASES: tuple[tuple[ErrorKind, re.Pattern[str]], ...] = tuple(
+    (kind, re.compile("|".join(phrases), re.IGNORECASE))
+    for kind, phrases in (
+        (
+            ErrorKind.CONTEXT_OVERFLOW,
+            (
+                r"context[ _](length|window|size)|maximum context|too many (input )?tokens|maximum number of tokens",
+                r"(prompt|input) is too long|reduce the length",
+            ),
+        ),
+        (
+            ErrorKind.QUOTA,
+            (
+                r"(insufficient|not enough|no|low) (api )?(credit|balance|quota|fund)|out of credit|credits? (balance )?(\w+ )?exhausted",
+                r"current quota|quota exceeded|monthly limit|spend(ing)? limit|payment required",
+                r"upgrade (your )?subscription|account balance",
+            ),
+        ),
+        (
+            ErrorKind.AUTH,
+            (
+                r"(invalid|incorrect|missing|expired|wrong|no) (api[ _-]?key|(access|auth|bearer) token|credential)",
+                r"api[ _-]?key (is |provided )?(\w+ )?(invalid|incorrect|expired|required|missing)",
+                r"unauthori[sz]ed|authentication|missing authorization",
+            ),
+        ),
+        (ErrorKind.RATE_LIMIT, (r"rate[ _-]?limit|too many requests|queued requests allowed",)),
+        (
+            ErrorKind.MODEL_NOT_FOUND,
+            (
+                r"(unknown|invalid|no such|unsupported) model\b",
+                r"\bmodel\b.{0,120}?(not found|not exist|not available|decommissioned|deprecated|retired|no longer)",
+            ),
+        ),
+        (ErrorKind.CONTENT_FILTER, (r"content[ _](policy|filter|management)|flagged|safety system|moderation",)),
+        (
+            ErrorKind.OVERLOADED,
+            (r"overloaded|service (is )?(temporarily )?unavailable|temporarily unavailable|at capacity|server (is )?busy",),
+        ),
+        (
+            ErrorKind.BAD_REQUEST,
+            (
+                r"(is|are) (required|mandatory|invalid)|must be|not supported|does not support",
+                r"(invalid|unsupported|unknown|unexpected) (value|parameter|argument|field|content)",
+            ),
+        ),
+    )
+)
+
+_STATUSES: dict[int, ErrorKind] = {
+    401: ErrorKind.AUTH,
+    402: ErrorKind.QUOTA,
+    403: ErrorKind.AUTH,
+    404: ErrorKind.MODEL_NOT_FOUND,
+    408: ErrorKind.TIMEOUT_FIRST,
+    410: ErrorKind.MODEL_NOT_FOUND,
+    413: ErrorKind.CONTEXT_OVERFLOW,
+    425: ErrorKind.RATE_LIMIT,
+    429: ErrorKind.RATE_LIMIT,
+    451: ErrorKind.CONTENT_FILTER,
+    503: ErrorKind.OVERLOADED,
+    529: ErrorKind.OVERLOADED,
+}
+
+_TALKATIVE = frozenset({200, 400, 406, 422, 500})
+"""Under these statuses only the text tells errors apart."""
+
+_HTTP_ERRORS = range(400, 600)
+
+_SCOPES: dict[ErrorKind, Scope] = {
+    ErrorKind.AUTH: Scope.ACCOUNT,
+    ErrorKind.QUOTA: Scope.ACCOUNT,
+    ErrorKind.RATE_LIMIT: Scope.ACCOUNT,
+    ErrorKind.MODEL_NOT_FOUND: Scope.MODEL,
+    ErrorKind.OVERLOADED: Scope.PROVIDER,
+    ErrorKind.SERVER: Scope.PROVIDER,
+    ErrorKind.TIMEOUT_FIRST: Scope.PROVIDER,
+}
+
+_REFUSALS = frozenset(
+    {ErrorKind.AUTH, ErrorKind.QUOTA, ErrorKind.RATE_LIMIT, ErrorKind.MODEL_NOT_FOUND, ErrorKind.BAD_REQUEST, ErrorKind.CONTEXT_OVERFLOW}
+)
+"""The provider said no before it did anything."""
+
+_NO_ROUTE = re.compile(
+    r"^(404\b|(page |route )?not found\b(?!.*\bmodel\b))|invalid url|unknown (request )?url|cannot (post|get) |no route|route .*not found",
+    re.IGNORECASE,
+)
+"""A 404 of the route and not of the model: the base address is wrong."""
+
+_TEXT_CHARS = 2000  # of an error text are looked at
+
+
+def classify(status: int, text: str = "", code: str = "") -> Verdict:
+    """Tell what an error is.
+
+    Args:
+        status: HTTP status; 200 for an error that came inside a good answer.
+        text: From `adapters.failures.error_text`.
+        code: From `adapters.failures.error_code`.
+    """
+    text = text[:_TEXT_CHARS]
+    if status == 200 and code.isdigit() and int(code) in _HTTP_ERRORS:  # noqa: PLR2004 - a status inside the body, as OpenRouter and vLLM send
+        return classify(int(code), text)
+    kind = _CODES.get(code) or _by_status(status, text)
+    if kind is ErrorKind.MODEL_NOT_FOUND and status == 404 and code not in _CODES and _NO_ROUTE.search(text):  # noqa: PLR2004 - HTTP's number
+        return Verdict(ErrorKind.BAD_REQUEST, Scope.PROVIDER, Billed.NO)
+    refused = kind in _REFUSALS or (kind is ErrorKind.OVERLOADED and status in {429, 503, 529})
+    return Verdict(kind, _scope(kind, status, text), Billed.NO if refused else Billed.MAYBE)
+
+
+def _by_status(status: int, text: str) -> ErrorKind:
+    found = next((kind for kind, pattern in _PHRASES if pattern.search(text)), None)
+    if status in _TALKATIVE and found is not None:
+        return found
+    if status == 429 and found in {ErrorKind.QUOTA, ErrorKind.OVERLOADED}:  # noqa: PLR2004 - HTTP's number
+        return found  # Moonshot and others send an exhausted balance as 429
+    if status in _STATUSES:
+        return _STATUSES[status]
+    if status not in _HTTP_ERRORS:
+        return ErrorKind.PROTOCOL
+    return ErrorKind.SERVER if status >= 500 else ErrorKind.BAD_REQUEST  # noqa: PLR2004 - HTTP's number
+
+
+def _scope(kind: ErrorKind, status: int, text: str) -> Scope:
+    if status == 403 and kind is ErrorKind.AUTH and not re.search(r"key|token|unauthor", text, re.IGNORECASE):  # noqa: PLR2004 - HTTP's number
+        return Scope.MODEL  # Segmind: this account may not call this model
+    if status == 405:  # noqa: PLR2004 - HTTP's number
+        return Scope.PROVIDER  # a wrong address, whatever is asked
+    return _SCOPES.get(kind, Scope.REQUEST)

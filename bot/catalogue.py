@@ -1,0 +1,79 @@
+"""The models on offer, fetched live and kept for a while; and which valid names come nearest to a wrong one."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from adapters.base import ModelInfo, Provider
+from bot.clock import Clock
+
+FRESH_SECONDS = 300.0
+"""A list younger than this is not fetched again."""
+NEAREST, NEAREST_CUTOFF = 3, 0.5
+"""How many near names are offered, and how near they must be (difflib's ratio)."""
+BUTTON_DATA_CHARS = 64
+"""Longest button data (Telegram's callback_data, the tightest platform)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    at: float
+    models: tuple[ModelInfo, ...]
+
+
+class Catalogue:
+    """Model lists of all providers."""
+
+    def __init__(self, providers: Mapping[str, Provider], clock: Clock) -> None:
+        self._providers = providers
+        self._clock = clock
+        self._kept: dict[str, _Kept] = {}
+
+    async def models(self, provider: str) -> tuple[ModelInfo, ...]:
+        """Return a provider's models.
+
+        Raises:
+            ProviderError: The list could not be had and none is kept.
+        """
+        kept = self._kept.get(provider)
+        if kept is not None and self._clock.now() - kept.at < FRESH_SECONDS:
+            return kept.models
+        models = await self._providers[provider].models()
+        self._kept[provider] = _Kept(self._clock.now(), models)
+        return models
+
+
+def nearest(name: str, names: Iterable[str]) -> list[str]:
+    """Return the valid names nearest to a wrong one, best first: those that contain it, then those spelt alike."""
+    known = list(names)
+    low = name.lower()
+    containing = sorted((item for item in known if low and low in item.lower()), key=len)
+    by_low = {item.lower(): item for item in known}
+    tails = {item.lower().rsplit("/", 1)[-1]: item for item in known}
+    alike = [by_low[hit] for hit in difflib.get_close_matches(low, by_low, NEAREST, NEAREST_CUTOFF)]
+    alike += [tails[hit] for hit in difflib.get_close_matches(low, tails, NEAREST, NEAREST_CUTOFF)]
+    return list(dict.fromkeys([*containing, *alike]))[:NEAREST]
+
+
+def short_name(model: str, prefix: str) -> str:
+    """Return what stands for a model in a button's data: its id where it fits, else a fingerprint that `resolve` knows."""
+    if len(f"{prefix}{model}".encode()) <= BUTTON_DATA_CHARS:
+        return model
+    return _fingerprint(model)
+
+
+def _fingerprint(model: str) -> str:
+    return "#" + hashlib.sha256(model.encode()).hexdigest()[:16]
+
+
+def resolve(name: str, models: Sequence[str]) -> str | None:
+    """Find the model that a typed name or a button's short name stands for: exact, else without regard to case; None if there is none."""
+    if name in models:
+        return name
+    for model in models:
+        if model.lower() == name.lower() or _fingerprint(model) == name:
+            return model
+    return None

@@ -1,0 +1,130 @@
+"""The command line: `dragoman run | sandbox | doctor`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from bot import logs
+from bot.app import BridgeError, missing_tokens, open_bridge, secrets_of
+from bot.doctor import examine
+from bot.platforms.base import PlatformError
+from bot.settings import Settings, SettingsError, load, misspelt
+from storage.base import StoreError
+
+OK, FAILED, USAGE = 0, 1, 2
+"""Exit codes: done; something outside went wrong; something has to be set or mended first."""
+
+NOTHING_TO_RUN = """No platform is set up: {names} are both missing.
+Put at least one of them into the environment or into .env (see .env.example):
+  DISCORD_TOKEN   from the Discord developer portal: your application, page "Bot"
+  TELEGRAM_TOKEN  from @BotFather in Telegram, command /newbot
+Without any token `dragoman sandbox` lets you try the bot on this machine."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        settings = load()
+        for line in misspelt():
+            print(f"warning: {line}", file=sys.stderr)
+        return _commands()[arguments.command or _default(settings)](settings, arguments)
+    except (SettingsError, StoreError, BridgeError, PlatformError) as error:
+        print(f"dragoman: {error}", file=sys.stderr)
+        return USAGE if isinstance(error, SettingsError) else FAILED
+    except KeyboardInterrupt:
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dragoman",
+        description="A chat bridge: Discord and Telegram on one side, language-model providers on the other.",
+        epilog="Without a command: `run` if a platform token is set, else `sandbox`. Settings are environment variables, or lines of .env.",
+    )
+    parser.add_argument("--version", action="version", version=f"dragoman {version('dragoman')}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("run", help="run the bot on the platforms that have a token")
+    sandbox = commands.add_parser("sandbox", help="try the bot on this machine: a web page with a Discord channel and a Telegram chat")
+    sandbox.add_argument("--port", type=int, default=8023, help="port of the page on 127.0.0.1 (default %(default)s; 0 takes a free one)")
+    sandbox.add_argument("--data", metavar="FILE", help="keep the conversations in this file (default: they are forgotten at the end)")
+    commands.add_parser("doctor", help="check settings, database, providers and platforms, and say what to mend")
+    return parser
+
+
+def _default(settings: Settings) -> str:
+    return "sandbox" if missing_tokens(settings) else "run"
+
+
+def _commands() -> dict[str, Callable[[Settings, argparse.Namespace], int]]:
+    return {"run": _run, "sandbox": _sandbox, "doctor": _doctor}
+
+
+def _run(settings: Settings, _: argparse.Namespace) -> int:
+    missing = missing_tokens(settings)
+    if missing:
+        print(NOTHING_TO_RUN.format(names=" and ".join(missing)), file=sys.stderr)
+        return USAGE
+    logs.configure(settings.log_level, secrets_of(settings))
+    _until_signalled(lambda stop: _serve(settings, stop))
+    return OK
+
+
+async def _serve(settings: Settings, stop: asyncio.Event) -> None:
+    log = logging.getLogger(__name__)
+    async with open_bridge(settings) as bridge:
+        log.info("providers: %s", ", ".join(provider.title for provider in bridge.providers.values()))
+        for name, variable in (("discord", "DISCORD_TOKEN"), ("telegram", "TELEGRAM_TOKEN")):
+            if name not in bridge.platforms:
+                log.info("%s is off: %s is not set", name, variable)
+        await bridge.run(stop, lambda name: log.info("%s is accepting messages", name))
+
+
+def _sandbox(settings: Settings, arguments: argparse.Namespace) -> int:
+    from sandbox.tryout import run  # noqa: PLC0415 - the one place of the bridge that knows the sandbox; nothing else should load it
+
+    logs.configure(settings.log_level if settings.log_level != "info" else "warning", secrets_of(settings))
+    _until_signalled(lambda stop: run(settings, stop, port=arguments.port, data=arguments.data, say=lambda line: print(line, flush=True)))
+    return OK
+
+
+def _doctor(settings: Settings, _: argparse.Namespace) -> int:
+    logs.configure("error", secrets_of(settings))
+    findings = asyncio.run(examine(settings))
+    for finding in findings:
+        print(finding)
+    return OK if all(finding.fine for finding in findings) else FAILED
+
+
+def _until_signalled(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """Run until SIGINT or SIGTERM asks for an orderly end; a second one leaves at once."""
+
+    async def supervised() -> None:
+        stop = asyncio.Event()
+        task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+
+        def on_signal() -> None:
+            if stop.is_set() and task is not None:
+                task.cancel()
+            stop.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, on_signal)
+        await work(stop)
+
+    try:
+        asyncio.run(supervised())
+    except asyncio.CancelledError:
+        print("dragoman: left at once; what was running is taken up again at the next start", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""/help and /status."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from adapters.base import ProviderError
+from bot import texts
+from bot.commands.base import Answer, Command, Context
+from bot.render.text import escape
+
+PERSONA_SHOWN_CHARS = 120
+"""So much of the persona /status shows."""
+
+
+def helper(commands: Sequence[Command]) -> Command:
+    """Return /help over all commands, itself included."""
+
+    async def run(_: Context) -> Answer:
+        lines = [f"/{command.name}{_usage(command)} — {command.description}" for command in (*commands, own)]
+        return Answer(
+            "Write to me and I pass it on to a language model; the answer grows in the chat. "
+            "In channels and groups mention me or reply to one of my messages.\n\n" + texts.listed(lines, len(lines))
+        )
+
+    own = Command("help", "What this bot can do", run, private=True)
+    return own
+
+
+def _usage(command: Command) -> str:
+    return "".join(f" {option.name.upper()}" if option.required else f" [{option.name.upper()}]" for option in command.options)
+
+
+async def status(context: Context) -> Answer:
+    """Say what holds in this conversation, and whether the provider can be reached."""
+    choice = await context.choice()
+    provider = context.providers.get(choice.provider)
+    entries, running = await context.store.counts(context.conversation)
+    lines = [
+        f"Provider: **{provider.title if provider else choice.provider}**{await _health(context, choice.provider)}",
+        f"Model: {texts.code(choice.model)}",
+        f"Persona: {_short(choice.persona)}",
+        "Settings: "
+        + (", ".join(f"{name} = {texts.code(str(value))}" for name, value in choice.parameters.items()) or "the provider's defaults"),
+        f"Remembered: {entries} message{'' if entries == 1 else 's'}",
+        f"Running: {running} question{'' if running == 1 else 's'}",
+    ]
+    return Answer(texts.listed(lines, len(lines)))
+
+
+async def _health(context: Context, name: str) -> str:
+    provider = context.providers.get(name)
+    if provider is None:
+        return " (not set up on this bot)"
+    try:
+        health = await provider.check()
+    except ProviderError as error:
+        return f" — {texts.provider_error(error, provider.title, '')}"
+    return f", reachable, {health.credits:g} credits left" if health.credits is not None else ", reachable"
+
+
+def _short(persona: str | None) -> str:
+    if persona is None:
+        return "none"
+    line = " ".join(persona.split())
+    return escape(line if len(line) <= PERSONA_SHOWN_CHARS else line[: PERSONA_SHOWN_CHARS - 1] + "…")
+
+
+STATUS = Command("status", "What is chosen here, and whether the provider can be reached", status, private=True)

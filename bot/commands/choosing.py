@@ -1,0 +1,130 @@
+"""/provider, /model, /models: who answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from adapters.base import ProviderError
+from bot import texts
+from bot.catalogue import nearest, resolve, short_name
+from bot.commands.base import Answer, Command, Context, Option
+from bot.model import Button
+from bot.preferences import Choice
+
+BUTTON_MODELS = 12
+"""Most models offered as buttons; the rest is a command or an autocompletion away."""
+BUTTON_LABEL_CHARS = 38
+"""Longest button label that phones still show whole."""
+LISTED_MODELS = 60
+"""Most models that /models lists at once."""
+
+
+async def choose_provider(context: Context) -> Answer:
+    """Switch the conversation's provider, or offer the choice."""
+    wanted = context.arguments.get("name")
+    choice = await context.choice()
+    if wanted is None:
+        rows = tuple(
+            (Button(("✓ " if name == choice.provider else "") + provider.title, f"provider:{name}"),)
+            for name, provider in context.providers.items()
+        )
+        return Answer(f"**{_title(context, choice.provider)}** answers here. Choose another:", rows)
+    titles = {provider.title.lower(): name for name, provider in context.providers.items()}
+    name = resolve(wanted, list(context.providers)) or titles.get(wanted.lower())
+    if name is None:
+        return Answer(texts.unknown("provider", wanted, nearest(wanted, context.providers) or list(context.providers)))
+    await context.preferences.set_provider(context.conversation, name)
+    choice = await context.choice()
+    return Answer(f"**{context.providers[name].title}** answers from now on, with the model {texts.code(choice.model)}.")
+
+
+async def choose_model(context: Context) -> Answer:
+    """Choose a model of the current provider, or offer the choice."""
+    choice = await context.choice()
+    provider = context.providers.get(choice.provider)
+    if provider is None:
+        return Answer(texts.provider_off(choice.provider))
+    try:
+        names = [model.id for model in await context.catalogue.models(choice.provider)]
+    except ProviderError as error:
+        return Answer(texts.provider_error(error, provider.title, choice.model))
+    wanted = context.arguments.get("name")
+    if wanted is None:
+        return _offer(choice, names)
+    model = resolve(wanted, names)
+    if model is None and (provider.lists_all_models or wanted.startswith("#")):
+        return Answer(texts.unknown("model", wanted, nearest(wanted, names)))
+    await context.preferences.set_model(context.conversation, choice.provider, model or wanted)
+    answer = f"**{provider.title}** answers with {texts.code(model or wanted)} from now on."
+    if model is None:
+        near = ", ".join(texts.code(name) for name in nearest(wanted, names))
+        answer += f" It is not in my list of {provider.title}'s models, which is not complete{f'; near it are {near}' if near else ''}."
+    return Answer(answer)
+
+
+def _offer(choice: Choice, names: Sequence[str]) -> Answer:
+    shown = list(names[:BUTTON_MODELS])
+    rows = tuple((Button(_label(name, chosen=name == choice.model), f"model:{short_name(name, 'model:')}"),) for name in shown)
+    more = f" {len(names) - len(shown)} more are in /models." if len(names) > len(shown) else ""
+    return Answer(f"The model is {texts.code(choice.model)}. Choose another below, or with `/model NAME`.{more}", rows)
+
+
+def _label(name: str, *, chosen: bool) -> str:
+    text = ("✓ " if chosen else "") + name
+    return text if len(text) <= BUTTON_LABEL_CHARS else "…" + text[-(BUTTON_LABEL_CHARS - 1) :]
+
+
+async def list_models(context: Context) -> Answer:
+    """List the current provider's models, those that contain a word if one is given."""
+    choice = await context.choice()
+    provider = context.providers.get(choice.provider)
+    if provider is None:
+        return Answer(texts.provider_off(choice.provider))
+    try:
+        names = [model.id for model in await context.catalogue.models(choice.provider)]
+    except ProviderError as error:
+        return Answer(texts.provider_error(error, provider.title, choice.model))
+    word = context.arguments.get("word", "").lower()
+    found = [name for name in names if word in name.lower()]
+    if not found:
+        return Answer(texts.unknown("model with", word, nearest(word, names)))
+    lines = [texts.code(name) + (" ← chosen" if name == choice.model else "") for name in found]
+    return Answer(f"**{provider.title}** has {len(found)} model{'s' if len(found) > 1 else ''}:\n\n{texts.listed(lines, LISTED_MODELS)}")
+
+
+async def complete_provider(context: Context, typed: str) -> Sequence[str]:
+    """Suggest providers."""
+    return [name for name in context.providers if typed.lower() in name]
+
+
+async def complete_model(context: Context, typed: str) -> Sequence[str]:
+    """Suggest models of the current provider from its live list."""
+    choice = await context.choice()
+    if choice.provider not in context.providers:
+        return []
+    names = [model.id for model in await context.catalogue.models(choice.provider)]
+    return [name for name in names if typed.lower() in name.lower()] or nearest(typed, names)
+
+
+def _title(context: Context, name: str) -> str:
+    provider = context.providers.get(name)
+    return provider.title if provider else name
+
+
+COMMANDS = (
+    Command(
+        "provider",
+        "Show or choose who answers in this conversation",
+        choose_provider,
+        (Option("name", "The provider, such as netmind", complete=complete_provider),),
+        button=True,
+    ),
+    Command(
+        "model",
+        "Show or choose the model that answers in this conversation",
+        choose_model,
+        (Option("name", "The model's id; a part of it lists what fits", complete=complete_model),),
+        button=True,
+    ),
+    Command("models", "List the provider's models", list_models, (Option("word", "Only those that contain this"),), private=True),
+)

@@ -1,0 +1,103 @@
+"""/system and /settings: how the model answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from adapters.base import Parameters
+from bot import texts
+from bot.catalogue import nearest
+from bot.commands.base import Answer, Command, Context, Option
+from bot.preferences import InvalidPreferenceError
+from bot.render.text import escape
+
+CLEARING = frozenset({"default", "none", "off", "-"})
+"""Words that take a setting back to its default."""
+RANGE_KEYS = (("minimum", "at least {}"), ("exclusiveMinimum", "above {}"), ("maximum", "at most {}"), ("exclusiveMaximum", "below {}"))
+
+
+async def persona(context: Context) -> Answer:
+    """Show, set or clear the persona."""
+    text = context.arguments.get("text")
+    if text is None:
+        choice = await context.choice()
+        if choice.persona is None:
+            return Answer("No persona is set. `/system You are a pirate.` sets one.")
+        return Answer(f"The persona is:\n\n> {escape(choice.persona)}\n\n`/system default` takes it back.")
+    clear = text.lower() in CLEARING
+    try:
+        await context.preferences.set_persona(context.conversation, None if clear else text)
+    except InvalidPreferenceError as error:
+        return Answer(f"That can't be the persona: {escape(str(error))}.")
+    return Answer("The persona is back to the default." if clear else "The persona is set, from the next question on.")
+
+
+async def settings(context: Context) -> Answer:
+    """Show the provider's parameters, explain one, or set it."""
+    choice = await context.choice()
+    provider = context.providers.get(choice.provider)
+    if provider is None:
+        return Answer(texts.provider_off(choice.provider))
+    name, value = context.arguments.get("name"), context.arguments.get("value")
+    fields = provider.parameters.model_fields
+    if name is None:
+        lines = [
+            f"**{field}** = {_shown(provider.parameters, field, choice.parameters)} · {_about(provider.parameters, field)}"
+            for field in fields
+        ]
+        head = f"Settings of **{provider.title}** in this conversation:"
+        return Answer(f"{head}\n\n{texts.listed(lines, len(lines))}\n\n`/settings NAME VALUE` sets one, the value `default` takes it back.")
+    name = name.lower()
+    if name not in fields:
+        return Answer(texts.unknown(f"setting of {provider.title}", name, nearest(name, fields) or list(fields)[:5]))
+    if value is None:
+        about = _about(provider.parameters, name)
+        return Answer(f"**{name}** = {_shown(provider.parameters, name, choice.parameters)} · {about}")
+    try:
+        clear = value.lower() in CLEARING
+        stored = await context.preferences.set_parameter(context.conversation, choice, name, None if clear else value)
+    except InvalidPreferenceError as error:
+        return Answer(f"{texts.code(value)} does not fit **{name}**: {escape(str(error))}. {_about(provider.parameters, name)}")
+    return Answer(f"**{name}** is back to its default." if clear else f"**{name}** is {texts.code(str(stored))} from the next question on.")
+
+
+def _shown(model: type[Parameters], name: str, chosen: dict[str, Any]) -> str:
+    if name in chosen:
+        return texts.code(str(chosen[name]))
+    default = model.model_fields[name].default
+    return "the provider's default" if default is None else f"{texts.code(str(default))} (default)"
+
+
+def _about(model: type[Parameters], name: str) -> str:
+    """Describe a parameter from its declaration: help, then range or choices."""
+    schema = model.model_json_schema()["properties"][name]
+    branches = [branch for branch in schema.get("anyOf", [schema]) if branch.get("type") != "null"]
+    limits = [words.format(branch[key]) for branch in branches for key, words in RANGE_KEYS if key in branch]
+    choices = [str(item) for branch in branches for item in branch.get("enum", [])]
+    if any(branch.get("type") == "boolean" for branch in branches):
+        choices = ["true", "false"]
+    bounds = ", ".join(limits) or (" or ".join(choices))
+    about = escape(schema.get("description", "").rstrip("."))
+    return f"{about}{f' ({bounds})' if bounds else ''}."
+
+
+async def complete_parameter(context: Context, typed: str) -> Sequence[str]:
+    """Suggest the current provider's parameters."""
+    choice = await context.choice()
+    provider = context.providers.get(choice.provider)
+    return [name for name in provider.parameters.model_fields if typed.lower() in name] if provider else []
+
+
+COMMANDS = (
+    Command("system", "Show or set the persona the model follows here", persona, (Option("text", "The persona, or “default”"),)),
+    Command(
+        "settings",
+        "Show or set a parameter of the provider",
+        settings,
+        (
+            Option("name", "The parameter, such as temperature", complete=complete_parameter),
+            Option("value", "Its value, or “default”"),
+        ),
+    ),
+)

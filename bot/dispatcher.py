@@ -1,0 +1,208 @@
+"""Who may speak, command or turn, one turn at a time per conversation.
+
+Turns come from the store's drain, in order. Commands and buttons never wait behind a running answer: they have a lane of their own per
+conversation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+
+from adapters.base import Provider, ProviderError
+from bot import texts
+from bot.access import Access
+from bot.catalogue import Catalogue, nearest
+from bot.commands.base import Answer, Command, Context
+from bot.model import ChatAddress, CommandCall, EventKind, Incoming, Page, Target
+from bot.outbox import DeliveryError, Outbox
+from bot.payload import load
+from bot.platforms.base import Platform
+from bot.preferences import Preferences
+from bot.reply import Buttons, Reply
+from bot.turn import Turns
+from storage.base import Accepted, Owner, OwnerKind, Store, Turn, TurnState
+
+log = logging.getLogger(__name__)
+
+
+class Lanes:
+    """First come, first served, per conversation."""
+
+    def __init__(self) -> None:
+        self._locks: dict[int, asyncio.Lock] = {}
+        self._users: Counter[int] = Counter()
+
+    @asynccontextmanager
+    async def of(self, conversation: int) -> AsyncIterator[None]:
+        """Wait for one's turn; the lane is forgotten with its last user."""
+        self._users[conversation] += 1
+        try:
+            async with self._locks.setdefault(conversation, asyncio.Lock()):
+                yield
+        finally:
+            self._users[conversation] -= 1
+            if not self._users[conversation]:
+                del self._users[conversation], self._locks[conversation]
+
+
+class Dispatcher:
+    """Decides what an accepted event is, and carries it out."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        turns: Turns,
+        outbox: Outbox,
+        platforms: Mapping[str, Platform],
+        providers: Mapping[str, Provider],
+        preferences: Preferences,
+        catalogue: Catalogue,
+        access: Access,
+        commands: Sequence[Command],
+    ) -> None:
+        self.commands = commands
+        self._by_name = {command.name: command for command in commands}
+        self._store = store
+        self._turns = turns
+        self._outbox = outbox
+        self._platforms = platforms
+        self._providers = providers
+        self._preferences = preferences
+        self._catalogue = catalogue
+        self._access = access
+        self._lanes = Lanes()
+        self._closing = False
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    # turns
+
+    async def drain(self, conversation: int) -> None:
+        """Run a conversation's open turns, oldest first, until none is left."""
+        self._running += 1
+        self._idle.clear()
+        try:
+            await self._drain(conversation)
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+
+    async def settle(self, seconds: float) -> bool:
+        """Begin no further turn; return True once the running ones have ended, False if some still run after `seconds`."""
+        self._closing = True
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), seconds)
+        return self._idle.is_set()
+
+    async def _drain(self, conversation: int) -> None:
+        while not self._closing and (turn := await self._store.claim(conversation)) is not None:
+            incoming = load((await self._store.event(turn.event)).payload)
+            if not self._access.admits(incoming):
+                await self._turns.fail(turn, incoming, texts.refused(incoming), "refused")
+                continue
+            try:
+                await self._turns.run(turn, incoming)
+            except Exception:  # a fault of ours in one turn must not hold up the next ones of the conversation
+                log.exception("turn.crashed turn=%d", turn.id)
+                await self._crashed(turn, incoming)
+
+    async def _crashed(self, turn: Turn, incoming: Incoming) -> None:
+        try:
+            await self._turns.fail(turn, incoming, texts.INTERNAL, "internal error")
+        except Exception:  # nothing can be said any more; what is left is to end the turn, so that it is not asked for ever
+            log.exception("turn.crash_not_told turn=%d", turn.id)
+            await self._store.close(turn, TurnState.FAILED, error="internal error")
+
+    # commands and buttons
+
+    async def carry_out(self, accepted: Accepted, incoming: Incoming) -> None:
+        """Carry out an event that asks no model anything: a command, a button, a message without text. Those of a conversation in order."""
+        try:
+            async with self._lanes.of(accepted.conversation):
+                answer = await self._answer(accepted, incoming)
+                if answer is not None:
+                    await self._say(accepted, incoming, answer)
+        except DeliveryError as error:
+            log.warning("command.undeliverable event=%d: %s", accepted.event, error)
+        await self._store.finish_event(accepted.event)
+
+    async def _answer(self, accepted: Accepted, incoming: Incoming) -> Answer | None:
+        if not self._access.admits(incoming):
+            return Answer(texts.refused(incoming))
+        call = self._call_of(incoming)
+        if call is None:
+            return Answer(texts.NO_TEXT) if incoming.kind is EventKind.MESSAGE else None
+        command = self._by_name.get(call.name)
+        if command is None:
+            return Answer(
+                texts.unknown("command", f"/{call.name}", [f"/{name}" for name in nearest(call.name, self._by_name)] or ["/help"])
+            )
+        if command.run is None:
+            return Answer(f"Write what you want to know behind the command: `/{command.name} {command.options[0].name.upper()}`.")
+        arguments = {name: text.strip() for name, text in call.arguments.items() if text.strip()}
+        context = self._context(accepted.conversation, incoming.chat, incoming.server, accepted.event, arguments)
+        try:
+            return await command.run(context)
+        except Exception:  # a fault in one command is told and must not end the lane
+            log.exception("command.crashed name=%s event=%d", call.name, accepted.event)
+            return Answer(texts.INTERNAL)
+
+    def _call_of(self, incoming: Incoming) -> CommandCall | None:
+        """Return the command that a command or button event calls. A forged button gets no further than a typed command would."""
+        if incoming.button is None:
+            return incoming.command
+        name, _, argument = incoming.button.data.partition(":")
+        command = self._by_name.get(name)
+        if command is None or not command.button:
+            return None
+        return CommandCall(name, {command.options[0].name: argument} if argument and command.options else {})
+
+    def _context(self, conversation: int, chat: ChatAddress, server: str | None, event: int, arguments: Mapping[str, str]) -> Context:
+        return Context(self._store, self._preferences, self._catalogue, self._providers, chat, server, conversation, event, arguments)
+
+    async def _say(self, accepted: Accepted, incoming: Incoming, answer: Answer) -> None:
+        platform = self._platforms[incoming.chat.platform]
+        command = self._by_name.get(incoming.command.name) if incoming.command else None
+        target = Target(
+            incoming.chat,
+            incoming.chat_kind,
+            incoming.message_id,
+            await self._store.reply_route(accepted.event),
+            private=command is not None and command.private,
+        )
+        await self._outbox.post(Owner(OwnerKind.EVENT, accepted.event), target, pages(platform, answer.text, answer.buttons))
+
+    # completions
+
+    async def complete(self, chat: ChatAddress, server: str | None, command: str, option: str, text: str) -> Sequence[str]:
+        """Suggest values for an option, best first; what can't be had suggests nothing."""
+        declared = self._by_name.get(command)
+        known = {item.name: item for item in declared.options} if declared else {}
+        if option not in known or (completer := known[option].complete) is None:
+            return []
+        context = self._context(await self._store.conversation_of(chat), chat, server, 0, {})
+        try:
+            return await completer(context, text)
+        except ProviderError as error:
+            log.info("completion.unavailable command=%s: %s", command, error)
+            return []
+
+
+def pages(platform: Platform, markdown: str, buttons: Buttons = ()) -> tuple[Page, ...]:
+    """Render the bot's own words for a platform, its buttons laid out in the rows that the platform has room for."""
+    limits = platform.limits
+    flat = [button for row in buttons for button in row]
+    if len(buttons) > limits.max_button_rows:
+        width = limits.max_buttons_per_row
+        buttons = tuple(tuple(flat[place : place + width]) for place in range(0, len(flat), width))[: limits.max_button_rows]
+    reply = Reply(platform.style)
+    reply.append(markdown)
+    reply.end(buttons=buttons)
+    return reply.pages()

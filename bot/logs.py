@@ -1,0 +1,48 @@
+"""Logging: one line an event, on standard error. Nothing secret is ever handed to it; what might slip through is blanked all the same."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterable
+
+import structlog
+
+NOISY = ("discord", "httpx", "httpcore", "telegram", "aiohttp", "asyncio")
+"""Libraries whose own chatter is of use only when they warn."""
+
+
+class Cleaner(logging.Formatter):
+    """Formats with another formatter and blanks secrets in what comes out, tracebacks included. The last net, not the first."""
+
+    def __init__(self, inner: logging.Formatter, secrets: Iterable[str]) -> None:
+        super().__init__()
+        self._inner = inner
+        self._secrets = tuple(sorted({secret for secret in secrets if secret}, key=len, reverse=True))
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line without any secret."""
+        text = self._inner.format(record)
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+
+def configure(level: str, secrets: Iterable[str]) -> None:
+    """Send everything to standard error as one line an event."""
+    renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+        ],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Cleaner(formatter, secrets))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)

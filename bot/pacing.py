@@ -1,0 +1,205 @@
+"""Meters: how soon a call may go out under a platform's budget. Pure; time is passed in.
+
+A meter never knows when a call reached the platform, only when it left and when its answer came. It assumes the worst of both: a call
+counts from the moment it leaves, and its budget comes back counted from the moment its answer arrived. What the platform itself says of its
+bucket (`Meter.arrive`) and of a flood (`Meter.block`) overrides the table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from bot.platforms.base import Allowance
+from bot.platforms.budgets import Budget, BudgetKind
+
+IN_FLIGHT_SECONDS = 0.02
+"""How soon to ask again while only the answers of calls in flight can tell when there is room."""
+IDLE_SECONDS = 900.0
+"""A meter unused for so long is forgotten: longer than any window of the table."""
+
+
+class _Rule(Protocol):
+    """How one kind of budget is counted. `left` is when the call that is answered went out."""
+
+    def wait(self, now: float) -> float: ...
+
+    def leave(self, now: float) -> None: ...
+
+    def arrive(self, now: float, left: float, remaining: int | None, reset_after: float | None) -> None: ...
+
+
+class _FixedWindow:
+    """`calls` in a window that the platform opens when the first of them reaches it.
+
+    When a window ends is known within bounds only. Once a call was under way between the earliest and the latest end nobody knows which
+    window it fell in, and where the next one begins: until the platform says so, or all is quiet, the stricter sliding count is kept, which
+    fits any window wherever it begins.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._sliding = _Sliding(budget)
+        self._certain = True
+        self._count = 0
+        self._earliest_end = self._latest_end = -math.inf
+
+    def wait(self, now: float) -> float:
+        if not self._certain:
+            return self._sliding.wait(now)
+        if self._count < self._budget.calls or now >= self._latest_end:
+            return 0.0
+        return IN_FLIGHT_SECONDS if math.isinf(self._latest_end) else self._latest_end - now
+
+    def leave(self, now: float) -> None:
+        if (now >= self._latest_end and not self._sliding.in_flight) if self._certain else self._sliding.empty(now):
+            self._certain, self._count = True, 0
+            self._earliest_end, self._latest_end = now + self._budget.seconds, math.inf
+        elif now >= self._earliest_end:
+            self._certain = False
+        self._count += 1
+        self._sliding.leave(now)
+
+    def arrive(self, now: float, left: float, remaining: int | None, reset_after: float | None) -> None:
+        self._sliding.arrive(now, left, remaining, reset_after)
+        if remaining is not None and reset_after is not None:
+            self._certain = True
+            self._count = self._budget.calls - remaining
+            self._earliest_end, self._latest_end = left + reset_after, now + reset_after
+            return
+        if math.isinf(self._latest_end):
+            self._latest_end = now + self._budget.seconds
+        if now >= self._earliest_end:
+            self._certain = False
+
+
+class _TokenBucket:
+    """`burst` at once, refilled steadily. What is refilled while a call is under way is not certain and is not counted."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._interval = budget.seconds / budget.calls
+        self._burst = float(budget.burst)
+        self._tokens = self._burst
+        self._refilled_at = -math.inf
+
+    def wait(self, now: float) -> float:
+        self._refill(now)
+        return max(0.0, (1.0 - self._tokens) * self._interval)
+
+    def leave(self, now: float) -> None:
+        self._refill(now)
+        self._tokens -= 1.0
+
+    def arrive(self, now: float, left: float, remaining: int | None, reset_after: float | None) -> None:
+        del left, remaining, reset_after
+        self._refilled_at = max(self._refilled_at, now)
+
+    def _refill(self, now: float) -> None:
+        if now > self._refilled_at:
+            self._tokens = min(self._burst, self._tokens + (now - self._refilled_at) / self._interval)
+            self._refilled_at = now
+
+
+class _Sliding:
+    """At most `calls` in any `seconds`."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self.in_flight = 0
+        self._answered: deque[float] = deque()
+
+    def empty(self, now: float) -> bool:
+        """Tell whether nothing is counted any more."""
+        self._forget(now)
+        return not self._answered and not self.in_flight
+
+    def _forget(self, now: float) -> None:
+        while self._answered and self._answered[0] + self._budget.seconds <= now:
+            self._answered.popleft()
+
+    def wait(self, now: float) -> float:
+        self._forget(now)
+        if len(self._answered) + self.in_flight < self._budget.calls:
+            return 0.0
+        return self._answered[0] + self._budget.seconds - now if self._answered else IN_FLIGHT_SECONDS
+
+    def leave(self, now: float) -> None:
+        del now
+        self.in_flight += 1
+
+    def arrive(self, now: float, left: float, remaining: int | None, reset_after: float | None) -> None:
+        del left, remaining, reset_after
+        self.in_flight -= 1
+        self._answered.append(now)
+
+
+_RULES: dict[BudgetKind, Callable[[Budget], _Rule]] = {
+    BudgetKind.FIXED_WINDOW: _FixedWindow,
+    BudgetKind.TOKEN_BUCKET: _TokenBucket,
+    BudgetKind.SLIDING: _Sliding,
+}
+
+
+class Meter:
+    """One bucket of a platform, seen from here."""
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self.last_used = -math.inf
+        self._rule = _RULES[budget.kind](budget)
+        self._blocked_until = -math.inf
+
+    @property
+    def interval(self) -> float:
+        """Seconds between calls that are spread evenly."""
+        return self.budget.seconds / self.budget.calls
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until a call may go out."""
+        return max(self._blocked_until - now, self._rule.wait(now), 0.0)
+
+    def leave(self, now: float) -> None:
+        """Count a call that goes out now."""
+        self.last_used = now
+        self._rule.leave(now)
+
+    def arrive(self, now: float, left: float, *, remaining: int | None = None, reset_after: float | None = None) -> None:
+        """Count the answer to a call that went out at `left`, with what the platform said of its bucket (calls; seconds)."""
+        self.last_used = now
+        self._rule.arrive(now, left, remaining, reset_after)
+
+    def block(self, until: float) -> None:
+        """Let nothing out before `until`: the platform said so."""
+        self._blocked_until = max(self._blocked_until, until)
+
+
+class Meters:
+    """All meters of the process, by bucket name."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._meters: dict[str, Meter] = {}
+        self._swept = now()
+
+    def of(self, allowance: Allowance) -> Meter:
+        """Return the meter of a bucket, making it if it is new."""
+        meter = self._meters.get(allowance.bucket)
+        if meter is None:
+            self._sweep()
+            meter = self._meters[allowance.bucket] = Meter(allowance.budget)
+            meter.last_used = self._now()
+        return meter
+
+    def wait(self, allowances: Iterable[Allowance]) -> float:
+        """Return the seconds until a call counted in all of them may go out."""
+        now = self._now()
+        return max((self.of(allowance).wait(now) for allowance in allowances), default=0.0)
+
+    def _sweep(self) -> None:
+        now = self._now()
+        if now - self._swept < IDLE_SECONDS:
+            return
+        self._swept = now
+        self._meters = {name: meter for name, meter in self._meters.items() if now - meter.last_used < IDLE_SECONDS}

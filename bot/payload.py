@@ -1,0 +1,25 @@
+"""An incoming event as stored JSON, and back: what a crash interrupted is rebuilt from it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pydantic import TypeAdapter
+
+from bot.model import Incoming
+
+_INCOMING = TypeAdapter(Incoming)
+
+
+def dump(incoming: Incoming) -> str:
+    """Return the event as JSON. Its reply route is a secret with a life of its own and is stored apart."""
+    return _INCOMING.dump_json(replace(incoming, route=None)).decode()
+
+
+def load(payload: str) -> Incoming:
+    """Return the event that was stored.
+
+    Raises:
+        pydantic.ValidationError: It is not one.
+    """
+    return _INCOMING.validate_json(payload)

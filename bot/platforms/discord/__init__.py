@@ -1,0 +1,5 @@
+"""Discord: intake through discord.py, egress through calls of our own."""
+
+from bot.platforms.discord.platform import DiscordPlatform
+
+__all__ = ["DiscordPlatform"]

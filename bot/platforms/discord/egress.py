@@ -1,0 +1,190 @@
+"""Messages out: which route a call takes, and its body.
+
+route                                 used for                                      counted in
+PATCH  webhook messages/@original     first page of an answer to an interaction     the interaction
+PATCH  webhook messages/{id}          its edits; edits of private pages             the interaction
+POST   webhook                        further private pages; where the bot may      the interaction
+                                      not write itself
+POST   channel messages               everything else                               channel creates, overall
+PATCH  channel messages/{id}          everything else, also when the token is gone  channel edits, overall
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from bot.model import ButtonStyle, Page, Receipt, Target
+from bot.platforms.base import Allowance, Call, Refusal, RefusedError
+from bot.platforms.budgets import DISCORD_CREATE, DISCORD_EDIT, DISCORD_INTERACTION_EDIT
+from bot.platforms.discord.answers import ROUTE_IS_DEAD, Answer, Code, CodedRefusedError, outcome_lost
+from bot.platforms.discord.rest import Rest
+from bot.platforms.discord.routes import Acknowledgements, InteractionRoute, unpack
+
+SUPPRESS_EMBEDS: Final = 1 << 2
+EPHEMERAL: Final = 1 << 6
+"""Message flags. Documented: message resource, message flags."""
+DEAD_KEPT: Final = 1000
+"""So many interactions that failed are remembered, oldest forgotten first; a forgotten one costs a call in vain."""
+ACTION_ROW, BUTTON = 1, 2
+"""Component types. Documented: component reference."""
+BUTTON_STYLES: Final = {ButtonStyle.PLAIN: 2, ButtonStyle.PRIMARY: 1, ButtonStyle.DANGER: 4}
+"""Documented: component reference, button styles."""
+
+
+class Egress:
+    """Sends, edits and deletes the bot's messages."""
+
+    def __init__(self, rest: Rest, acknowledgements: Acknowledgements, overall: Allowance, now: Callable[[], float]) -> None:
+        self._rest = rest
+        self._acknowledgements = acknowledgements
+        self._overall = overall
+        self._now = now
+        self._dead: dict[str, None] = {}
+
+    def allowances(self, call: Call, target: Target, *, first: bool) -> Sequence[Allowance]:
+        """Name the budgets of a call. The tighter one of edits of old messages is left to the headers: the age is not known here."""
+        route = self._interaction(target, first=first and call is not Call.DELETE)
+        if route is not None:
+            return (Allowance(route.bucket, DISCORD_INTERACTION_EDIT),)
+        channel = target.chat.chat
+        match call:
+            case Call.SEND:
+                return (Allowance(f"discord:create:{channel}", DISCORD_CREATE), self._overall)
+            case Call.EDIT:
+                return (Allowance(f"discord:edit:{channel}", DISCORD_EDIT), self._overall)
+            case Call.DELETE:
+                return (self._overall,)
+
+    async def send(self, target: Target, page: Page, *, nonce: str, first: bool) -> Receipt:
+        """Make a message. Without a live interaction route a private one becomes public: Discord has no other way to show it."""
+        route = self._interaction(target, first=first)
+        if route is not None:
+            try:
+                return await (self._answer(route, page) if first else self._follow_up(route, page, private=True))
+            except CodedRefusedError as refused:
+                self._give_up(route, refused)
+        try:
+            return await self._create(target, page, nonce=nonce, first=first)
+        except CodedRefusedError as refused:
+            spare = self._live(target)
+            if first or spare is None or refused.reason is not Refusal.FORBIDDEN:
+                raise
+            return await self._follow_up(spare, page, private=False)
+
+    async def edit(self, target: Target, message_id: str, page: Page, *, first: bool) -> Receipt:
+        """Edit a message, by the interaction as long as that lives, by the channel afterwards."""
+        route = self._interaction(target, first=first)
+        if route is not None:
+            try:
+                return await self._edit_answer(route, message_id, page)
+            except CodedRefusedError as refused:
+                self._give_up(route, refused)
+        try:
+            answer = await self._rest.call("PATCH", f"/channels/{target.chat.chat}/messages/{message_id}", _body(page))
+        except CodedRefusedError as refused:
+            spare = self._live(target)
+            if route is not None or spare is None or refused.reason is not Refusal.FORBIDDEN:
+                raise
+            return await self._edit_answer(spare, message_id, page)
+        return _receipt(answer)
+
+    async def delete(self, target: Target, message_id: str) -> None:
+        """Delete a message of the bot. A private one can only be reached through its interaction."""
+        route = self._interaction(target, first=False)
+        if route is not None:
+            try:
+                await self._rest.call("DELETE", f"{route.webhook}/messages/{message_id}", authorised=False)
+            except CodedRefusedError as refused:
+                self._give_up(route, refused)
+            else:
+                return
+        try:
+            await self._rest.call("DELETE", f"/channels/{target.chat.chat}/messages/{message_id}")
+        except RefusedError as refused:
+            if refused.reason is not Refusal.GONE:
+                raise
+
+    async def typing(self, target: Target) -> None:
+        """Show that the bot is writing; an interaction shows it by itself.
+
+        Raises:
+            PlatformError: One of the seam's tree.
+        """
+        if self._live(target) is None:
+            await self._rest.call("POST", f"/channels/{target.chat.chat}/typing")
+
+    def _interaction(self, target: Target, *, first: bool) -> InteractionRoute | None:
+        """Return the route of calls that go by the interaction: those of the first page, and all of a private answer."""
+        return self._live(target) if first or target.private else None
+
+    def _live(self, target: Target) -> InteractionRoute | None:
+        route = unpack(target.route, self._now())
+        return None if route is None or route.interaction in self._dead else route
+
+    def _give_up(self, route: InteractionRoute, refused: CodedRefusedError) -> None:
+        """Return if the channel may do what the interaction could not; raise the refusal if not."""
+        if refused.code in ROUTE_IS_DEAD:
+            self._dead[route.interaction] = None
+            if len(self._dead) > DEAD_KEPT:
+                del self._dead[next(iter(self._dead))]
+        elif refused.code != Code.UNKNOWN_MESSAGE:
+            raise refused
+
+    async def _answer(self, route: InteractionRoute, page: Page) -> Receipt:
+        await self._acknowledgements.settled(route.interaction)
+        return _receipt(await self._rest.call("PATCH", f"{route.webhook}/messages/@original", _body(page), authorised=False))
+
+    async def _edit_answer(self, route: InteractionRoute, message_id: str, page: Page) -> Receipt:
+        # By id and not as @original: if the first page had to go by the channel, @original is another message.
+        return _receipt(await self._rest.call("PATCH", f"{route.webhook}/messages/{message_id}", _body(page), authorised=False))
+
+    async def _follow_up(self, route: InteractionRoute, page: Page, *, private: bool) -> Receipt:
+        body = _body(page)
+        if private:
+            body["flags"] |= EPHEMERAL
+        # Webhooks know no nonce, so a follow-up whose answer was lost can't be repeated safely.
+        answer = await self._rest.call("POST", f"{route.webhook}?wait=true", body, authorised=False, repeatable=False)
+        return _receipt(answer, repeatable=False)
+
+    async def _create(self, target: Target, page: Page, *, nonce: str, first: bool) -> Receipt:
+        path = f"/channels/{target.chat.chat}/messages"
+        body = {**_body(page), "nonce": nonce, "enforce_nonce": True}
+        if first and target.reply_to is not None:
+            reference = {"message_id": target.reply_to, "fail_if_not_exists": False}
+            try:
+                return _receipt(await self._rest.call("POST", path, {**body, "message_reference": reference}))
+            except CodedRefusedError as refused:
+                # The bot may not read the history, or the message is of a kind that can't be answered: answer without pointing at it.
+                if refused.code != Code.NO_HISTORY_TO_REPLY and "message_reference" not in refused.fields:
+                    raise
+        return _receipt(await self._rest.call("POST", path, body))
+
+
+def _body(page: Page) -> dict[str, Any]:
+    """Return the body of a message as it should look; of an edit too, where what is left out would stay or be parsed with defaults.
+
+    Embeds are suppressed. A link in growing text would open and fold up with every edit; and a preview makes Discord fetch an address that
+    the model wrote, which is a way to carry a chat's contents out without anybody pressing anything.
+    """
+    return {"content": page.text, "allowed_mentions": {"parse": []}, "flags": SUPPRESS_EMBEDS, "components": _components(page)}
+
+
+def _components(page: Page) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": ACTION_ROW,
+            "components": [
+                {"type": BUTTON, "style": BUTTON_STYLES[button.style], "label": button.label, "custom_id": button.data} for button in row
+            ],
+        }
+        for row in page.buttons
+        if row
+    ]
+
+
+def _receipt(answer: Answer, *, repeatable: bool = True) -> Receipt:
+    body = answer.body
+    if not isinstance(body, dict) or not isinstance(body.get("id"), str):
+        raise outcome_lost("Discord's answer names no message", repeatable=repeatable)
+    return Receipt(body["id"], answer.remaining, answer.reset_after)

@@ -1,0 +1,87 @@
+"""The gateway connection: discord.py's client, cut down to what the bot needs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+import discord
+import yarl
+from discord.gateway import DiscordWebSocket
+from discord.http import Route
+
+from bot.platforms.discord.intake import Intake
+
+log = logging.getLogger(__name__)
+
+_UNGUARDED: Final = frozenset({"READY", "RESUMED"})
+"""Without these nothing works; their failure has to end the connection."""
+
+
+for _name in ("discord.gateway", "discord.http", "discord.webhook.async_"):
+    # At DEBUG these write whole payloads: what people said, and interaction tokens.
+    logging.getLogger(_name).setLevel(logging.INFO)
+
+
+def point_at(api_base_url: str | None, gateway_url: str | None) -> None:
+    """Set where discord.py dials. These are class attributes of its own, so one process has one Discord."""
+    if api_base_url is not None:
+        Route.BASE = api_base_url.rstrip("/")
+    if gateway_url is not None:
+        DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(gateway_url)
+
+
+class Gateway(discord.Client):
+    """A client that hands every event to an `Intake` and keeps next to nothing itself."""
+
+    def __init__(self, intake: Intake, ready: Callable[[], None], *, message_content: bool) -> None:
+        intents = discord.Intents(guilds=True, guild_messages=True, dm_messages=True, message_content=message_content)
+        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nobody calls this bot
+        super().__init__(
+            intents=intents,
+            allowed_mentions=discord.AllowedMentions.none(),
+            chunk_guilds_at_startup=False,
+            member_cache_flags=discord.MemberCacheFlags.none(),
+            max_messages=None,
+            # It holds back `on_ready` only until guilds are cached; events arrive before, and `on_connect` is what says so.
+            guild_ready_timeout=0.0,
+        )
+        self._intake = intake
+        self._tell_ready = ready
+        intake.guilds = lambda: [guild.id for guild in self.guilds]
+        self._guard()
+
+    async def on_connect(self) -> None:
+        """The session is there: discord.py calls this at READY."""
+        self._tell_ready()
+
+    async def on_message(self, message: discord.Message) -> None:
+        """A message was written."""
+        await self._intake.message(message)
+
+    async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
+        """A message was edited, or changed in another way: unfolded links carry no time of edit, or the former one."""
+        if payload.message.edited_at is not None:
+            await self._intake.message(payload.message, edited=True)
+
+    async def on_interaction(self, interaction: discord.Interaction) -> None:
+        """A command was called, a button pressed, or an option is being typed."""
+        await self._intake.interaction(interaction)
+
+    def _guard(self) -> None:
+        """Let one event that discord.py can't read cost that event only: by itself it would end the whole connection."""
+        parsers = self._connection.parsers
+        for name, parse in list(parsers.items()):
+            if name not in _UNGUARDED:
+                parsers[name] = _guarded(name, parse)
+
+
+def _guarded(name: str, parse: Callable[[Any], None]) -> Callable[[Any], None]:
+    def guarded(data: Any) -> None:
+        try:
+            parse(data)
+        except Exception:  # whatever a malformed payload makes discord.py stumble over
+            log.exception("an event of kind %s can't be read and is left out", name)
+
+    return guarded

@@ -1,0 +1,214 @@
+"""Discord as a `Platform`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import aiohttp
+import discord
+
+from bot.clock import Clock
+from bot.commands.base import Menu
+from bot.model import Page, Receipt, Target
+from bot.platforms.base import Accept, Allowance, Call, Limits, Memo, PlatformError, Refusal, RefusedError
+from bot.platforms.budgets import DISCORD_BUTTON_ROWS, DISCORD_BUTTONS_PER_ROW, DISCORD_GLOBAL, DISCORD_TYPING_SECONDS
+from bot.platforms.discord.commands import sync
+from bot.platforms.discord.egress import Egress
+from bot.platforms.discord.gateway import Gateway, point_at
+from bot.platforms.discord.intake import Intake
+from bot.platforms.discord.reading import NAME
+from bot.platforms.discord.rest import API_BASE_URL, Rest
+from bot.platforms.discord.routes import Acknowledgements
+from bot.render.base import Style
+
+log = logging.getLogger(__name__)
+
+RECONNECT_SECONDS: Final = (1.0, 2.0, 5.0, 15.0, 60.0)
+"""Waits between tries to connect; the last one stays. Discord allows 1,000 sessions a day and then resets the token."""
+STEADY_SECONDS: Final = 300.0
+"""A connection that held so long starts the waits anew."""
+CLOSE_SECONDS: Final = 3.0
+"""Longest wait for the gateway's goodbye."""
+OVERALL: Final = Allowance("discord:overall", DISCORD_GLOBAL)
+
+_BAD_TOKEN: Final = (
+    "Discord refused the token: set DISCORD_TOKEN to the one shown in the Developer Portal under your application, Bot, Reset Token"  # noqa: S105 - advice
+)
+_CLOSE_CODES: Final = {
+    4004: (Refusal.TOKEN, _BAD_TOKEN),
+    4011: (Refusal.BAD_REQUEST, "the bot is in more servers than one connection may serve (close code 4011)"),
+    4013: (Refusal.BAD_REQUEST, "Discord does not know the events the bot asks for (close code 4013)"),
+}
+"""What ends a connection for good. Documented: opcodes and status codes, gateway close event codes."""
+
+
+class DiscordPlatform:
+    """Discord behind the seam of `bot.platforms.base`; also `SupportsTyping`.
+
+    Args:
+        token: The bot's token.
+        menu: The commands; the command tree derives from it.
+        memo: Keeps the fingerprint of the command tree.
+        style: How text is rendered and measured.
+        api_base_url: Base of the HTTP API with its version, as in ``https://discord.com/api/v10``.
+        gateway_url: Where the gateway is dialled.
+        message_content: The application has the message content intent; then threads the bot has joined need no mention.
+        clock: For waits.
+        now: Epoch seconds; interaction tokens expire by it.
+
+    The two addresses are class attributes of discord.py: one process can talk to one Discord at a time.
+    """
+
+    name = NAME
+    typing_seconds = DISCORD_TYPING_SECONDS
+    limits = Limits(
+        overall=OVERALL,
+        idempotent_send=True,
+        private_answers=True,
+        max_button_rows=DISCORD_BUTTON_ROWS,
+        max_buttons_per_row=DISCORD_BUTTONS_PER_ROW,
+    )
+
+    def __init__(
+        self,
+        token: str,
+        menu: Menu,
+        memo: Memo,
+        *,
+        style: Style,
+        api_base_url: str | None = None,
+        gateway_url: str | None = None,
+        message_content: bool = False,
+        clock: Clock,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.style = style
+        self._token = token
+        self._menu = menu
+        self._memo = memo
+        self._message_content = message_content
+        self._clock = clock
+        self._now = now
+        self._base_url = api_base_url or API_BASE_URL
+        self._rest = Rest(self._base_url, token)
+        self._acknowledgements = Acknowledgements()
+        self._egress = Egress(self._rest, self._acknowledgements, OVERALL, now)
+        self._account: str | None = None
+        point_at(api_base_url, gateway_url)
+
+    async def open(self) -> str:
+        """Check the token and return the bot account's id."""
+        try:
+            answer = await self._rest.call("GET", "/users/@me")
+        except RefusedError as refused:
+            if refused.reason is Refusal.TOKEN:
+                raise RefusedError(Refusal.TOKEN, _BAD_TOKEN) from None
+            raise
+        self._account = str(answer.body["id"])
+        return self._account
+
+    async def run(self, accept: Accept, ready: Callable[[], None]) -> None:
+        """Take events in until cancelled."""
+        account = int(self._account or await self.open())
+        announced = _Once(ready)
+        failures = 0
+        while True:
+            started = self._clock.now()
+            intake = Intake(
+                account,
+                accept,
+                self._menu,
+                self._rest,
+                self._acknowledgements,
+                threads=self._message_content,
+                clock=self._clock,
+                now=self._now,
+            )
+            try:
+                await self._connect(Gateway(intake, announced, message_content=self._message_content), intake)
+            except RefusedError:
+                raise
+            except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
+                log.warning("lost Discord, trying again: %s: %s", type(error).__name__, error)
+            except Exception:  # an error of discord.py's own must not end the intake for good
+                log.exception("the connection to Discord broke")
+            failures = 1 if self._clock.now() - started > STEADY_SECONDS else failures + 1
+            await self._clock.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS)) - 1])
+
+    def allowances(self, call: Call, target: Target, *, first: bool) -> Sequence[Allowance]:
+        """Name the budgets that a call would be counted in."""
+        return self._egress.allowances(call, target, first=first)
+
+    async def send(self, target: Target, page: Page, *, nonce: str, first: bool) -> Receipt:
+        """Make a message."""
+        return await self._egress.send(target, page, nonce=nonce, first=first)
+
+    async def edit(self, target: Target, message_id: str, page: Page, *, first: bool) -> Receipt:
+        """Make a message look like `page`."""
+        return await self._egress.edit(target, message_id, page, first=first)
+
+    async def delete(self, target: Target, message_id: str) -> None:
+        """Delete a message of the bot."""
+        await self._egress.delete(target, message_id)
+
+    async def typing(self, target: Target) -> None:
+        """Show that the bot is writing."""
+        try:
+            await self._egress.typing(target)
+        except PlatformError as error:
+            log.debug("typing was not shown: %s", error)
+
+    async def aclose(self) -> None:
+        """Let go of connections."""
+        await self._rest.aclose()
+
+    async def _connect(self, gateway: Gateway, intake: Intake) -> None:
+        """Hold one connection; discord.py takes it up again by itself after most losses."""
+        syncing: asyncio.Task[bool] | None = None
+        try:
+            await gateway.login(self._token)
+            application = str(gateway.application_id)
+            syncing = asyncio.create_task(sync(self._rest, self._memo, application, self._base_url, self._menu.commands))
+            await gateway.connect()
+        except discord.LoginFailure:
+            raise RefusedError(Refusal.TOKEN, _BAD_TOKEN) from None
+        except discord.PrivilegedIntentsRequired:
+            raise RefusedError(
+                Refusal.FORBIDDEN,
+                "Discord does not let the bot read message contents: switch on Message Content Intent in the Developer Portal "
+                "under your application, Bot, or start without it",
+            ) from None
+        except discord.ConnectionClosed as closed:
+            if closed.code in _CLOSE_CODES:
+                raise RefusedError(*_CLOSE_CODES[closed.code]) from None
+            raise
+        finally:
+            if syncing is not None:
+                syncing.cancel()
+                await asyncio.gather(syncing, return_exceptions=True)  # `sync` reports by itself
+            await intake.drain()
+            await _close(gateway)
+
+
+async def _close(gateway: Gateway) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await gateway.close()
+    except TimeoutError:
+        await gateway.http.close()
+
+
+class _Once:
+    """Calls a function the first time only."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function: Callable[[], None] | None = function
+
+    def __call__(self) -> None:
+        function, self._function = self._function, None
+        if function is not None:
+            function()

@@ -1,0 +1,122 @@
+"""Calls to Discord's HTTP API. Needs no gateway, keeps no rate limits, sleeps never: pacing is the outbox's business."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+import aiohttp
+
+from bot.platforms.base import PlatformError, UnavailableError
+from bot.platforms.discord.answers import Answer, outcome_lost, read
+
+log = logging.getLogger(__name__)
+
+API_BASE_URL: Final = "https://discord.com/api/v10"
+"""Documented: API reference, API versioning."""
+CALL_SECONDS: Final = 30.0
+"""After so long an answer is taken for lost."""
+CONNECT_SECONDS: Final = 10.0
+CLOSE_SECONDS: Final = 5.0
+"""So long `aclose` waits for calls under way."""
+
+
+def user_agent() -> str:
+    """Return the User-Agent in the form Discord asks for. Documented: API reference, user agent."""
+    try:
+        number = version("dragoman")
+    except PackageNotFoundError:
+        number = "0"
+    return f"DiscordBot (https://dragoman.invalid, {number})"
+
+
+class Rest:
+    """One bot account's HTTP calls.
+
+    A call runs to its end even if its caller is cancelled: half-way it is unknown whether it was done, and the answer's headers are lost.
+    """
+
+    def __init__(self, base_url: str, token: str) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._token = token
+        self._session: aiohttp.ClientSession | None = None
+        self._running: set[asyncio.Task[Answer]] = set()
+        self._closed = False
+
+    async def call(
+        self, method: str, path: str, body: Any = None, *, repeatable: bool = True, authorised: bool = True, seconds: float = CALL_SECONDS
+    ) -> Answer:
+        """Make one call.
+
+        Args:
+            method: HTTP method.
+            path: Below the base address, with a leading slash. May hold an interaction's token: it reaches no error.
+            body: JSON value, None for none.
+            repeatable: Doing it twice makes nothing twice.
+            authorised: Sign with the bot's token; interaction routes carry their own.
+            seconds: Longest wait for the answer.
+
+        Raises:
+            PlatformError: One of the seam's tree; refusals as `CodedRefusedError`.
+        """
+        if self._closed:
+            raise UnavailableError("the connection to Discord was closed")
+        task = asyncio.create_task(self._call(method, path, body, repeatable=repeatable, authorised=authorised, seconds=seconds))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_report)
+            raise
+
+    async def aclose(self) -> None:
+        """Let calls under way end, then let go of connections. Idempotent."""
+        self._closed = True
+        if self._running:
+            _, late = await asyncio.wait(set(self._running), timeout=CLOSE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    async def _call(self, method: str, path: str, body: Any, *, repeatable: bool, authorised: bool, seconds: float) -> Answer:
+        headers = {"Authorization": f"Bot {self._token}"} if authorised else {}
+        data = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            data = json.dumps(body, ensure_ascii=False).encode()
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
+        try:
+            async with self._open().request(
+                method, self._base_url + path, data=data, headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
+                status, told, text = response.status, response.headers.copy(), await response.text(errors="replace")
+        # Without their cause: aiohttp's errors may name the address, which may hold an interaction's token.
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise UnavailableError(f"Discord can't be reached ({type(error).__name__})") from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise outcome_lost(f"Discord's answer was lost ({type(error).__name__})", repeatable=repeatable) from None
+        return read(status, told, text, repeatable=repeatable)
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(headers={"User-Agent": user_agent()}, cookie_jar=aiohttp.DummyCookieJar())
+        return self._session
+
+
+def _report(task: asyncio.Task[Answer]) -> None:
+    """Log how a call ended whose caller is gone."""
+    if task.cancelled():
+        log.warning("a call to Discord was given up at shutdown")
+        return
+    error = task.exception()
+    if isinstance(error, PlatformError):
+        log.info("a call to Discord failed after its caller was cancelled: %s", error)
+    elif error is not None:
+        log.error("a call to Discord broke after its caller was cancelled", exc_info=error)

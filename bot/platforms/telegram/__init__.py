@@ -1,0 +1,6 @@
+"""Telegram, through python-telegram-bot's client and types, with an intake of our own."""
+
+from bot.platforms.telegram.platform import TelegramPlatform
+from bot.platforms.telegram.webhook import WebhookSettings
+
+__all__ = ["TelegramPlatform", "WebhookSettings"]

@@ -1,0 +1,80 @@
+"""From a page to calls of the Bot API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from telegram import InlineKeyboardButton, InlineKeyboardMarkup, LinkPreviewOptions, MessageEntity, ReplyParameters
+from telegram.error import TelegramError
+
+from bot.model import Button, ButtonStyle, Entity, Page, Receipt, Target
+from bot.platforms.telegram.api import Api
+from bot.platforms.telegram.errors import is_gone_already, is_not_modified, platform_error
+
+_STYLES = {ButtonStyle.PLAIN: None, ButtonStyle.PRIMARY: "primary", ButtonStyle.DANGER: "danger"}
+
+
+async def send(api: Api, target: Target, page: Page, *, first: bool) -> Receipt:
+    """Make a message."""
+    reply = target.reply_to if first else None
+    parameters = {
+        **_place(target),
+        **_content(page),
+        # The person may have deleted the question meanwhile; the answer comes all the same.
+        "reply_parameters": None if reply is None else ReplyParameters(int(reply), allow_sending_without_reply=True),
+    }
+    try:
+        message = await api.call("sendMessage", parameters)
+    except TelegramError as error:
+        raise platform_error(error, repeatable=False) from error
+    return Receipt(str(message["message_id"]))
+
+
+async def edit(api: Api, target: Target, message_id: str, page: Page) -> Receipt:
+    """Make a message look like a page. Without a keyboard in the call, the message loses the one it has."""
+    parameters = {"chat_id": target.chat.chat, "message_id": int(message_id), **_content(page)}
+    try:
+        await api.call("editMessageText", parameters)
+    except TelegramError as error:
+        if not is_not_modified(error):
+            raise platform_error(error, repeatable=True) from error
+    return Receipt(message_id)
+
+
+async def delete(api: Api, target: Target, message_id: str) -> None:
+    """Delete a message."""
+    try:
+        await api.call("deleteMessage", {"chat_id": target.chat.chat, "message_id": int(message_id)})
+    except TelegramError as error:
+        if not is_gone_already(error):
+            raise platform_error(error, repeatable=True) from error
+
+
+async def typing(api: Api, target: Target) -> None:
+    """Show that the bot is writing."""
+    try:
+        await api.call("sendChatAction", {**_place(target), "action": "typing"})
+    except TelegramError as error:
+        raise platform_error(error, repeatable=True) from error
+
+
+def _place(target: Target) -> dict[str, Any]:
+    thread = target.chat.thread
+    return {"chat_id": target.chat.chat, "message_thread_id": int(thread) if thread else None}
+
+
+def _content(page: Page) -> dict[str, Any]:
+    return {
+        "text": page.text,
+        "entities": [_entity(entity) for entity in page.entities] or None,
+        "link_preview_options": LinkPreviewOptions(is_disabled=True),
+        "reply_markup": InlineKeyboardMarkup([[_button(button) for button in row] for row in page.buttons]) if page.buttons else None,
+    }
+
+
+def _entity(entity: Entity) -> MessageEntity:
+    return MessageEntity(entity.type, entity.offset, entity.length, url=entity.url, language=entity.language)
+
+
+def _button(button: Button) -> InlineKeyboardButton:
+    return InlineKeyboardButton(button.label, callback_data=button.data, style=_STYLES[button.style])

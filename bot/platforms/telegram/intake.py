@@ -1,0 +1,132 @@
+"""One raw update at a time: parse it alone, commit it, then say so. Polling and webhook share it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from telegram import Update
+
+from bot.commands.base import Command
+from bot.model import ChatAddress, ChatKind, EventKind, Incoming, Sender
+from bot.platforms.base import Accept
+from bot.platforms.telegram.reading import PLATFORM, Me, clean, read
+from storage.base import StoreUnavailableError
+
+ALLOWED_UPDATES = ["message", "edited_message", "callback_query"]
+UNKNOWN = "unknown"
+TRIES = 5
+"""So often an event is offered to a store that works but will not take this one; then it is set aside."""
+REMEMBERED = 1000
+"""Most updates whose failures are counted at once."""
+REASON_CHARS = 200
+
+log = logging.getLogger(__name__)
+
+
+class Intake:
+    """Commits updates.
+
+    Args:
+        me: The bot's own account.
+        commands: What the platform's menu offers.
+        accept: Commits an event.
+        answer: Tells Telegram that a button press has arrived; called with the callback query's id, must not block.
+    """
+
+    def __init__(self, me: Me, commands: Sequence[Command], accept: Accept, answer: Callable[[str], None]) -> None:
+        self._me = me
+        self._commands = commands
+        self._accept = accept
+        self._answer = answer
+        self._failures: dict[int, int] = {}
+
+    async def take(self, raw: Any) -> None:
+        """Commit an update if it is meant for the bot. What can't be parsed is committed as unreadable, so that it blocks nothing.
+
+        Raises:
+            Exception: `accept` failed and nothing is committed: the update must be offered again.
+        """
+        update_id = update_id_of(raw)
+        if update_id is None:
+            log.error("an update without an id was skipped")
+            return
+        incoming = self._read(raw, update_id)
+        if incoming is not None:
+            await self._commit(incoming, raw, update_id)
+        query = _part(raw, "callback_query").get("id")
+        if isinstance(query, str):
+            self._answer(query)
+
+    def _read(self, raw: dict[str, Any], update_id: int) -> Incoming | None:
+        try:
+            return read(Update.de_json(raw), self._me, self._commands)
+        except Exception as error:  # noqa: BLE001 - whatever one odd update provokes in the parser must not stop the others
+            log.warning("update %d can't be read: %s", update_id, _reason(error))
+            return self._unreadable(raw, update_id, _reason(error))
+
+    async def _commit(self, incoming: Incoming, raw: dict[str, Any], update_id: int) -> None:
+        try:
+            await self._accept(incoming)
+        except StoreUnavailableError:
+            raise
+        except Exception as error:
+            if not self._is_hopeless(update_id):
+                raise
+            log.exception("update %d is set aside: the store would not take it", update_id)
+            await self._accept(self._unreadable(raw, update_id, f"not stored: {type(error).__name__}"))
+        self._failures.pop(update_id, None)
+
+    def _is_hopeless(self, update_id: int) -> bool:
+        failures = self._failures.pop(update_id, 0) + 1
+        self._failures[update_id] = failures
+        while len(self._failures) > REMEMBERED:
+            del self._failures[next(iter(self._failures))]
+        return failures >= TRIES
+
+    def _unreadable(self, raw: dict[str, Any], update_id: int, reason: str) -> Incoming:
+        """Make the event of what can't be read, with the address as far as it can be seen."""
+        digest = hashlib.sha256(json.dumps(raw, sort_keys=True).encode()).hexdigest()[:16]
+        query = _part(raw, "callback_query")
+        message = _part(raw, "message") or _part(raw, "edited_message") or _part(query, "message")
+        chat = _id(_part(message, "chat"))
+        person = _part(query, "from") or _part(message, "from")
+        return Incoming(
+            key=f"{PLATFORM}:{self._me.account}:update:{update_id}:{digest}",
+            kind=EventKind.UNREADABLE,
+            chat=ChatAddress(PLATFORM, self._me.account, chat),
+            chat_kind=ChatKind.PRIVATE if chat == _id(person) != UNKNOWN else ChatKind.GROUP,
+            sender=Sender(_id(person), _name(person)),
+            text=clean(reason),
+        )
+
+
+def update_id_of(raw: Any) -> int | None:
+    """Return an update's id, None if it has none."""
+    update_id = raw.get("update_id") if isinstance(raw, dict) else None
+    return update_id if isinstance(update_id, int) and not isinstance(update_id, bool) else None
+
+
+def _reason(error: Exception) -> str:
+    # Of these two the text names fields; that of others, such as ValueError, may quote what a person wrote.
+    if isinstance(error, KeyError | TypeError):
+        return f"{type(error).__name__}: {error}"[:REASON_CHARS]
+    return type(error).__name__
+
+
+def _part(raw: dict[str, Any], name: str) -> dict[str, Any]:
+    part = raw.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _id(raw: dict[str, Any]) -> str:
+    value = raw.get("id")
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else UNKNOWN
+
+
+def _name(raw: dict[str, Any]) -> str:
+    value = raw.get("first_name")
+    return clean(value) if isinstance(value, str) else UNKNOWN

@@ -1,0 +1,109 @@
+"""Long polling. An update is confirmed by the next request's offset, which moves only past what is committed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn, TypeVar
+
+from telegram.error import Conflict, TelegramError
+
+from bot.clock import Clock
+from bot.platforms.base import FloodError, PlatformError, Refusal, RefusedError
+from bot.platforms.budgets import TELEGRAM_POLL_SECONDS
+from bot.platforms.telegram.api import Api
+from bot.platforms.telegram.backoff import Backoff
+from bot.platforms.telegram.errors import platform_error
+from bot.platforms.telegram.intake import ALLOWED_UPDATES, Intake, update_id_of
+
+POLL_SECONDS = min(25, TELEGRAM_POLL_SECONDS)
+"""How long the server holds a request that has nothing to give. A connection that died silently is noticed after this and the slack."""
+SLACK_SECONDS = 10.0
+BATCH = 100
+"""Most updates of an answer. Documented: getUpdates."""
+CONFLICT_TRIES = 5
+ANOTHER_COPY = "another copy of the bot is running with this TELEGRAM_TOKEN; stop it, or give this one a token of its own"
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+async def poll(api: Api, intake: Intake, clock: Clock, ready: Callable[[], None], backoff: Backoff | None = None) -> NoReturn:
+    """Take updates in until cancelled.
+
+    Raises:
+        RefusedError: The token was revoked, or another copy of the bot is polling.
+    """
+    backoff = backoff or Backoff()
+    # While a webhook is set, polling is refused. What waits is kept: people wrote it while the bot was down.
+    await insist(lambda: api.call("deleteWebhook", {"drop_pending_updates": False}), clock, backoff)
+    ready()
+    offset: int | None = None
+    conflicts = 0
+    while True:
+        try:
+            batch = await _fetch(api, offset)
+        except Conflict as error:
+            conflicts += 1
+            if conflicts >= CONFLICT_TRIES:
+                raise RefusedError(Refusal.FORBIDDEN, ANOTHER_COPY) from None
+            log.warning("polling was refused (%s); trying again", error.message)
+            await clock.sleep(backoff.next())
+            continue
+        except TelegramError as error:
+            await wait_out(platform_error(error, repeatable=True), clock, backoff)
+            continue
+        conflicts = 0
+        before = offset
+        whole, offset = await _take(intake, batch, offset)
+        if whole:
+            backoff.reset()
+        if not whole or (batch and offset == before):  # the latter: updates without an id, which nothing can confirm
+            await clock.sleep(backoff.next())
+
+
+async def insist(call: Callable[[], Awaitable[T]], clock: Clock, backoff: Backoff) -> T:
+    """Make a call until it succeeds.
+
+    Raises:
+        RefusedError: It never will.
+    """
+    while True:
+        try:
+            result = await call()
+        except TelegramError as error:
+            await wait_out(platform_error(error, repeatable=True), clock, backoff)
+        else:
+            backoff.reset()
+            return result
+
+
+async def wait_out(error: PlatformError, clock: Clock, backoff: Backoff) -> None:
+    """Wait as long as an error asks for; raise it if waiting is of no use."""
+    if isinstance(error, RefusedError):
+        raise error
+    seconds = error.retry_after if isinstance(error, FloodError) else backoff.next()
+    log.warning("no updates for %.1f s: %s", seconds, error)
+    await clock.sleep(seconds)
+
+
+async def _fetch(api: Api, offset: int | None) -> list[Any]:
+    parameters = {"offset": offset, "limit": BATCH, "timeout": POLL_SECONDS, "allowed_updates": ALLOWED_UPDATES}
+    batch = await api.call("getUpdates", parameters, read_timeout=POLL_SECONDS + SLACK_SECONDS)
+    if not isinstance(batch, list):
+        raise TelegramError("the answer to getUpdates is not a list")
+    return batch
+
+
+async def _take(intake: Intake, batch: list[Any], offset: int | None) -> tuple[bool, int | None]:
+    """Commit a batch in order. Return whether all of it is committed, and the offset after what is."""
+    for raw in batch:
+        try:
+            await intake.take(raw)
+        except Exception:  # the store's trouble, of any kind: the update stays unconfirmed and is asked for again
+            log.exception("an update could not be committed; asking for it again")
+            return False, offset
+        update_id = update_id_of(raw)
+        if update_id is not None:
+            offset = update_id + 1
+    return True, offset

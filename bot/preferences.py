@@ -1,0 +1,160 @@
+"""What a conversation has chosen: provider, model, persona, parameters. Inherits from its server, then from all, then from the operator."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from adapters.base import Parameters, Provider
+from bot.model import ChatAddress
+from storage.base import Store
+
+GLOBAL = "global"
+PERSONA_CHARS = 8000
+"""Longest persona; ours, so that it leaves room for the conversation in a small model's window."""
+
+
+class InvalidPreferenceError(Exception):
+    """A value was refused. The message says why, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What holds in a conversation.
+
+    Attributes:
+        parameters: Only those that were set, validated: name → value.
+    """
+
+    provider: str
+    model: str
+    persona: str | None = field(repr=False)
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def persona_hash(self) -> str:
+        """Fingerprint of the persona: state made under another one is not used."""
+        return hashlib.sha256((self.persona or "").encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """The operator's own choice, under everything. An empty model leaves it to the provider."""
+
+    provider: str
+    model: str = ""
+    persona: str | None = None
+
+
+def conversation_scope(conversation: int) -> str:
+    """Return the scope of one conversation's settings."""
+    return f"conversation:{conversation}"
+
+
+def server_scope(chat: ChatAddress, server: str) -> str:
+    """Return the scope of one server's settings."""
+    return f"server:{chat.platform}:{chat.account}:{server}"
+
+
+class Preferences:
+    """Reads and writes choices. The only place that knows their keys."""
+
+    def __init__(self, store: Store, providers: Mapping[str, Provider], defaults: Defaults) -> None:
+        self._store = store
+        self._providers = providers
+        self._defaults = defaults
+
+    async def of(self, conversation: int, chat: ChatAddress, server: str | None = None) -> Choice:
+        """Return what holds in a conversation. The provider may be one that is switched off by now."""
+        scopes = [conversation_scope(conversation), *([server_scope(chat, server)] if server else []), GLOBAL]
+        stored = await self._store.settings(scopes)
+        merged: dict[str, str] = {}
+        for scope in reversed(scopes):
+            merged.update(stored.get(scope, {}))
+        name = merged.get("provider", self._defaults.provider)
+        provider = self._providers.get(name)
+        model = merged.get(f"model.{name}")
+        if model is None:
+            model = self._default_model(name)
+        prefix = f"parameter.{name}."
+        raw = {key.removeprefix(prefix): json.loads(value) for key, value in merged.items() if key.startswith(prefix)}
+        parameters = _still_valid(provider.parameters, raw) if provider else {}
+        return Choice(name, model, merged.get("persona", self._defaults.persona) or None, parameters)
+
+    def _default_model(self, name: str) -> str:
+        if name == self._defaults.provider and self._defaults.model:
+            return self._defaults.model
+        provider = self._providers.get(name)
+        return provider.default_model if provider else ""
+
+    async def set_provider(self, conversation: int, name: str) -> None:
+        """Switch the provider; its model and parameters are as they were when it was last used here."""
+        await self._store.put_setting(conversation_scope(conversation), "provider", name)
+
+    async def set_model(self, conversation: int, provider: str, model: str) -> None:
+        """Choose a model of a provider."""
+        await self._store.put_setting(conversation_scope(conversation), f"model.{provider}", model)
+
+    async def set_persona(self, conversation: int, persona: str | None) -> None:
+        """Set the persona; None goes back to the inherited one.
+
+        Raises:
+            InvalidPreferenceError: Too long.
+        """
+        if persona is not None and len(persona) > PERSONA_CHARS:
+            raise InvalidPreferenceError(f"a persona has at most {PERSONA_CHARS} characters, this one has {len(persona)}")
+        await self._store.put_setting(conversation_scope(conversation), "persona", persona)
+
+    async def set_parameter(self, conversation: int, choice: Choice, name: str, text: str | None) -> Any:
+        """Set a parameter of the current provider from what a person typed; None goes back to the default. Return the value.
+
+        Raises:
+            InvalidPreferenceError: The provider has no such parameter, or the value is out of its range.
+        """
+        model = self._providers[choice.provider].parameters
+        key = f"parameter.{choice.provider}.{name}"
+        if name not in model.model_fields:
+            raise InvalidPreferenceError(f"no parameter {name}")
+        if text is None:
+            await self._store.put_setting(conversation_scope(conversation), key, None)
+            return None
+        value = parse(model, name, text, choice.parameters)
+        await self._store.put_setting(conversation_scope(conversation), key, json.dumps(value))
+        return value
+
+
+def parse(model: type[Parameters], name: str, text: str, others: Mapping[str, Any]) -> Any:
+    """Read a parameter's value from what a person typed: as it stands, as JSON, or as a comma-separated list; the first that is valid.
+
+    Raises:
+        InvalidPreferenceError: None of them is.
+    """
+    readings: list[Any] = [text]
+    with suppress(ValueError):
+        readings.append(json.loads(text))
+    readings.append([piece.strip() for piece in text.split(",") if piece.strip()])
+    problem = ""
+    for reading in readings:
+        try:
+            valid = model.model_validate({**others, name: reading})
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            problem = problem or first["msg"]
+        else:
+            return valid.model_dump(mode="json")[name]
+    raise InvalidPreferenceError(problem[:1].lower() + problem[1:])
+
+
+def _still_valid(model: type[Parameters], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep what the provider's parameters still admit: a program that got stricter must not make a conversation unusable."""
+    kept: dict[str, Any] = {}
+    for name, value in raw.items():
+        with suppress(ValidationError):
+            kept = {key: item for key, item in model.model_validate({**kept, name: value}).model_dump().items() if item is not None}
+    return {name: value for name, value in kept.items() if name in raw}

@@ -1,0 +1,242 @@
+"""Blocks → Discord's Markdown.
+
+What Discord shows itself is passed on: bold, italics, strikethrough, code, fences, quotes, headings 1 to 3, lists, masked links. Text that
+merely looks like markup is escaped. What looks like a mention is broken by a zero-width space, so that it can't even look like a ping
+(`allowed_mentions` none is sent as well). Code is left as it is: Discord resolves nothing inside it.
+
+Source: Discord's Markdown guide for what is shown; the client's parser rules for what has to be escaped, from field knowledge.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from bot.platforms.budgets import DISCORD_MESSAGE_CODE_POINTS
+from bot.render.base import Rendered, Style
+from bot.render.document import BOLD, CODE, ITALIC, RULE_TEXT, STRIKE, Block, Kind, Span, is_visible
+from bot.render.heal import heal
+from bot.render.markdown import read
+from bot.render.text import clean
+
+_BREAK = "\u200b"
+_TICKED, _UNTICKED = "☑", "☐"
+_DEEPEST = 6
+_HEADINGS = 3  # levels Discord has
+_SIGNS = ((BOLD, "**"), (STRIKE, "~~"), (ITALIC, "*"))
+_SPECIAL = re.compile(r"[\\*`_~|<\]@]")
+_URL = re.compile(r"(https?://[^\s<>]+)", re.IGNORECASE)
+_MENTION = re.compile(r"<(?:[@#:]|a:|t:|id:|/[^<>\n]{0,100}:\d)")
+_LINE_START = re.compile(r"(\A|\n)([ \t]*)(?:([>#+-])|(\d{1,9})([.)]))")
+_BACKTICKS = re.compile("`+")
+
+
+def _escape(text: str, *, line_start: bool) -> str:
+    """Make text mean itself. `line_start`: it begins a line, where quotes, headings and lists would begin."""
+    if "://" in text:
+        pieces = _URL.split(text)  # a backslash would break a bare link
+        for index, piece in enumerate(pieces):
+            pieces[index] = _break_mentions(piece) if index % 2 else _SPECIAL.sub(_escape_sign, piece)
+        text = "".join(pieces)
+    else:
+        text = _SPECIAL.sub(_escape_sign, text)
+    if line_start or "\n" in text:
+        text = _LINE_START.sub(_escape_line_start if line_start else _escape_later_line_start, text)
+    return text
+
+
+def _break_mentions(url: str) -> str:
+    return url.replace("@everyone", "%40everyone").replace("@here", "%40here")
+
+
+def _escape_sign(match: re.Match[str]) -> str:
+    sign, text, at = match.group(), match.string, match.start()
+    after = text[at + 1 : at + 2]
+    if sign == "@":
+        return f"@{_BREAK}" if text.startswith(("everyone", "here"), at + 1) else "@"
+    if sign == "<":
+        return f"<{_BREAK}" if _MENTION.match(text, at) else "<"
+    if sign == "\\":
+        return "\\" if after and (after.isalnum() or after.isspace()) else "\\\\"
+    if sign == "_":
+        return "_" if at and after and text[at - 1].isalnum() and after.isalnum() else "\\_"
+    if sign in "~|":
+        return f"\\{sign}" if sign in {after, text[at - 1 : at]} or not after or not at else sign
+    if sign == "]":
+        return "]" if after and after != "(" else "\\]"
+    return f"\\{sign}"
+
+
+def _escape_line_start(match: re.Match[str]) -> str:
+    begin, space, sign, digits, stop = match.groups()
+    return f"{begin}{space}\\{sign}" if sign else f"{begin}{space}{digits}\\{stop}"
+
+
+def _escape_later_line_start(match: re.Match[str]) -> str:
+    return _escape_line_start(match) if match.group(1) else match.group()
+
+
+class _Inline:
+    """Writes the spans of one block."""
+
+    def __init__(self, *, line_start: bool) -> None:
+        self._out: list[str] = []
+        self._open: list[tuple[int, str]] = []
+        self._space = ""
+        self._closed = False  # a sign was closed last
+        self._fresh = line_start  # a line begins here
+
+    def write(self, spans: Sequence[Span], marks: int) -> str:
+        for url, group in groupby(spans, key=lambda span: span.url):
+            if url is None:
+                for text, run_marks in _runs(group):
+                    self._run(text, run_marks | marks)
+            else:
+                self._close_all()
+                self._link(list(group), url, marks)
+        self._close_all()
+        return "".join(self._out)
+
+    def _run(self, text: str, marks: int) -> None:
+        if not marks:
+            self._close_all()
+            if self._space:
+                self._put(self._space)
+                self._space = ""
+            self._put(_escape(text, line_start=self._fresh))
+            return
+        core = text.strip()
+        if not core:
+            self._space += text
+            return
+        wanted = [pair for pair in _SIGNS if marks & pair[0]]
+        while self._open and any(pair not in wanted for pair in self._open):
+            self._close()
+        lead = self._space + text[: len(text) - len(text.lstrip())]
+        if lead:
+            self._put(lead)
+        for pair in wanted:
+            if pair not in self._open:
+                if self._closed and not lead:  # "**a**" and "*b*" side by side would run together
+                    self._put(_BREAK)
+                self._open.append(pair)
+                self._out.append(pair[1])
+                self._closed = False
+        self._put(_code(core) if marks & CODE else _escape(core, line_start=self._fresh))
+        self._space = text[len(text.rstrip()) :]
+
+    def _put(self, text: str) -> None:
+        self._out.append(text)
+        self._closed = False
+        if not text.isspace():
+            self._fresh = False
+        if "\n" in text and text.rstrip(" \t").endswith("\n"):
+            self._fresh = True
+
+    def _close(self) -> None:
+        self._out.append(self._open.pop()[1])
+        self._closed = True
+
+    def _close_all(self) -> None:
+        while self._open:
+            self._close()
+
+    def _link(self, spans: Sequence[Span], url: str, marks: int) -> None:
+        label = "".join([span.text for span in spans])
+        lead = self._space + label[: len(label) - len(label.lstrip())]
+        self._space = label[len(label.rstrip()) :]
+        if lead:
+            self._put(lead)
+        target = url.replace("(", "%28").replace(")", "%29").replace("@everyone", "%40everyone").replace("@here", "%40here")
+        shown = label.strip()
+        if shown == url or not shown:
+            self._put(f"<{target}>")
+        elif "://" in shown:  # Discord refuses a mask that looks like another address
+            self._put(f"{_escape(shown, line_start=False)} (<{target}>)")
+        else:
+            flat = [span._replace(text=span.text.replace("\n", " "), url=None) for span in spans]
+            inner = _Inline(line_start=False).write(flat, marks).strip()
+            self._put(f"[{inner}]({target})")
+
+
+def _runs(spans: Iterator[Span]) -> Iterator[tuple[str, int]]:
+    """Join neighbours with the same marks: what looks like markup may be spread over several."""
+    for marks, group in groupby(spans, key=lambda span: span.marks):
+        yield "".join([span.text for span in group]), marks
+
+
+def _code(text: str) -> str:
+    if "`" not in text:
+        return f"`{text}`"
+    fence = "`" * (max(map(len, _BACKTICKS.findall(text))) + 1)
+    return f"{fence} {text} {fence}"
+
+
+def _fence(block: Block) -> str:
+    code = block.text.strip("\n").rstrip().replace("```", f"``{_BREAK}`")
+    return f"```{block.language}\n{code}\n```"
+
+
+def _body(block: Block) -> str:
+    if block.kind is Kind.CODE:
+        return _fence(block)
+    if block.kind is Kind.RULE:
+        return RULE_TEXT
+    if block.kind is not Kind.HEADING:
+        return _Inline(line_start=True).write(block.spans, 0)
+    if block.level > _HEADINGS:
+        return _Inline(line_start=True).write(block.spans, BOLD).replace("\n", " ")
+    return f"{'#' * block.level} {_Inline(line_start=True).write(block.spans, 0)}".replace("\n", " ")
+
+
+def _block(block: Block, *, first: bool) -> str:
+    body = _body(block)
+    if block.depth:
+        body = _indented(block, body)
+    if first:
+        body = body.lstrip()
+    if block.quote:
+        body = f"> {body}".replace("\n", "\n> ")
+    return body.rstrip(" ")
+
+
+def _indented(block: Block, body: str) -> str:
+    before = "  " * (min(block.depth, _DEEPEST) - 1)
+    if not block.marker:
+        return _each_line(body, f"{before}  ")
+    task = "" if block.task is None else f"{_TICKED if block.task else _UNTICKED} "
+    lines = body.replace("\n", f"\n{before}  ") if block.kind is not Kind.CODE else f"\n{body}"
+    return f"{before}{block.marker} {task}{lines}"
+
+
+def _each_line(body: str, before: str) -> str:
+    return body if body.startswith("```") else before + body.replace("\n", f"\n{before}")
+
+
+def write(blocks: Sequence[Block]) -> Rendered:
+    """Write blocks as Discord's Markdown."""
+    parts: list[str] = []
+    before: Block | None = None
+    for block in blocks:
+        if not is_visible(block):
+            continue
+        if before is not None:
+            quoted = "> " if before.quote and block.quote else ""
+            parts.append(f"\n{quoted}\n" if block.gap and before.kind is not Kind.HEADING else "\n")
+        parts.append(_block(block, first=before is None))
+        before = block
+    return Rendered("".join(parts).strip())
+
+
+def render(markdown: str) -> Rendered:
+    """Render CommonMark, or any prefix of it. Never fails."""
+    return write(read(heal(clean(markdown))))
+
+
+def measure(rendered: Rendered) -> int:
+    """Count code points."""
+    return len(rendered.text)
+
+
+STYLE = Style(render=render, measure=measure, limit=DISCORD_MESSAGE_CODE_POINTS, write=write)

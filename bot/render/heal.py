@@ -1,0 +1,221 @@
+"""Closing what is half-written at the end of a growing text, so that no raw `**` and no broken fence flashes up.
+
+The parser takes every text; this is about looks only, so a rare wrong guess costs a flicker and nothing else. A finished text must not
+be healed: what looks half-written there is what the model said.
+
+The healed text is the text up to some place near its end, plus closers. Places in the text before that stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+
+_FENCE = re.compile(r"^([ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(`{3,}|~{3,})([^\n]*)$", re.MULTILINE)
+_MARKER = re.compile(r"[-*+]|\d{1,9}[.)]")
+_LONE = re.compile(r"[ \t]*(?:>[ \t]*)*(?:[-*+][ \t]+)?(?:\[[ xX]?\]?|[-*+=_~`#>|:! \t]*)[ \t]*")
+_TAG = re.compile(r"(?<!\\)<(?:[/!?]?[A-Za-z][\w:./@&?=#%+-]*)?[/!?]?\Z")
+_BLANK = re.compile(r"\n[ \t>]*\n")
+_BLOCK_START = re.compile(r"^[ \t>]*(?:(?:[-*+]|\d{1,9}[.)]|#{1,6})[ \t]+)+", re.MULTILINE)
+_TOKEN = re.compile(r"\\.|`+|\*+|_+|~+|!?\[|\](?:\(|)", re.DOTALL)
+_LINK_TAIL = re.compile(r"(?:[^\s()\\]|\\.|\([^\s()]*\))*(?:\s+(?:\"[^\"]*\"|'[^']*'))?\s*\)")
+_DELIMITER = re.compile(r"\s*\|[ \t:|-]*")
+
+
+def heal(markdown: str) -> str:
+    """Close what is half-written at the end of `markdown`. Works for every prefix of every document and never fails."""
+    text = markdown.rstrip()
+    fence, closed = _last_fence(text)
+    if fence:
+        return _close_fence(markdown.rstrip("\n"), *fence)
+    text = text[:closed] + _without_half_line(text[closed:])
+    start = _paragraph_start(text, closed)
+    tail = text[start:]
+    tag = _TAG.search(tail)
+    if tag:
+        tail = tail[: tag.start()]
+    if len(tail) - len(tail.rstrip("\\")) & 1:
+        tail = tail[:-1]
+    return _complete_table(text[:start] + _Inline(tail).close())
+
+
+def _last_fence(text: str) -> tuple[tuple[str, str, int] | None, int]:
+    """Return what stands before the fence that is open at the end, the fence, and where its line ends; and where the last closed one ends."""
+    found: tuple[str, str, int] | None = None
+    closed = 0
+    if "```" not in text and "~~~" not in text:
+        return found, closed
+    for match in _FENCE.finditer(text):
+        lead, fence, info = match.groups()
+        if found is None:
+            if fence[0] == "~" or "`" not in info:
+                found = (lead, fence, match.end())
+        elif fence.startswith(found[1]) and not info.strip() and not _MARKER.search(lead):
+            found, closed = None, match.end()
+    return found, closed
+
+
+def _close_fence(text: str, lead: str, fence: str, opened: int) -> str:
+    body, _, last = text.rpartition("\n")
+    half = last.strip(" \t>")
+    if len(text) > opened and half and len(half) < len(fence) and not half.strip(fence[0]):
+        text = body
+    indentation = _MARKER.sub(lambda match: " " * len(match.group()), lead)
+    return f"{text}\n{indentation}{fence}"
+
+
+def _without_half_line(text: str) -> str:
+    """Drop a last line that is nothing but markers: it would show as a raw sign, or make a heading of the line above."""
+    while text:
+        start = text.rfind("\n") + 1
+        if not _LONE.fullmatch(text, start) or _is_delimiter(text, start):
+            break
+        text = text[:start].rstrip()
+    return text
+
+
+def _paragraph_start(text: str, start: int) -> int:
+    for match in _BLANK.finditer(text, start):
+        start = match.end()
+    for match in _BLOCK_START.finditer(text, start):
+        start = match.end()
+    return start
+
+
+def _is_delimiter(text: str, start: int) -> bool:
+    """Tell whether the last line, which begins at `start`, can be the second one of a table."""
+    above = text[: max(0, start - 1)].rpartition("\n")[2]
+    return above.lstrip().startswith("|") and _DELIMITER.fullmatch(text, start) is not None
+
+
+def _complete_table(text: str) -> str:
+    """Complete the header of a table that has just begun, so that it is a table at once."""
+    body, _, last = text.rpartition("\n")
+    if not last.lstrip().startswith("|"):
+        return text
+    if _is_delimiter(text, len(body) + 1):
+        head, body = body, body.rpartition("\n")[0]
+    else:
+        head = text
+    if body.rpartition("\n")[2].lstrip().startswith("|"):  # rows stand above: the header is complete already
+        return text
+    row = head.rpartition("\n")[2].strip()
+    if not row.endswith("|") or len(row) == 1:
+        head, row = f"{head} |", f"{row} |"
+    columns = row.replace("\\|", "").count("|") - 1
+    if head is not text and not text.startswith(f"{head} |") and last.count("|") > columns and last.rstrip().endswith("-|"):
+        return text
+    return f"{head}\n|{'---|' * columns}"
+
+
+class _Inline:
+    """Scans a paragraph for what is open at its end."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._open: list[tuple[str, int, int]] = []  # delimiter, how many of it, and where it ends; innermost last
+        self._brackets: list[int] = []
+
+    def close(self) -> str:
+        text, at = self._text, 0
+        while match := _TOKEN.search(text, at):
+            token, at = match.group(), match.end()
+            sign = token[0]
+            if sign == "\\":
+                continue
+            if sign == "`":
+                end = _code_end(text, at, len(token))
+                if end < 0:
+                    return self._close_code(match.start(), token)
+                at = end
+            elif sign in "*_~":
+                if at == len(text) and not self._closes(token, match.start()):
+                    self._text = text[: match.start()]
+                    break
+                self._delimiter(token, match.start(), at)
+            elif sign != "]":
+                self._brackets.append(match.start())
+            elif self._brackets:
+                self._brackets.pop()
+                if token == "](":
+                    tail = _LINK_TAIL.match(text, at)
+                    if not tail:
+                        return self._finish(text[:at], ")")
+                    at = tail.end()
+        if self._brackets and "\n" not in self._text[self._brackets[-1] :]:
+            return self._finish(self._text, "]()")
+        return self._finish(self._text, "")
+
+    def _finish(self, text: str, closer: str) -> str:
+        text = text.rstrip()
+        if closer == "]()":
+            bracket = self._brackets[-1]
+            if text.endswith("["):
+                text, closer = text[:-1].removesuffix("!").rstrip(), ""
+            else:  # what was opened inside the label closes before the label
+                while self._open and self._open[-1][2] > bracket:
+                    sign, count, end = self._open.pop()
+                    text = f"{text}{sign * count}" if len(text) > end else text[: end - count].rstrip()
+        while self._open and len(text) <= self._open[-1][2]:  # nothing came after it
+            text = text[: self._open[-1][2] - self._open[-1][1]].rstrip()
+            self._open.pop()
+        return text + closer + "".join([sign * count for sign, count, _ in reversed(self._open)])
+
+    def _close_code(self, start: int, token: str) -> str:
+        content = self._text[start + len(token) :].rstrip()
+        inner = content.rstrip("`") if len(token) > 1 else content
+        if not inner.strip():
+            return self._finish(self._text[:start], "")
+        return self._finish(self._text[:start] + token + inner, token)
+
+    def _closes(self, token: str, start: int) -> bool:
+        return start > 0 and not self._text[start - 1].isspace() and any(sign == token[0] for sign, _, _ in self._open)
+
+    def _delimiter(self, token: str, start: int, end: int) -> None:
+        sign, count = token[0], len(token)
+        if sign == "~" and count != 2 and not self._closes(token, start):
+            return
+        if self._closes(token, start) and self._is_right(start, end, sign):
+            count = self._shut(sign, count)
+        if count and self._is_left(start, end, sign):
+            self._open.append((sign, count, end))
+
+    def _shut(self, sign: str, count: int) -> int:
+        while count and any(opened == sign for opened, _, _ in self._open):
+            opened, many, end = self._open.pop()
+            if opened != sign:
+                continue
+            used = min(many, count)
+            count -= used
+            if many > used:
+                self._open.append((sign, many - used, end))
+        return count
+
+    def _is_left(self, start: int, end: int, sign: str) -> bool:
+        """Tell whether a run of delimiters at this place can open; CommonMark calls it left-flanking."""
+        after = self._text[end : end + 1]
+        if not after or after.isspace():
+            return False
+        before = self._text[start - 1 : start]
+        if sign == "_" and before.isalnum():
+            return False
+        return after.isalnum() or not before or before.isspace() or not before.isalnum()
+
+    def _is_right(self, start: int, end: int, sign: str) -> bool:
+        after = self._text[end : end + 1]
+        if sign == "_" and after.isalnum():
+            return False
+        before = self._text[start - 1 : start]
+        return before.isalnum() or not after.isalnum()
+
+
+def _code_end(text: str, at: int, count: int) -> int:
+    """Return where a code span that was opened by `count` backticks ends, -1 if it does not."""
+    fence = "`" * count
+    while (found := text.find(fence, at)) >= 0:
+        end = found + count
+        while end < len(text) and text[end] == "`":
+            end += 1
+        if end - found == count:
+            return end
+        at = end
+    return -1

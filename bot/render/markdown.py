@@ -1,0 +1,341 @@
+"""CommonMark with tables, strikethrough, task lists and formulas → blocks. The one parse that both renderings share.
+
+What models write and chats can't show is turned into what can be shown here, once for both: raw HTML is text, images are links, tables
+are code, formulas stay as written, links that are neither http nor https are text (`tg://user` would mention a person).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from itertools import repeat
+from typing import Any, NamedTuple
+
+import pyromark
+
+from bot.render.document import BOLD, CODE, ITALIC, STRIKE, Block, Kind, Span
+from bot.render.table import Cell, table_spans
+
+_OPTIONS = (
+    pyromark.Options.ENABLE_TABLES | pyromark.Options.ENABLE_STRIKETHROUGH | pyromark.Options.ENABLE_TASKLISTS | pyromark.Options.ENABLE_MATH
+)
+_NOWHERE: pyromark.event.Range = {"start": 0, "end": 0}
+_MARKS = {"Emphasis": ITALIC, "Strong": BOLD, "Strikethrough": STRIKE}
+_LANGUAGE = re.compile(r"[\w+#.-]{1,32}", re.ASCII)
+_LINK = re.compile(r"https?://[^\s<>\"]{1,500}", re.IGNORECASE)
+
+# A stand-in for "<" where HTML would begin: HTML blocks would hide the Markdown inside them. It has to be punctuation, as "<" is, or
+# emphasis beside it would not open; a text that holds the stand-in itself is left alone, and its HTML is shown as it is.
+_LESS = "\u2e45"
+_HTML = re.compile(r"(?<!\\)(?<!\]\()<(?=[A-Za-z/!?])(?!https?://[^\s<>]*>)")
+# The same for the colon of `[label]: target`: the parser would swallow the line.
+_COLON = "\u2e46"
+_DEFINITION = re.compile(r"^([ \t>]*\[([^\]\n]{1,200})\]):(?=[ \t]*(\S+))", re.MULTILINE)
+
+
+def read(source: str, *, located: bool = False, number: int | None = None) -> list[Block]:
+    """Parse Markdown. Never fails on text that went through `clean`.
+
+    Args:
+        source: CommonMark.
+        located: Give every span and block its place in the source; takes twice the time.
+        number: Number of the first list item, if the source begins with one; its own number otherwise.
+    """
+    masked, targets = _mask(source)
+    reader = _Reader(masked, number, located=located, masked=masked is not source)
+
+    def resolve(link: pyromark.event.BrokenLink) -> tuple[str, str] | None:
+        target = targets.get(link["reference"].casefold())
+        defined_here = masked.encode()[link["span"]["end"] :].startswith(_COLON.encode())
+        return (target, "") if target and not defined_here else None
+
+    callback = resolve if targets else None
+    pairs: Iterable[tuple[pyromark.event.Event, pyromark.event.Range]]
+    if located:
+        pairs = pyromark.events_with_range(masked, options=_OPTIONS, broken_link_callback=callback)
+    else:
+        pairs = zip(pyromark.events(masked, options=_OPTIONS, broken_link_callback=callback), repeat(_NOWHERE), strict=False)
+    return reader.read(pairs)
+
+
+def _mask(source: str) -> tuple[str, dict[str, str]]:
+    targets: dict[str, str] = {}
+    if "<" in source and _LESS not in source:
+        source = _HTML.sub(_LESS, source)
+    if "]:" in source and _COLON not in source:
+        targets = {label.casefold(): target for _, label, target in _DEFINITION.findall(source)}
+        source = _DEFINITION.sub(rf"\1{_COLON}", source)
+    return source, targets
+
+
+class _Places:
+    """Byte offsets, which the parser gives, to character offsets, asked for mostly in rising order."""
+
+    def __init__(self, source: str) -> None:
+        self._data = b"" if source.isascii() else source.encode()
+        self._byte = self._char = 0
+
+    def char(self, byte: int) -> int:
+        if not self._data:
+            return byte
+        if byte < self._byte:
+            self._byte = self._char = 0
+        self._char += len(self._data[self._byte : byte].decode())
+        self._byte = byte
+        return self._char
+
+
+class _Leaf(NamedTuple):
+    """The block that spans are being collected for."""
+
+    kind: Kind = Kind.TEXT
+    level: int = 0
+    language: str = ""
+    start: int | None = None
+    fence: str = ""
+    loose: bool = False
+
+
+class _Item(NamedTuple):
+    """A list item that has no block yet."""
+
+    marker: str
+    start: int
+    first: bool
+
+
+_INLINE = _Leaf()
+
+
+class _Reader:
+    """Turns parser events into blocks."""
+
+    def __init__(self, source: str, number: int | None, *, located: bool, masked: bool) -> None:
+        self.blocks: list[Block] = []
+        self._source = source
+        self._number = number
+        self._located = located
+        self._masked = masked
+        self._char = _Places(source).char if located else int
+        self._spans: list[Span] = []
+        self._marks = 0
+        self._links: list[tuple[str, int]] = []  # target and index of its first span, innermost last
+        self._url: str | None = None
+        self._lists: list[int | None] = []  # next number of each open list; None for bullets
+        self._begun: list[bool] = []  # whether each open list had an item
+        self._quote = 0
+        self._item: _Item | None = None
+        self._task: bool | None = None
+        self._anchor: tuple[int, int | None] = (0, None)
+        self._leaf = _INLINE
+        self._alignments: tuple[str, ...] = ()
+        self._rows: list[list[Cell]] = []
+        self._rule_at = 0
+
+    def read(self, pairs: Iterable[tuple[Any, pyromark.event.Range]]) -> list[Block]:
+        simple = not (self._masked or self._located)
+        for event, where in pairs:
+            if type(event) is str:
+                if event == "Rule":
+                    self._rule(where)
+                else:
+                    self._add("\n", 0, where)
+                continue
+            ((name, value),) = event.items()
+            if name == "Text":
+                if simple:  # nine of ten pieces of text: worth a way of their own
+                    self._spans.append(Span(value, self._marks, self._url))
+                else:
+                    self._add(value, 0, where)
+            elif name == "Start":
+                self._start(value, where)
+            elif name == "End":
+                self._end(value, where)
+            else:
+                self._other(name, value, where)
+        self._flush()
+        return self.blocks
+
+    # ------------------------------------------------------------------------------------------------------ inline
+
+    def _add(self, text: str, marks: int, where: pyromark.event.Range) -> None:
+        if self._masked:
+            text = text.replace(_LESS, "<").replace(_COLON, ":")
+        if self._located:
+            self._spans.append(Span(text, self._marks | marks, self._url, self._char(where["start"]), self._char(where["end"])))
+        else:
+            self._spans.append(Span(text, self._marks | marks, self._url))
+
+    def _other(self, name: str, value: Any, where: pyromark.event.Range) -> None:
+        if name == "Code":
+            self._add_code(value, where)
+        elif name == "InlineMath":
+            self._add(f"${value}$", 0, where)
+        elif name == "DisplayMath":
+            self._add(f"$${value}$$", 0, where)
+        elif name == "TaskListMarker":
+            self._task = value
+        else:  # HTML that was not masked
+            self._add(value, 0, where)
+
+    def _add_code(self, text: str, where: pyromark.event.Range) -> None:
+        self._add(text, CODE, where)
+        if self._located:
+            span = self._spans[-1]
+            at = self._source.find(text, span.start, span.end) if text else -1
+            if at >= 0:
+                self._spans[-1] = span._replace(start=at, end=at + len(text))
+
+    def _open_link(self, url: str) -> None:
+        self._links.append((url, len(self._spans)))
+        self._url = url if _LINK.fullmatch(url) else None
+
+    def _close_link(self, where: pyromark.event.Range) -> None:
+        url, first = self._links.pop()
+        allowed = _LINK.fullmatch(url) is not None
+        label = "".join([span.text for span in self._spans[first:]])
+        if url and (not label or not (allowed or url in {label, f"mailto:{label}"})):
+            start = self._spans[-1].end if label else self._char(where["start"])
+            shown = f" ({url})" if label else url
+            self._spans.append(Span(shown, self._marks, url if allowed else None, start, max(start, self._char(where["end"]))))
+        outer = self._links[-1][0] if self._links else ""
+        self._url = outer if _LINK.fullmatch(outer) else None
+
+    # ------------------------------------------------------------------------------------------------------ blocks
+
+    def _start(self, tag: Any, where: pyromark.event.Range) -> None:
+        if type(tag) is str:
+            if tag in _MARKS:
+                self._marks |= _MARKS[tag]
+            elif tag == "Paragraph":
+                self._open(_Leaf(start=self._char(where["start"]), loose=True))
+            elif tag == "Item":
+                self._open_item(self._char(where["start"]))
+            elif tag in {"TableHead", "TableRow"}:
+                self._rows.append([])
+            elif tag == "HtmlBlock":
+                self._open(_Leaf(start=self._char(where["start"])))
+            return
+        ((name, value),) = tag.items()
+        if name in {"Link", "Image"}:
+            self._open_link(value["dest_url"])
+        elif name == "List":
+            self._flush()
+            self._spend_item()
+            self._lists.append(value)
+            self._begun.append(False)
+        elif name == "CodeBlock":
+            self._open_code(value, self._char(where["start"]))
+        elif name == "Heading":
+            self._open(_Leaf(Kind.HEADING, int(value["level"][1]), start=self._char(where["start"])))
+        elif name == "BlockQuote":
+            self._flush()
+            self._spend_item()
+            self._set_anchor(self._char(where["start"]))
+            self._quote += 1
+        elif name == "Table":
+            self._open(_Leaf(Kind.CODE, start=self._char(where["start"])))
+            self._alignments, self._rows = value, []
+
+    def _end(self, tag: Any, where: pyromark.event.Range) -> None:
+        if type(tag) is str:
+            if tag in _MARKS:
+                self._marks &= ~_MARKS[tag]
+            elif tag in {"Link", "Image"}:
+                self._close_link(where)
+            elif tag == "TableCell":
+                self._close_cell(where)
+            elif tag == "TableHead":
+                self._rule_at = max(0, self._char(where["end"]) - 1)
+            elif tag == "TableRow":
+                pass
+            elif tag == "Table":
+                self._spans = list(table_spans(self._rows, self._alignments, self._rule_at))
+                self._flush()
+            else:
+                self._flush()
+                if tag == "Item":
+                    self._spend_item()
+            return
+        self._flush()
+        if "List" in tag:
+            self._lists.pop()
+            self._begun.pop()
+        elif "BlockQuote" in tag:
+            self._quote -= 1
+
+    def _open(self, leaf: _Leaf) -> None:
+        self._flush()
+        self._leaf = leaf
+        self._set_anchor(leaf.start or 0)
+
+    def _open_code(self, kind: Any, start: int) -> None:
+        info = kind["Fenced"].split() if kind != "Indented" else ()
+        found = _LANGUAGE.fullmatch(info[0].strip("{}").lstrip(".")) if info else None
+        fence = ""
+        if self._located and kind != "Indented" and not self._lists and not self._quote:
+            fence = self._source[self._line(start) :].partition("\n")[0] + "\n"
+        self._open(_Leaf(Kind.CODE, language=found.group() if found else "", start=start, fence=fence))
+
+    def _open_item(self, start: int) -> None:
+        self._flush()
+        number = self._lists[-1]
+        if number is not None:
+            if self._number is not None and not self.blocks and len(self._lists) == 1:
+                number = self._number
+            self._lists[-1] = number + 1
+        if len(self._lists) == 1 and not self._quote:
+            self._anchor = (self._line(start), number)
+        self._item = _Item("-" if number is None else f"{number}.", start, first=not self._begun[-1])
+        self._begun[-1] = True
+
+    def _close_cell(self, where: pyromark.event.Range) -> None:
+        text = "".join([span.text for span in self._spans]).replace("\n", " ").strip()
+        start, end = self._char(where["start"]), self._char(where["end"])
+        self._rows[-1].append(Cell(text, start, end))
+        self._spans = []
+
+    def _rule(self, where: pyromark.event.Range) -> None:
+        start = self._char(where["start"])
+        self._open(_Leaf(Kind.RULE, start=start))
+        self._emit(start, self._char(where["end"]))
+
+    def _spend_item(self) -> None:
+        """Show an item that has no text of its own: its marker stands alone."""
+        if self._item:
+            self._emit(self._item.start, self._item.start + 1)
+
+    def _flush(self) -> None:
+        if self._spans:
+            last = self._spans[-1]
+            if self._leaf.start is None and not self._lists:
+                self._set_anchor(self._spans[0].start)
+            start = self._spans[0].start if self._leaf.start is None else self._leaf.start
+            self._emit(start, max(start + 1, last.end))
+        self._leaf = _INLINE
+
+    def _emit(self, start: int, end: int) -> None:
+        item, leaf = self._item, self._leaf
+        depth = len(self._lists)
+        gap = True
+        if item:
+            start = item.start
+            gap = leaf.loose or (item.first and depth == 1)
+        elif depth and leaf.kind is Kind.TEXT:
+            gap = leaf.loose
+        anchor, number = self._anchor
+        self.blocks.append(
+            Block(
+                leaf.kind, tuple(self._spans), leaf.level, leaf.language, self._quote, depth, item.marker if item else "",
+                self._task, gap, start, end, anchor, number, leaf.fence,
+            )
+        )  # fmt: skip
+        self._spans = []
+        self._item = self._task = None
+
+    def _set_anchor(self, start: int) -> None:
+        if not self._lists and not self._quote:
+            self._anchor = (self._line(start), None)
+
+    def _line(self, start: int) -> int:
+        return self._source.rfind("\n", 0, start) + 1

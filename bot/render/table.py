@@ -1,0 +1,44 @@
+"""Tables as aligned lines: neither chat has tables, both have monospaced blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from bot.render.document import Span
+from bot.render.text import display_width
+
+_WIDEST = 40  # columns; a longer cell runs out of line instead of padding every other row to its own length
+
+
+class Cell(NamedTuple):
+    """A cell's text and the place of its source."""
+
+    text: str
+    start: int
+    end: int
+
+
+def table_spans(rows: Sequence[Sequence[Cell]], alignments: Sequence[str], rule_at: int) -> tuple[Span, ...]:
+    """Lay a table out, one span per cell. `rule_at` is the source place of the line under the header row."""
+    widths = [0] * len(alignments)
+    for row in rows:
+        for column, cell in enumerate(row[: len(widths)]):
+            widths[column] = max(widths[column], min(display_width(cell.text), _WIDEST))
+    spans: list[Span] = []
+    for index, row in enumerate(rows):
+        last = len(row) - 1
+        for column, cell in enumerate(row):
+            text = cell.text
+            if column < len(widths):
+                text = _align(text, widths[column], alignments[column], is_last=column == last)
+            spans.append(Span(text + ("\n" if column == last else " | "), 0, None, cell.start, cell.end))
+        if index == 0:
+            spans.append(Span("-+-".join("-" * width for width in widths) + "\n", 0, None, rule_at, rule_at))
+    return tuple(spans)
+
+
+def _align(text: str, width: int, alignment: str, *, is_last: bool) -> str:
+    missing = max(0, width - display_width(text))
+    left = missing if alignment == "Right" else missing // 2 if alignment == "Center" else 0
+    return " " * left + text + ("" if is_last else " " * (missing - left))

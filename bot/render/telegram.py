@@ -1,0 +1,172 @@
+"""Blocks → Telegram: plain text with entities, which the server can't refuse to parse.
+
+Only formatting is made: no mention, no command, no hashtag entity. Telegram itself links @names, /commands and #tags it finds in a text;
+that can't be prevented, but a name linked so notifies only a member who bears it, and only a person's tap sends a command.
+
+Source: Bot API, MessageEntity (nesting rules, UTF-16 units).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.model import Entity
+from bot.platforms.budgets import TELEGRAM_ENTITIES, TELEGRAM_MESSAGE_UTF16_UNITS
+from bot.render.base import Rendered, Style
+from bot.render.document import BOLD, CODE, ITALIC, RULE_TEXT, STRIKE, Block, Kind, Span, is_visible
+from bot.render.heal import heal
+from bot.render.markdown import read
+from bot.render.text import clean, utf16_length
+
+_BULLETS = "•◦▪"
+_TICKED, _UNTICKED = "☑", "☐"
+_STEP = "   "  # indentation of one more list level; the font is proportional, a space is narrow
+_DEEPEST = 6
+_TYPES = ((BOLD, "bold"), (ITALIC, "italic"), (STRIKE, "strikethrough"), (CODE, "code"))
+# The entity types of every combination of marks. Code can't hold or be part of another.
+_TYPES_OF = [("code",) if marks & CODE else tuple(name for bit, name in _TYPES if marks & bit) for marks in range(2 * CODE)]
+_IMPORTANCE = ("pre", "blockquote", "text_link", "code", "bold", "italic", "strikethrough")
+
+
+class _Writer:
+    """Collects text and entities; counts in UTF-16 units."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._size = 0
+        self._entities: list[Entity] = []
+        self._runs: dict[tuple[str, str | None], tuple[int, str]] = {}  # type and URL → offset and text so far
+        self._quote_start: int | None = None
+
+    def write(self, blocks: Sequence[Block]) -> Rendered:
+        for block in blocks:
+            if is_visible(block):
+                self._block(block)
+        self._close_runs()
+        self._close_quote()
+        return Rendered("".join(self._parts), _most_important(self._entities))
+
+    def _add(self, text: str) -> None:
+        self._parts.append(text)
+        self._size += utf16_length(text)
+
+    def _block(self, block: Block) -> None:
+        if not block.quote:
+            self._close_quote()
+        first = not self._parts
+        if not first:
+            self._add("\n\n" if block.gap else "\n")
+        if block.quote and self._quote_start is None:
+            self._quote_start = self._size
+        lead, rest = _indentation(block)
+        if first:
+            lead = lead.lstrip()  # the server would strip it and shift what follows
+        if block.kind is Kind.CODE:
+            self._code(block, lead.rstrip())
+        elif block.kind is Kind.RULE:
+            self._add(lead + RULE_TEXT)
+        else:
+            self._add(lead if block.spans else lead.rstrip())
+            self._text(block, rest, bare_start=first and not lead)
+        self._close_runs()
+
+    def _code(self, block: Block, marker: str) -> None:
+        if marker:
+            self._add(f"{marker}\n")
+        code = block.text.strip("\n").rstrip()
+        start = self._size
+        self._add(code)
+        self._entities.append(Entity("pre", start, self._size - start, language=block.language or None))
+
+    def _text(self, block: Block, rest: str, *, bare_start: bool) -> None:
+        heading = BOLD if block.kind is Kind.HEADING else 0
+        for text, marks, url in _trimmed(block.spans, bare_start=bare_start):
+            start = self._size
+            shown = text.replace("\n", f"\n{rest}") if rest else text
+            self._add(shown)
+            if marks or heading or url:
+                self._mark(shown, start, marks | heading, url)
+            elif self._runs:
+                self._close_runs()
+
+    def _mark(self, text: str, start: int, marks: int, url: str | None) -> None:
+        types = _TYPES_OF[marks & ~CODE] if url else _TYPES_OF[marks]
+        wanted: list[tuple[str, str | None]] = [(name, None) for name in types]
+        if url:
+            wanted.append(("text_link", url))
+        if self._runs:
+            for key in [key for key in self._runs if key not in wanted]:
+                self._close_run(key)
+        for key in wanted:
+            begun = self._runs.get(key)
+            self._runs[key] = (begun[0], begun[1] + text) if begun else (start, text)
+
+    def _close_runs(self) -> None:
+        for key in list(self._runs):
+            self._close_run(key)
+
+    def _close_run(self, key: tuple[str, str | None]) -> None:
+        start, text = self._runs.pop(key)
+        core = text.strip()
+        if core:
+            start += text.index(core[0])  # white space is one unit each
+            self._entities.append(Entity(key[0], start, utf16_length(core), url=key[1]))
+
+    def _close_quote(self) -> None:
+        if self._quote_start is not None and self._size > self._quote_start:
+            self._entities.append(Entity("blockquote", self._quote_start, self._size - self._quote_start))
+        self._quote_start = None
+
+
+def _indentation(block: Block) -> tuple[str, str]:
+    """Return what stands before the first line and before every further one."""
+    nested = "> " * (min(block.quote, _DEEPEST) - 1)  # a quote in a quote can't be an entity
+    if not block.depth:
+        return nested, nested
+    level = min(block.depth, _DEEPEST) - 1
+    before = nested + _STEP * level
+    if not block.marker:
+        return before + _STEP, before + _STEP
+    marker = _BULLETS[min(level, len(_BULLETS) - 1)] if block.marker == "-" else block.marker
+    if block.task is not None:
+        sign = _TICKED if block.task else _UNTICKED
+        marker = sign if block.marker == "-" else f"{marker} {sign}"
+    return f"{before}{marker} ", before + _STEP
+
+
+def _trimmed(spans: Sequence[Span], *, bare_start: bool) -> list[tuple[str, int, str | None]]:
+    """Drop white space at the end of a block, and at the start of the whole text."""
+    pieces = [(span.text, span.marks, span.url) for span in spans if span.text]
+    while pieces and not (text := pieces[-1][0].rstrip()):
+        pieces.pop()
+    if pieces:
+        pieces[-1] = (text, *pieces[-1][1:])
+    while bare_start and pieces and not (text := pieces[0][0].lstrip()):
+        pieces.pop(0)
+    if bare_start and pieces:
+        pieces[0] = (text, *pieces[0][1:])
+    return pieces
+
+
+def _most_important(entities: list[Entity]) -> tuple[Entity, ...]:
+    if len(entities) > TELEGRAM_ENTITIES:
+        entities = sorted(entities, key=lambda entity: _IMPORTANCE.index(entity.type))[:TELEGRAM_ENTITIES]
+    return tuple(sorted(entities, key=lambda entity: (entity.offset, -entity.length, entity.type)))
+
+
+def write(blocks: Sequence[Block]) -> Rendered:
+    """Write blocks as text and entities: exact UTF-16 offsets, at most `TELEGRAM_ENTITIES`, none empty or ending in white space."""
+    return _Writer().write(blocks)
+
+
+def render(markdown: str) -> Rendered:
+    """Render CommonMark, or any prefix of it. Never fails."""
+    return write(read(heal(clean(markdown))))
+
+
+def measure(rendered: Rendered) -> int:
+    """Count UTF-16 units."""
+    return utf16_length(rendered.text)
+
+
+STYLE = Style(render=render, measure=measure, limit=TELEGRAM_MESSAGE_UTF16_UNITS, write=write)

@@ -1,0 +1,80 @@
+"""Plain text: cleaning what models send, escaping what people wrote, widths, and where a text may be cut."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_DIRTY = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+_SPECIAL = re.compile(r"[\\`*_~\[\]<>#|!$&]")
+_LINE_START = re.compile(r"^[ \t]*(?:([-+=])|(\d{1,9})([.)]))?", re.MULTILINE)
+
+_ZWJ = "\u200d"
+_EXTENDERS = re.compile("[\u200d\ufe00-\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f\u1160-\u11ff]")
+_LONGEST_CLUSTER = 64  # a cluster longer than this is an attack, not a letter
+
+
+def clean(text: str) -> str:
+    """Make line ends uniform, join halves of surrogate pairs, and replace control characters and lone surrogates by U+FFFD."""
+    if not _DIRTY.search(text):
+        return text
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if _SURROGATE.search(text):  # two deltas of a stream may carry one half each
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return _CONTROL.sub("\ufffd", text)
+
+
+def escape(text: str) -> str:
+    """Make any text, such as a model id or a person's words, mean itself inside Markdown. Indentation at line starts is lost."""
+    return _LINE_START.sub(_escape_line_start, _SPECIAL.sub(r"\\\g<0>", clean(text)))
+
+
+def _escape_line_start(match: re.Match[str]) -> str:
+    sign, digits, stop = match.groups()
+    if sign:
+        return f"\\{sign}"
+    return f"{digits}\\{stop}" if digits else ""
+
+
+def utf16_length(text: str) -> int:
+    """Count UTF-16 units, in which Telegram counts."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def display_width(text: str) -> int:
+    """Count the columns a text takes in a monospaced font: wide East Asian characters and emoji take two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if _extends(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def _extends(char: str) -> bool:
+    return unicodedata.category(char) in {"Mn", "Me", "Mc", "Cf"} or bool(_EXTENDERS.match(char))
+
+
+def _is_flag_letter(char: str) -> bool:
+    return "\U0001f1e6" <= char <= "\U0001f1ff"
+
+
+def _splits_cluster(text: str, at: int) -> bool:
+    if not 0 < at < len(text):
+        return False
+    if _extends(text[at]) or text[at - 1] == _ZWJ:
+        return True
+    if not (_is_flag_letter(text[at]) and _is_flag_letter(text[at - 1])):
+        return False
+    first = at
+    while first and _is_flag_letter(text[first - 1]):
+        first -= 1
+    return (at - first) % 2 == 1
+
+
+def cluster_boundary(text: str, at: int) -> int:
+    """Return the last place up to `at` that does not split what people see as one character; `at` itself if there is none near."""
+    for place in range(at, max(0, at - _LONGEST_CLUSTER), -1):
+        if not _splits_cluster(text, place):
+            return place
+    return at

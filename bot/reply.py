@@ -1,0 +1,49 @@
+"""The growing text of an answer as a list of pages."""
+
+from __future__ import annotations
+
+from bot.model import Button, Page
+from bot.render.base import Style
+from bot.render.pager import Pager
+
+Buttons = tuple[tuple[Button, ...], ...]
+
+
+class Reply:
+    """Text that grows, and the pages it makes.
+
+    Appending is cheap; pages are rendered when somebody asks for them. Controls stand under the last page only.
+    """
+
+    def __init__(self, style: Style) -> None:
+        self._pager = Pager(style)
+        self._parts: list[str] = []
+        self._markdown = ""
+        self._note = ""
+        self._final = False
+        self._buttons: Buttons = ()
+
+    @property
+    def text(self) -> str:
+        """All that the model said so far, as Markdown."""
+        if self._parts:
+            self._markdown += "".join(self._parts)
+            self._parts.clear()
+        return self._markdown
+
+    def append(self, text: str) -> None:
+        """Add what the model said next."""
+        self._parts.append(text)
+
+    def end(self, note: str = "", buttons: Buttons = ()) -> None:
+        """Nothing more comes. `note` is the bot's own Markdown below the text, `buttons` stand under the last page."""
+        self._note, self._buttons, self._final = note, buttons, True
+
+    def pages(self) -> tuple[Page, ...]:
+        """Return the pages as they should look now; none while there is no visible text."""
+        markdown = self.text
+        if self._note:
+            markdown = f"{markdown.rstrip()}\n\n{self._note}" if markdown.strip() else self._note
+        rendered = self._pager.pages(markdown, final=self._final)
+        last = len(rendered) - 1
+        return tuple(Page(page.text, page.entities, self._buttons if index == last else ()) for index, page in enumerate(rendered))

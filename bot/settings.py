@@ -1,0 +1,185 @@
+"""Settings: environment variables and the file .env, validated once. Every variable is documented in .env.example."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from platformdirs import user_data_path
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from bot.access import Access, AllowList
+
+PREFIXES = ("DISCORD_", "TELEGRAM_", "NETMIND_", "SEGMIND_", "MODELSLAB_")
+"""Variables that begin so are meant for us: an unknown one is a mistake."""
+MISSPELT_RATIO = 0.86
+"""difflib ratio from which on another variable is taken for a misspelt one of ours."""
+DATABASE_SCHEME = "sqlite:///"
+
+
+class SettingsError(Exception):
+    """The settings are wrong. The message names each variable and how to mend it, and holds no value of a secret."""
+
+
+def _numeric(ids: frozenset[str]) -> frozenset[str]:
+    wrong = sorted(item for item in ids if not item.lstrip("-").isdigit())
+    if wrong:
+        raise ValueError(f"takes numeric ids separated by commas; {', '.join(wrong)} is none (names don't work)")
+    return ids
+
+
+def _split(value: Any) -> Any:
+    return frozenset(piece.strip() for piece in value.split(",") if piece.strip()) if isinstance(value, str) else value
+
+
+def _address(value: str | None) -> str | None:
+    if value is None:
+        return None
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https", "ws", "wss"} or not parts.hostname:
+        raise ValueError("takes an address such as https://api.example.com")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("takes an address without user, password, query or fragment")
+    return value.rstrip("/")
+
+
+def _database(value: str) -> str:
+    if not value.startswith(DATABASE_SCHEME) or value == DATABASE_SCHEME:
+        raise ValueError(f"takes {DATABASE_SCHEME} and a file, such as {DATABASE_SCHEME}/var/lib/dragoman/dragoman.db")
+    return value
+
+
+Ids = Annotated[frozenset[str], NoDecode, BeforeValidator(_split), AfterValidator(_numeric)]
+Names = Annotated[frozenset[str], NoDecode, BeforeValidator(_split)]
+Address = Annotated[str | None, AfterValidator(_address)]
+
+
+def default_database() -> str:
+    """Return the address of the database in the user's data folder."""
+    return f"{DATABASE_SCHEME}{user_data_path('dragoman') / 'dragoman.db'}"
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set. A platform or provider without its token is off."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    discord_token: SecretStr | None = None
+    discord_api_base_url: Address = None
+    discord_gateway_url: Address = None
+    discord_message_content: bool = False
+    discord_allowed_users: Ids = frozenset()
+    discord_allowed_roles: Ids = frozenset()
+    discord_allowed_chats: Ids = frozenset()
+
+    telegram_token: SecretStr | None = None
+    telegram_api_base_url: Address = None
+    telegram_webhook_url: Address = None
+    telegram_webhook_secret: SecretStr | None = None
+    telegram_webhook_host: str = "127.0.0.1"
+    telegram_webhook_port: int = Field(default=8443, ge=0, le=65535)
+    telegram_allowed_users: Ids = frozenset()
+    telegram_allowed_chats: Ids = frozenset()
+
+    netmind_api_key: SecretStr | None = None
+    netmind_base_url: Address = None
+    netmind_completion_models: Names = frozenset()
+    segmind_api_key: SecretStr | None = None
+    segmind_base_url: Address = None
+    modelslab_api_key: SecretStr | None = None
+    modelslab_base_url: Address = None
+    openai_api_key: SecretStr | None = None
+    openai_base_url: Address = None
+    local_model: Literal["auto", "on", "off"] = "auto"
+
+    default_provider: Literal["netmind", "segmind", "modelslab", "openai", "local"] | None = None
+    default_model: str = ""
+    default_persona: str | None = None
+    database_url: Annotated[str, AfterValidator(_database)] = Field(default_factory=default_database)
+    access: Literal["allowlist", "open"] = "allowlist"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="after")
+    def _webhook_has_secret(self) -> Settings:
+        if self.telegram_webhook_url and not self.telegram_webhook_secret:
+            raise ValueError("TELEGRAM_WEBHOOK_URL needs TELEGRAM_WEBHOOK_SECRET: without it anybody could post updates")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Values given in code win over the environment, which wins over .env."""
+        del settings_cls, file_secret_settings
+        return init_settings, env_settings, dotenv_settings
+
+    @property
+    def database_path(self) -> Path:
+        """File of the SQLite database."""
+        return Path(self.database_url.removeprefix(DATABASE_SCHEME)).expanduser()
+
+    @property
+    def rule(self) -> Access:
+        """Who may speak."""
+        lists = {
+            "discord": AllowList(self.discord_allowed_users, self.discord_allowed_roles, self.discord_allowed_chats),
+            "telegram": AllowList(self.telegram_allowed_users, frozenset(), self.telegram_allowed_chats),
+        }
+        return Access(self.access == "open", lists)
+
+
+VARIABLES = frozenset(name.upper() for name in Settings.model_fields)
+
+
+def load(env_file: Path | None = Path(".env"), **values: Any) -> Settings:
+    """Read the settings.
+
+    Args:
+        env_file: The file that is read beside the environment; None reads none.
+        values: Values that win over both, by field name.
+
+    Raises:
+        SettingsError: Something is wrong with them.
+    """
+    try:
+        return Settings(_env_file=env_file, **values)
+    except ValidationError as error:
+        lines = [_line(problem) for problem in error.errors(include_url=False, include_context=False, include_input=False)]
+        raise SettingsError("The settings are not right:\n" + "\n".join(lines)) from None
+
+
+def _line(problem: Mapping[str, Any]) -> str:
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    name = ".".join(str(part) for part in problem["loc"][:1]).upper()
+    return f"  {name}: {message[:1].lower()}{message[1:]}" if name else f"  {message}"
+
+
+def misspelt(env_file: Path | None = Path(".env"), environment: Mapping[str, str] | None = None) -> list[str]:
+    """Return a line for each variable that looks like a misspelt one of ours."""
+    named = set(os.environ if environment is None else environment)
+    in_file = {key for key in dotenv_values(env_file) if key} if env_file is not None and env_file.is_file() else set()
+    return [line for name in sorted(named | in_file) if (line := _advice(name, in_file))]
+
+
+def _advice(name: str, in_file: Iterable[str]) -> str | None:
+    if name.upper() in VARIABLES:
+        return None
+    near = difflib.get_close_matches(name.upper(), VARIABLES, 1, MISSPELT_RATIO)
+    if near:
+        return f"{name} is not a variable of Dragoman; did you mean {near[0]}?"
+    if name.upper().startswith(PREFIXES) or name in in_file:
+        return f"{name} is not a variable of Dragoman; .env.example lists them all"
+    return None

@@ -1,0 +1,105 @@
+"""Every sentence the bot says in a chat, in one place. All are Markdown.
+
+A sentence says what happened and what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from adapters.base import ErrorKind, FinishReason, ProviderError
+from bot.model import ChatKind, Incoming
+from bot.render.text import escape
+
+_PROVIDER_ERRORS = {
+    ErrorKind.RATE_LIMIT: "{provider} is getting too many questions right now. Try again {when}.",
+    ErrorKind.OVERLOADED: "{provider} is overloaded right now. Try again {when}, or choose another with /provider.",
+    ErrorKind.SERVER: "{provider} had a fault of its own. Use /retry to ask again, or choose another with /provider.",
+    ErrorKind.CONNECT: "{provider} can't be reached right now. Use /retry in a while, or choose another with /provider.",
+    ErrorKind.TIMEOUT_FIRST: "{provider} did not begin to answer in time. Use /retry to ask again.",
+    ErrorKind.TIMEOUT_IDLE: "{provider} stopped in the middle of its answer. Use /retry to ask again.",
+    ErrorKind.TIMEOUT_TOTAL: "{provider} took too long. Use /retry to ask again, or choose a faster model with /model.",
+    ErrorKind.AUTH: "{provider} refused this bot's key. The operator has to check it; meanwhile choose another with /provider.",
+    ErrorKind.QUOTA: "The account at {provider} has no credits left. The operator has to add some; meanwhile choose another /provider.",
+    ErrorKind.MODEL_NOT_FOUND: "{provider} has no model {model} (any more). Choose another with /model.",
+    ErrorKind.BAD_REQUEST: "{provider} did not accept the request{detail}. Check /settings, or choose another model with /model.",
+    ErrorKind.CONTEXT_OVERFLOW: "This conversation is too long for {model}. Use /reset to start afresh, or choose another model with /model.",
+    ErrorKind.CONTENT_FILTER: "{provider} declined to answer that. Ask in other words.",
+    ErrorKind.PROTOCOL: "{provider} sent something that can't be understood. Use /retry to ask again.",
+    ErrorKind.INCOMPLETE: "The answer was cut off on its way. Use /retry to ask again.",
+    ErrorKind.EMPTY: "{model} gave an empty answer. Use /retry to ask again, or choose another model with /model.",
+    ErrorKind.STATE_LOST: "{provider} lost this conversation. Use /retry: it will be told again what was said.",
+}
+
+
+def provider_error(error: ProviderError, provider: str, model: str) -> str:
+    """Say what went wrong with a question, in one sentence and what to do."""
+    when = f"in {error.retry_after:.0f} s" if error.retry_after else "in a while"
+    detail = f" ({escape(error.detail)})" if error.kind is ErrorKind.BAD_REQUEST and error.detail else ""
+    sentence = _PROVIDER_ERRORS[error.kind].format(provider=escape(provider), model=escape(model), when=when, detail=detail)
+    return f"⚠️ {sentence}"
+
+
+def finish_note(reason: FinishReason, *, complete: bool, likely_truncated: bool) -> str:
+    """Say below an answer that it is not whole; empty if it is."""
+    if reason is FinishReason.LENGTH:
+        return "*✂️ Cut at the length limit. Say “continue” for more, or raise it with /settings.*"
+    if likely_truncated:
+        return "*✂️ Probably cut at the length limit. Say “continue” for more, or raise it with /settings.*"
+    if reason is FinishReason.CONTENT_FILTER:
+        return "*The provider's content filter ended this answer.*"
+    if not complete:
+        return "*The connection ended before the model said that it was done; something may be missing. Use /retry to ask again.*"
+    return ""
+
+
+STOPPED = "*⏹ Stopped.*"
+INTERNAL = "⚠️ Something went wrong inside the bot; it was logged. Use /retry to ask again."
+TOO_MANY_ATTEMPTS = "⚠️ This question was interrupted several times and is not asked again by itself. Use /retry to ask it."
+NO_TEXT = "I can only read text so far. Write your question as a message."
+NOTHING_TO_STOP = "Nothing is running."
+NOTHING_TO_RETRY = "There is nothing to ask again: no question has been answered here yet, or one is still running (/stop ends it)."
+RESET = "Started afresh: what was said before is no longer sent to the model."
+
+
+def provider_off(provider: str) -> str:
+    """Say that the chosen provider is not set up here."""
+    return f"⚠️ {escape(provider)} is chosen here, but it is not set up on this bot (any more). Choose another with /provider."
+
+
+def refused(incoming: Incoming) -> str:
+    """Tell somebody who may not speak their id, and what the operator has to add."""
+    platform = incoming.chat.platform.upper()
+    where = f", or {platform}_ALLOWED_CHATS={incoming.chat.chat} for this chat" if incoming.chat_kind is ChatKind.GROUP else ""
+    return (
+        f"This bot does not know you yet. Your id is `{incoming.sender.id}`. "
+        f"The operator can let you in with `{platform}_ALLOWED_USERS={incoming.sender.id}`{escape(where)}."
+    )
+
+
+def unknown(kind: str, name: str, nearest: Sequence[str]) -> str:
+    """Say that there is no such thing, and which names come nearest."""
+    hint = " Did you mean " + " or ".join(f"`{_code(item)}`" for item in nearest) + "?" if nearest else ""
+    return f"There is no {kind} `{_code(name)}`.{hint}"
+
+
+def _code(text: str) -> str:
+    return text.replace("`", "'").replace("\n", " ")[:100]
+
+
+def stopped(count: int) -> str:
+    """Say what /stop met."""
+    return "Stopping." if count == 1 else f"Stopping, and {count - 1} waiting question{'s' if count > 2 else ''} with it."  # noqa: PLR2004
+
+
+def listed(items: Sequence[str], most: int) -> str:
+    """Return items as a Markdown list, with a word on what was left out."""
+    lines = [f"- {item}" for item in items[:most]]
+    if len(items) > most:
+        lines.append(f"- … and {len(items) - most} more")
+    return "\n".join(lines)
+
+
+def code(text: str) -> str:
+    """Return foreign text as inline code."""
+    return f"`{_code(text)}`"

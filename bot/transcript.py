@@ -1,0 +1,65 @@
+"""Stored transcript entries ↔ messages of a request; trimming to the model's window."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from adapters.base import Message, TextPart
+from adapters.tokens import estimate
+from storage.base import Entry
+
+ENTRIES_READ = 400
+"""So many of the newest entries are considered; more than any window of today's chat models holds in practice."""
+ANSWER_SHARE = 0.25
+"""Share of a window that is left for the answer where no cap says how long it may be."""
+MESSAGE_TOKENS = 6
+"""What a message costs beside its text: role and separators."""
+
+
+def content(text: str) -> str:
+    """Return text as stored content: a JSON list of parts."""
+    return json.dumps([{"type": "text", "text": text}], ensure_ascii=False)
+
+
+def text_of(stored: str) -> str:
+    """Return the text of stored content."""
+    return "\n\n".join(part["text"] for part in json.loads(stored) if part["type"] == "text")
+
+
+def messages(entries: Sequence[Entry]) -> list[Message]:
+    """Turn entries into messages. Where several people speak, each message says whose it is."""
+    authors = {entry.author for entry in entries if entry.role == "user"}
+    result: list[Message] = []
+    for entry in entries:
+        text = text_of(entry.content)
+        if entry.role == "user":
+            if len(authors) > 1 and entry.author_name:
+                text = f"{entry.author_name}: {text}"
+            result.append(Message("user", (TextPart(text),)))
+        else:
+            result.append(Message("assistant", (TextPart(text),)))
+    return result
+
+
+def fit(conversation: Sequence[Message], system: str | None, window: int, answer_tokens: int | None) -> tuple[Message, ...]:
+    """Drop the oldest messages until the rest fits the window; the last one always stays, and the first is a person's.
+
+    Args:
+        conversation: Oldest first.
+        system: The persona, which is never dropped.
+        window: Tokens of the model's window, prompt and answer together.
+        answer_tokens: Tokens the answer may take; None leaves it a share of the window.
+    """
+    reserve = min(answer_tokens, window // 2) if answer_tokens else int(window * ANSWER_SHARE)
+    room = window - reserve - (estimate(system) if system else 0)
+    kept: list[Message] = []
+    for message in reversed(conversation):
+        room -= estimate(message.text) + MESSAGE_TOKENS
+        if room < 0 and kept:
+            break
+        kept.append(message)
+    kept.reverse()
+    while len(kept) > 1 and kept[0].role == "assistant":
+        kept.pop(0)
+    return tuple(kept)

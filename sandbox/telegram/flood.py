@@ -1,0 +1,57 @@
+"""Flood control: what a chat and the whole bot may send, and what insistence costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from bot.platforms.budgets import TELEGRAM_FLOOD_SECONDS, TELEGRAM_GLOBAL, TELEGRAM_GROUP, TELEGRAM_PRIVATE
+from sandbox.limits import SLACK_SECONDS, Gates
+from sandbox.telegram.errors import flood
+
+LONGEST_SECONDS = 3600
+"""No penalty grows beyond this. Assumed; the field knows some of several minutes."""
+
+
+class Flood:
+    """Counts sends and edits together, per chat and over all.
+
+    A chat beyond its budget waits `TELEGRAM_FLOOD_SECONDS`; each call made before the wait is over doubles it. Other chats are not touched.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._gates = Gates(now)
+        self._penalties: dict[str, tuple[float, int]] = {}
+
+    def charge(self, chat_id: int, *, lane: str = "message") -> None:
+        """Count one call to a chat.
+
+        Args:
+            chat_id: Negative for groups.
+            lane: Calls of another lane have a budget of their own.
+
+        Raises:
+            ApiError: 429 with `retry_after`.
+        """
+        key, now = f"{lane}:{chat_id}", self._now()
+        until, seconds = self._penalties.get(key, (0.0, 0))
+        if until - now > SLACK_SECONDS:
+            self._punish(key, min(seconds * 2, LONGEST_SECONDS))
+        self._penalties.pop(key, None)
+        budget = TELEGRAM_GROUP if chat_id < 0 else TELEGRAM_PRIVATE
+        if not self._gates.peek(key, budget).allowed:
+            self._punish(key, TELEGRAM_FLOOD_SECONDS)
+        overall = self._gates.take("overall", TELEGRAM_GLOBAL)
+        if not overall.allowed:
+            raise flood(max(1, math.ceil(overall.reset_after)))
+        self._gates.take(key, budget)
+
+    def forgive(self) -> None:
+        """Forget everything counted and every penalty."""
+        self._gates.reset()
+        self._penalties.clear()
+
+    def _punish(self, key: str, seconds: int) -> None:
+        self._penalties[key] = (self._now() + seconds, seconds)
+        raise flood(seconds)

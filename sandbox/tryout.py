@@ -1,0 +1,93 @@
+"""`dragoman sandbox`: the outside world on loopback, the real bridge, and a page to talk to it."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from adapters.local import Local
+
+from adapters.base import ProviderError
+from bot.app import Bridge, open_bridge
+from bot.settings import DATABASE_SCHEME, Settings, load
+from sandbox.outside import Outside
+from sandbox.providers import LocalVoice
+from sandbox.web import Page
+
+READY = """
+  Dragoman is ready to be tried: open {url}
+
+  Discord and Telegram are stand-ins on this machine; nothing leaves it{leaving}.
+  Answers come from {answers}. Ctrl-C ends it{data}.
+"""
+
+
+async def run(settings: Settings, stop: asyncio.Event, *, port: int, data: str | None, say: Callable[[str], None]) -> None:
+    """Serve the try-out until `stop` is set.
+
+    Args:
+        settings: The operator's; real provider keys are used, platform tokens are not.
+        stop: Set it to end.
+        port: Of the page, on 127.0.0.1; 0 takes a free one.
+        data: File that keeps the conversations; None forgets them at the end.
+        say: Prints a line for the person at the terminal.
+
+    Raises:
+        OSError: The port is taken.
+    """
+    with tempfile.TemporaryDirectory(prefix="dragoman-") as folder:
+        database = Path(data or Path(folder) / "sandbox.db")
+        bridge: Bridge | None = None
+
+        async def model_address() -> str | None:
+            local = bridge.providers.get("local") if bridge else None
+            return await _address(local) if isinstance(local, Local) else None
+
+        async with Outside(voice=LocalVoice(model_address)) as outside:
+            values = settings_for(settings, outside, database)
+            async with open_bridge(load(None, **values)) as bridge, Page(outside, bridge, port=port) as page:
+                accepting: set[str] = set()
+
+                def ready(name: str) -> None:
+                    accepting.add(name)
+                    if accepting == set(bridge.platforms):
+                        say(announcement(page.url, settings, bridge, data))
+
+                await bridge.run(stop, ready)
+
+
+async def _address(local: Local) -> str | None:
+    try:
+        return await local.address()
+    except ProviderError:
+        return None
+
+
+def settings_for(settings: Settings, outside: Outside, database: Path) -> dict[str, Any]:
+    """Return the bridge's settings: the stand-ins everywhere, but a provider with a real key stays the real one."""
+    values = {
+        name: value for name, value in settings if name in settings.model_fields_set and not name.startswith(("discord_", "telegram_"))
+    }
+    for name, value in outside.provider_settings().items():
+        provider = name.split("_", 1)[0]
+        if f"{provider}_api_key" not in settings.model_fields_set:
+            values[name] = value
+    values.update(outside.platform_settings())
+    values.update(access="open", database_url=f"{DATABASE_SCHEME}{database}")
+    if settings.default_provider is None and settings.local_model != "off" and Local.available():
+        values["default_provider"] = "local"
+    return values
+
+
+def announcement(url: str, settings: Settings, bridge: Bridge, data: str | None) -> str:
+    """Return what the terminal says once everything accepts."""
+    real = [name for name in ("netmind", "segmind", "modelslab", "openai") if f"{name}_api_key" in settings.model_fields_set]
+    return READY.format(
+        url=url,
+        leaving=f", but what you ask {' and '.join(real)} goes to the real one: its key is set" if real else "",
+        answers="the small model on this machine" if "local" in bridge.providers else "a script: the local model is not installed",
+        data=f", the conversations stay in {data}" if data else "; the conversations are forgotten then",
+    )

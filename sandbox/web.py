@@ -1,0 +1,184 @@
+"""The try-out's web page: a Discord channel and a Telegram chat side by side, and the calls that the page makes.
+
+It listens on 127.0.0.1 only and takes calls from its own page only (Host, Origin and a JSON body are checked), since it acts as the people
+of the sandbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from importlib.resources import files
+from typing import Any, Self
+
+from aiohttp import web
+
+from bot.app import Bridge
+from sandbox.outside import Outside
+
+QUEUE_EVENTS = 1000
+"""Changes kept for a page that reads slowly; one that falls further behind is cut off and loads anew."""
+PING_SECONDS = 15.0
+"""A quiet event stream says so, to notice a page that is gone."""
+SCRIPTS = ("app.js", "client.js", "discord.js", "markup.js", "telegram.js")
+FILES = {"": ("index.html", "text/html"), "style.css": ("style.css", "text/css")} | {name: (name, "text/javascript") for name in SCRIPTS}
+POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+Handler = Callable[[Mapping[str, Any]], Awaitable[Any]]
+
+
+class Page:
+    """Serves the page."""
+
+    def __init__(self, outside: Outside, bridge: Bridge, *, port: int = 0) -> None:
+        self._outside = outside
+        self._bridge = bridge
+        self._port = port
+        self._readers: set[asyncio.Queue[dict[str, Any] | None]] = set()
+        self._runner: web.AppRunner | None = None
+        self._actions: dict[str, Handler] = {
+            "discord/say": self._discord_say,
+            "discord/slash": self._discord_slash,
+            "discord/complete": self._discord_complete,
+            "discord/press": self._discord_press,
+            "telegram/say": self._telegram_say,
+            "telegram/press": self._telegram_press,
+        }
+
+    @property
+    def url(self) -> str:
+        """Address of the page, once started."""
+        return f"http://127.0.0.1:{self._port}"
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(middlewares=[self._guard])
+        app.add_routes([web.get("/api/state", self._state), web.get("/api/events", self._events), web.post("/api/{action:.+}", self._act)])
+        app.add_routes([web.get("/{name:[a-z.]*}", self._file)])
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+        self._port = self._runner.addresses[0][1]
+        self._outside.discord.on_change.append(lambda change: self._tell("discord", change))
+        self._outside.telegram.on_change.append(lambda change: self._tell("telegram", change))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for queue in self._readers:
+            queue.put_nowait(None)
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+        own = {f"127.0.0.1:{self._port}", f"localhost:{self._port}"}
+        origin = request.headers.get("Origin")
+        if request.host not in own or (origin is not None and origin.removeprefix("http://") not in own):
+            raise web.HTTPForbidden(text="this page is for this machine only")
+        response = await handler(request)
+        if not response.prepared:
+            response.headers.update({"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"})
+        return response
+
+    async def _file(self, request: web.Request) -> web.Response:
+        known = FILES.get(request.match_info["name"])
+        if known is None:
+            raise web.HTTPNotFound
+        name, kind = known
+        return web.Response(body=files("sandbox").joinpath("page", name).read_bytes(), content_type=kind, charset="utf-8")
+
+    async def _state(self, _: web.Request) -> web.Response:
+        discord, telegram = self._outside.discord, self._outside.telegram
+        channels = [channel for channel in discord.channels.values() if not channel.get("thread_metadata")]
+        chats = ((telegram.user_id, "Private chat"), (telegram.group_id, "Sandbox group"))
+        return web.json_response(
+            {
+                "providers": [{"name": name, "title": provider.title} for name, provider in self._bridge.providers.items()],
+                "discord": {
+                    "bot": discord.bot_id,
+                    "user": discord.user_id,
+                    "users": list(discord.users.values()),
+                    "channels": channels,
+                    "commands": discord.commands,
+                    "messages": {channel["id"]: discord.messages(channel["id"], viewer=discord.user_id) for channel in channels},
+                },
+                "telegram": {
+                    "bot": telegram.bot_id,
+                    "username": telegram.bot_username,
+                    "user": telegram.user_id,
+                    "chats": [{"id": chat, "name": name} for chat, name in chats],
+                    "commands": next(iter(telegram.commands.values()), []),
+                    "messages": {str(chat): telegram.messages(chat) for chat, _ in chats},
+                },
+            }
+        )
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        await response.prepare(request)
+        queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self._readers.add(queue)
+        with suppress(ConnectionResetError):
+            await response.write(b": open\n\n")
+            await self._stream(queue, response)
+        self._readers.discard(queue)
+        return response
+
+    @staticmethod
+    async def _stream(queue: asyncio.Queue[dict[str, Any] | None], response: web.StreamResponse) -> None:
+        while True:
+            try:
+                event = await asyncio.wait_for(queue.get(), PING_SECONDS)
+            except TimeoutError:
+                await response.write(b": quiet\n\n")
+                continue
+            if event is None or queue.qsize() > QUEUE_EVENTS:
+                return
+            await response.write(f"data: {json.dumps(event)}\n\n".encode())
+
+    def _tell(self, platform: str, change: dict[str, Any]) -> None:
+        for queue in self._readers:
+            queue.put_nowait({"platform": platform, "change": change})
+
+    async def _act(self, request: web.Request) -> web.Response:
+        action = self._actions.get(request.match_info["action"])
+        if action is None:
+            raise web.HTTPNotFound
+        if request.content_type != "application/json":
+            raise web.HTTPUnsupportedMediaType(text="send JSON")
+        try:
+            result = await action(await request.json())
+        except (KeyError, ValueError, TypeError, LookupError) as error:
+            return web.json_response({"error": str(error) or type(error).__name__}, status=400)
+        except TimeoutError:
+            return web.json_response({"error": "the bot did not respond in time"}, status=504)
+        return web.json_response({"result": result})
+
+    async def _discord_say(self, body: Mapping[str, Any]) -> Any:
+        discord = self._outside.discord
+        private = discord.channels[body["channel"]]["type"] == 1
+        mention = bool(body.get("mention")) and not private
+        return await discord.say(body["channel"], discord.user_id, body["text"], reply_to=body.get("reply_to"), mention=mention)
+
+    async def _discord_slash(self, body: Mapping[str, Any]) -> Any:
+        discord = self._outside.discord
+        return (await discord.slash(body["channel"], discord.user_id, body["command"], body.get("options") or {})).id
+
+    async def _discord_complete(self, body: Mapping[str, Any]) -> Any:
+        discord = self._outside.discord
+        return await discord.complete(body["channel"], discord.user_id, body["command"], body["option"], body["value"], body.get("options"))
+
+    async def _discord_press(self, body: Mapping[str, Any]) -> Any:
+        discord = self._outside.discord
+        return (await discord.press(body["channel"], body["message"], body["custom_id"], discord.user_id)).id
+
+    async def _telegram_say(self, body: Mapping[str, Any]) -> Any:
+        telegram = self._outside.telegram
+        chat = int(body["chat"])
+        mention = bool(body.get("mention")) and chat < 0
+        return await telegram.say(chat, telegram.user_id, body["text"], reply_to=body.get("reply_to"), mention=mention)
+
+    async def _telegram_press(self, body: Mapping[str, Any]) -> Any:
+        telegram = self._outside.telegram
+        return await telegram.press(int(body["chat"]), int(body["message"]), body["data"], telegram.user_id)

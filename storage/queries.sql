@@ -1,0 +1,260 @@
+-- Every statement of the store, each under its name and a line that says what it is for. One text for SQLite and PostgreSQL: parameters are
+-- $1, $2, …; a driver rewrites them. An open turn is always written as state IN ('accepted', 'generating', 'answered'), word by word:
+-- only so is the partial index used.
+
+-- name: schema_version
+-- Number of the newest migration that was applied.
+SELECT COALESCE(MAX(version), 0) AS version FROM schema_version;
+
+-- name: schema_applied
+-- Note that a migration was applied.
+INSERT INTO schema_version (version, applied_at) VALUES ($1, $2);
+
+-- name: chat_find
+-- Row and conversation of a chat.
+SELECT id, conversation FROM chat WHERE platform = $1 AND account = $2 AND chat = $3 AND thread = $4;
+
+-- name: chat_insert
+-- Make a chat; if another process was faster, take its row.
+INSERT INTO chat (platform, account, chat, thread, conversation) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (platform, account, chat, thread) DO UPDATE SET platform = excluded.platform
+RETURNING id, conversation;
+
+-- name: conversation_insert
+-- Make a conversation without turns.
+INSERT INTO conversation (next_seq, reset_seq, created_at) VALUES (1, 0, $1) RETURNING id;
+
+-- name: conversation_next_seq
+-- Take the next place in a conversation. Holds its row until the commit, so that order and places agree.
+UPDATE conversation SET next_seq = next_seq + 1 WHERE id = $1 RETURNING next_seq - 1 AS seq;
+
+-- name: conversation_reset
+-- Forget all turns accepted so far.
+UPDATE conversation SET reset_seq = next_seq - 1 WHERE id = $1;
+
+-- name: event_insert
+-- Keep an event; no row if its key was seen before.
+INSERT INTO event (key, kind, chat, conversation, payload, error, received_at, finished_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (key) DO NOTHING
+RETURNING id;
+
+-- name: event_get
+-- Read an event back.
+SELECT id, key, kind, conversation, payload FROM event WHERE id = $1;
+
+-- name: events_open
+-- Commands and buttons not carried out yet, oldest first.
+SELECT id, key, kind, conversation, payload FROM event WHERE finished_at IS NULL ORDER BY id;
+
+-- name: event_finish
+-- Note that a command or button was carried out.
+UPDATE event SET finished_at = $2 WHERE id = $1 AND finished_at IS NULL;
+
+-- name: route_insert
+-- Keep the short-lived way to answer an event.
+INSERT INTO interaction (event, value, expires_at) VALUES ($1, $2, $3);
+
+-- name: route_get
+-- The way to answer an event, while it holds.
+SELECT value, expires_at FROM interaction WHERE event = $1 AND expires_at > $2;
+
+-- name: routes_purge
+-- Remove the ways that hold no more; they are secrets.
+DELETE FROM interaction WHERE expires_at <= $1;
+
+-- name: turn_insert
+-- Store a turn.
+INSERT INTO turn (conversation, seq, event, chat, state, attempt, stop_requested, accepted_at)
+VALUES ($1, $2, $3, $4, 'accepted', 0, FALSE, $5)
+RETURNING id;
+
+-- name: turn_get
+-- A turn with the chat it is answered in.
+SELECT t.id, t.conversation, t.seq, t.event, t.state, t.attempt, t.stop_requested, t.answer, t.finish, t.provider, t.model, t.handle, t.error,
+       c.platform, c.account, c.chat, c.thread
+FROM turn t JOIN chat c ON c.id = t.chat
+WHERE t.id = $1;
+
+-- name: turn_claim
+-- Take the lowest open turn of a conversation. A turn that was claimed before is claimed again; an answered one stays answered.
+UPDATE turn
+SET state = CASE state WHEN 'accepted' THEN 'generating' ELSE state END, attempt = attempt + 1, claimed_at = $2
+WHERE id = (
+    SELECT id FROM turn WHERE conversation = $1 AND state IN ('accepted', 'generating', 'answered') ORDER BY seq LIMIT 1
+)
+RETURNING id;
+
+-- name: turn_submitted
+-- Store the handle of a provider job. No row: fenced.
+UPDATE turn SET handle = $3, provider = $4, model = $5 WHERE id = $1 AND attempt = $2 AND state = 'generating' RETURNING id;
+
+-- name: turn_answered
+-- Store the whole answer. No row: fenced.
+UPDATE turn SET state = 'answered', answer = $3, finish = $4, provider = $5, model = $6
+WHERE id = $1 AND attempt = $2 AND state = 'generating'
+RETURNING chat;
+
+-- name: turn_close
+-- End a turn. No row: fenced.
+UPDATE turn SET state = $3, error = $4, closed_at = $5
+WHERE id = $1 AND attempt = $2 AND state IN ('accepted', 'generating', 'answered')
+RETURNING chat;
+
+-- name: turns_stop_running
+-- Ask the claimed turn to stop.
+UPDATE turn SET stop_requested = TRUE
+WHERE conversation = $1 AND state IN ('accepted', 'generating', 'answered') AND state <> 'accepted'
+RETURNING id;
+
+-- name: turns_stop_open
+-- Ask all open turns to stop.
+UPDATE turn SET stop_requested = TRUE
+WHERE conversation = $1 AND state IN ('accepted', 'generating', 'answered')
+RETURNING id;
+
+-- name: turn_first_open
+-- The turn to be claimed next.
+SELECT id FROM turn WHERE conversation = $1 AND state IN ('accepted', 'generating', 'answered') ORDER BY seq LIMIT 1;
+
+-- name: turn_of_event
+-- The turn an event asked for.
+SELECT id FROM turn WHERE event = $1;
+
+-- name: turn_last_closed
+-- The newest turn since the last reset. Asked only while none is open.
+SELECT id FROM turn
+WHERE conversation = $1 AND seq > (SELECT reset_seq FROM conversation WHERE id = $1)
+ORDER BY seq DESC LIMIT 1;
+
+-- name: conversations_open
+-- Conversations with open turns, the one that waited longest first.
+SELECT conversation FROM turn WHERE state IN ('accepted', 'generating', 'answered') GROUP BY conversation ORDER BY MIN(id);
+
+-- name: turns_count_open
+-- How many turns of a conversation are open.
+SELECT COUNT(*) AS n FROM turn WHERE conversation = $1 AND state IN ('accepted', 'generating', 'answered');
+
+-- name: entry_insert
+-- Add to the transcript.
+INSERT INTO entry (turn, role, author, author_name, content, chat, message_id, superseded, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, FALSE, $8)
+RETURNING id;
+
+-- name: entry_find
+-- The question that came from a message, and the state of its turn.
+SELECT e.id, t.state
+FROM entry e JOIN turn t ON t.id = e.turn
+WHERE e.chat = $1 AND e.message_id = $2 AND e.role = 'user'
+ORDER BY e.id DESC LIMIT 1;
+
+-- name: entry_replace
+-- Give a question its new text.
+UPDATE entry SET content = $2 WHERE id = $1;
+
+-- name: entry_note_edit
+-- Record the new text of a question that is being answered or was.
+UPDATE entry SET edited = $2 WHERE id = $1;
+
+-- name: entries_move
+-- Make a turn's question another turn's.
+UPDATE entry SET turn = $2 WHERE turn = $1 AND role = 'user' RETURNING id;
+
+-- name: answers_supersede
+-- Take a turn's answer out of the transcript.
+UPDATE entry SET superseded = TRUE WHERE turn = $1 AND role = 'assistant';
+
+-- name: transcript
+-- Newest entries first, up to a turn's own question: turns since the last reset that have an answer, whole or partial. A turn accepted
+-- before the reset has only its own question. The lower bound is on seq, so that the walk ends at the reset however much lies before it.
+SELECT e.id, e.turn, e.role, e.author, e.author_name, e.content
+FROM turn t JOIN entry e ON e.turn = t.id
+WHERE t.conversation = $1
+  AND t.seq <= $2
+  AND t.seq > (SELECT CASE WHEN reset_seq < $2 THEN reset_seq ELSE $2 - 1 END FROM conversation WHERE id = $1)
+  AND NOT e.superseded
+  AND CASE WHEN t.seq = $2 THEN e.role = 'user'
+      ELSE EXISTS (SELECT 1 FROM entry a WHERE a.turn = t.id AND a.role = 'assistant' AND NOT a.superseded) END
+ORDER BY t.seq DESC, e.id DESC
+LIMIT $3;
+
+-- name: entry_last
+-- The newest entry that the transcript of a turn has before the turn's own.
+SELECT e.id
+FROM turn t JOIN entry e ON e.turn = t.id
+WHERE t.conversation = $1
+  AND t.seq < (SELECT seq FROM turn WHERE id = $2)
+  AND t.seq > (SELECT reset_seq FROM conversation WHERE id = $1)
+  AND NOT e.superseded
+  AND EXISTS (SELECT 1 FROM entry a WHERE a.turn = t.id AND a.role = 'assistant' AND NOT a.superseded)
+ORDER BY t.seq DESC, e.id DESC
+LIMIT 1;
+
+-- name: conversation_span
+-- The places of a conversation's turns since the last reset: above the one, up to the other.
+SELECT reset_seq AS above, next_seq - 1 AS last FROM conversation WHERE id = $1;
+
+-- name: entries_count
+-- How many entries a request could see of the turns above one place and up to another: answered exchanges and questions that wait.
+SELECT COUNT(*) AS n
+FROM turn t JOIN entry e ON e.turn = t.id
+WHERE t.conversation = $1
+  AND t.seq > $2
+  AND t.seq <= $3
+  AND NOT e.superseded
+  AND (t.state IN ('accepted', 'generating', 'answered')
+       OR EXISTS (SELECT 1 FROM entry a WHERE a.turn = t.id AND a.role = 'assistant' AND NOT a.superseded));
+
+-- name: state_get
+-- What a provider remembers of a conversation.
+SELECT provider, account, model, persona, last_entry, value FROM provider_state WHERE conversation = $1 AND provider = $2;
+
+-- name: state_put
+-- Store what a provider remembers, unless the turn was accepted before the last reset: then it knows what is to be forgotten.
+INSERT INTO provider_state (conversation, provider, account, model, persona, last_entry, value)
+SELECT id, $3, $4, $5, $6, $7, $8 FROM conversation WHERE id = $1 AND reset_seq < $2
+ON CONFLICT (conversation, provider) DO UPDATE
+SET account = excluded.account, model = excluded.model, persona = excluded.persona, last_entry = excluded.last_entry, value = excluded.value;
+
+-- name: state_drop
+-- Forget what one provider remembers.
+DELETE FROM provider_state WHERE conversation = $1 AND provider = $2;
+
+-- name: states_drop
+-- Forget what all providers remember.
+DELETE FROM provider_state WHERE conversation = $1;
+
+-- name: usage_insert
+-- Record what an answer cost.
+INSERT INTO usage (turn, provider, model, amounts, recorded_at) VALUES ($1, $2, $3, $4, $5);
+
+-- name: settings_get
+-- All settings of one scope.
+SELECT key, value FROM setting WHERE scope = $1 ORDER BY key;
+
+-- name: setting_put
+-- Set one.
+INSERT INTO setting (scope, key, value) VALUES ($1, $2, $3) ON CONFLICT (scope, key) DO UPDATE SET value = excluded.value;
+
+-- name: setting_drop
+-- Unset one.
+DELETE FROM setting WHERE scope = $1 AND key = $2;
+
+-- name: delivery_insert
+-- Make the row of a page; no row if there is one.
+INSERT INTO delivery (owner_kind, owner, chat, page, nonce, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (owner_kind, owner, page) DO NOTHING;
+
+-- name: deliveries
+-- The pages of an owner, in order.
+SELECT d.id, d.page, d.nonce, d.message_id, c.platform, c.account, c.chat, c.thread
+FROM delivery d JOIN chat c ON c.id = d.chat
+WHERE d.owner_kind = $1 AND d.owner = $2
+ORDER BY d.page;
+
+-- name: delivery_sent
+-- Record the platform's message id.
+UPDATE delivery SET message_id = $2 WHERE id = $1;
+
+-- name: delivery_drop
+-- Forget a page.
+DELETE FROM delivery WHERE id = $1;

@@ -1,0 +1,409 @@
+"""What the store means, written over a tiny database protocol: every driver has the same turns, transcripts and fences.
+
+A driver brings transactions, wake-up and interruption (`Db`, `Tx`) and adds `open`, `aclose`, `run` and `stop_signal` to `Records`; that
+makes a `storage.base.Store`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from storage.base import (
+    Accepted,
+    ChatAddress,
+    DeliveryRow,
+    Entry,
+    EventKind,
+    NewEvent,
+    NewTurn,
+    Owner,
+    ProviderStateRow,
+    ReplyRoute,
+    StoredEvent,
+    StoreError,
+    Turn,
+    TurnAnswer,
+    TurnState,
+)
+
+T = TypeVar("T")
+
+OPEN_STATES = frozenset({TurnState.ACCEPTED, TurnState.GENERATING, TurnState.ANSWERED})
+CARRIED_OUT_LATER = frozenset({EventKind.COMMAND, EventKind.BUTTON})
+"""Events that stay open until `Records.finish_event`, unless a turn carries them: a turn is recovered by itself."""
+
+COUNTED_AT_ONCE = 1000
+"""Turns counted by one statement: some milliseconds, so that a huge conversation does not hold up the reads of all others."""
+
+
+class Row(Protocol):
+    """A row, read by column name."""
+
+    def __getitem__(self, column: str, /) -> Any:
+        """Return a column."""
+        ...
+
+
+class Tx(Protocol):
+    """A write transaction. What is asked of `wake`, `interrupt` and `forget` takes effect with its commit, or not at all."""
+
+    async def fetch(self, name: str, *args: object) -> Sequence[Row]:
+        """Run a named statement."""
+        ...
+
+    async def wake(self, conversation: int) -> None:
+        """Have the conversation drained."""
+        ...
+
+    async def interrupt(self, turn: int) -> None:
+        """Set the turn's stop signal, wherever it runs or will run."""
+        ...
+
+    async def forget(self, turn: int) -> None:
+        """Let go of the turn's stop signal: it is closed."""
+        ...
+
+
+class Db(Protocol):
+    """A database."""
+
+    async def unit(self, fn: Callable[[Tx], Awaitable[T]]) -> T:
+        """Run `fn` in one write transaction and return what it returned, after the commit. `fn` awaits nothing but its `Tx`."""
+        ...
+
+    async def fetch(self, name: str, *args: object) -> Sequence[Row]:
+        """Run a named statement that only reads."""
+        ...
+
+
+class Records:
+    """The meaning of every method of `storage.base.Store` that does not depend on the driver; see there.
+
+    Args:
+        db: The driver.
+        now: Epoch seconds.
+    """
+
+    def __init__(self, db: Db, now: Callable[[], float]) -> None:
+        self._db = db
+        self._now = now
+
+    # intake
+
+    async def accept(self, event: NewEvent) -> Accepted | None:
+        """Take an event in one transaction; None if its key was seen before."""
+        return await self._db.unit(partial(_accept, event=event, now=self._now()))
+
+    async def open_events(self) -> Sequence[StoredEvent]:
+        """List commands and buttons not carried out yet, oldest first."""
+        return [_stored_event(row) for row in await self._db.fetch("events_open")]
+
+    async def event(self, event_id: int) -> StoredEvent:
+        """Read one event back."""
+        rows = await self._db.fetch("event_get", event_id)
+        if not rows:
+            raise StoreError(f"There is no event {event_id} in the database")
+        return _stored_event(rows[0])
+
+    async def finish_event(self, event_id: int) -> None:
+        """Mark a command or button as carried out."""
+        await self._write("event_finish", event_id, self._now())
+
+    async def reply_route(self, event_id: int) -> ReplyRoute | None:
+        """Return the event's reply route while it has not expired."""
+        rows = await self._db.fetch("route_get", event_id, self._now())
+        return ReplyRoute(rows[0]["value"], rows[0]["expires_at"]) if rows else None
+
+    async def edit_entry(self, chat: ChatAddress, message_id: str, content: str) -> bool:
+        """Replace a question's text before generation; later record it beside it (False)."""
+        return await self._db.unit(partial(_edit_entry, chat=chat, message_id=message_id, content=content))
+
+    # turns
+
+    async def claim(self, conversation: int) -> Turn | None:
+        """Take the lowest open turn."""
+        return await self._db.unit(partial(_claim, conversation=conversation, now=self._now()))
+
+    async def submitted(self, turn: Turn, handle: str, *, provider: str, model: str) -> bool:
+        """Store the handle of a provider job. False: fenced."""
+        return bool(await self._write("turn_submitted", turn.id, turn.attempt, handle, provider, model))
+
+    async def answered(self, turn: Turn, answer: TurnAnswer) -> bool:
+        """Store the whole answer. False: fenced."""
+        return await self._db.unit(partial(_answered, turn=turn, answer=answer, now=self._now()))
+
+    async def close(self, turn: Turn, state: TurnState, *, error: str | None = None, partial: str | None = None) -> bool:
+        """End a turn. False: fenced."""
+        if state in OPEN_STATES:
+            raise ValueError(f"A turn can't be closed as {state}")
+        now = self._now()
+        return await self._db.unit(lambda tx: _close(tx, turn, state, error=error, partial=partial, now=now))
+
+    async def stop(self, conversation: int, *, queued: bool = False) -> int:
+        """Ask the running turn to stop (`queued`: those that wait, too)."""
+        return await self._db.unit(lambda tx: _stop(tx, conversation, queued=queued))
+
+    async def retry(self, conversation: int, event_id: int, chat: ChatAddress) -> int | None:
+        """Ask the last closed turn's question again. The same event asked twice, as after a crash, gets the same turn."""
+        return await self._db.unit(lambda tx: _retry(tx, conversation, event_id, chat, self._now()))
+
+    async def transcript(self, turn: Turn, limit: int) -> Sequence[Entry]:
+        """Return the last `limit` entries up to the turn's own question, oldest first."""
+        rows = await self._db.fetch("transcript", turn.conversation, turn.seq, limit)
+        return [_entry(row) for row in reversed(rows)]
+
+    # conversations
+
+    async def conversation_of(self, chat: ChatAddress) -> int:
+        """Find or make the conversation of a chat."""
+        rows = await self._db.fetch("chat_find", chat.platform, chat.account, chat.chat, chat.thread)
+        if rows:
+            return int(rows[0]["conversation"])
+        _, conversation = await self._db.unit(lambda tx: _chat(tx, chat, self._now()))
+        return conversation
+
+    async def reset(self, conversation: int) -> None:
+        """Start afresh."""
+
+        async def unit(tx: Tx) -> None:
+            await tx.fetch("conversation_reset", conversation)
+            await tx.fetch("states_drop", conversation)
+
+        await self._db.unit(unit)
+
+    async def counts(self, conversation: int) -> tuple[int, int]:
+        """Return (entries since the last reset, open turns). What no request sees, such as a failed turn's question, is not counted."""
+        turns = await self._db.fetch("turns_count_open", conversation)
+        entries = 0
+        for span in await self._db.fetch("conversation_span", conversation):
+            for above in range(span["above"], span["last"], COUNTED_AT_ONCE):
+                rows = await self._db.fetch("entries_count", conversation, above, above + COUNTED_AT_ONCE)
+                entries += rows[0]["n"]
+        return entries, turns[0]["n"]
+
+    async def settings(self, scopes: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+        """Return scope → key → value for the given scopes."""
+        return {scope: {row["key"]: row["value"] for row in await self._db.fetch("settings_get", scope)} for scope in scopes}
+
+    async def put_setting(self, scope: str, key: str, value: str | None) -> None:
+        """Set a value; None removes it."""
+        if value is None:
+            await self._write("setting_drop", scope, key)
+        else:
+            await self._write("setting_put", scope, key, value)
+
+    async def provider_state(self, conversation: int, provider: str) -> ProviderStateRow | None:
+        """Return what the provider remembers of the conversation."""
+        for row in await self._db.fetch("state_get", conversation, provider):
+            return ProviderStateRow(row["provider"], row["account"], row["model"], row["persona"], row["last_entry"], row["value"])
+        return None
+
+    async def last_entry(self, conversation: int, before_turn: int) -> int:
+        """Return the id of the newest transcript entry before the turn with the id `before_turn`, 0 if there is none."""
+        rows = await self._db.fetch("entry_last", conversation, before_turn)
+        return int(rows[0]["id"]) if rows else 0
+
+    # deliveries
+
+    async def begin_delivery(self, owner: Owner, chat: ChatAddress, page: int, nonce: str) -> DeliveryRow:
+        """Return the row of a page, making it if there is none yet."""
+        now = self._now()
+        return await self._db.unit(lambda tx: _begin_delivery(tx, owner, chat, page=page, nonce=nonce, now=now))
+
+    async def delivered(self, delivery: int, message_id: str) -> None:
+        """Record the platform's message id."""
+        await self._write("delivery_sent", delivery, message_id)
+
+    async def deliveries(self, owner: Owner) -> Sequence[DeliveryRow]:
+        """List the pages of an owner, in order."""
+        return [_delivery(owner, row) for row in await self._db.fetch("deliveries", owner.kind, owner.id)]
+
+    async def drop_delivery(self, delivery: int) -> None:
+        """Forget a page whose message was deleted."""
+        await self._write("delivery_drop", delivery)
+
+    # for drivers
+
+    async def open_conversations(self) -> Sequence[int]:
+        """List conversations with open turns, the one that waited longest first."""
+        return [row["conversation"] for row in await self._db.fetch("conversations_open")]
+
+    async def first_open(self, conversation: int) -> int | None:
+        """Return the turn to be claimed next."""
+        rows = await self._db.fetch("turn_first_open", conversation)
+        return rows[0]["id"] if rows else None
+
+    async def purge(self) -> None:
+        """Remove what has expired. `accept` does so as well whenever a new reply route comes in."""
+        await self._write("routes_purge", self._now())
+
+    async def _write(self, name: str, *args: object) -> Sequence[Row]:
+        return await self._db.unit(lambda tx: tx.fetch(name, *args))
+
+
+# ------------------------------------------------------------------------------------------------- units of work
+
+
+async def _chat(tx: Tx, address: ChatAddress, now: float) -> tuple[int, int]:
+    """Find or make a chat: (its row, its conversation)."""
+    fields = (address.platform, address.account, address.chat, address.thread)
+    rows = await tx.fetch("chat_find", *fields)
+    if not rows:
+        made = await tx.fetch("conversation_insert", now)
+        rows = await tx.fetch("chat_insert", *fields, made[0]["id"])
+    return rows[0]["id"], rows[0]["conversation"]
+
+
+async def _accept(tx: Tx, event: NewEvent, now: float) -> Accepted | None:
+    chat, conversation = await _chat(tx, event.chat, now)
+    finished_at = None if event.kind in CARRIED_OUT_LATER and event.turn is None else now
+    rows = await tx.fetch("event_insert", event.key, event.kind, chat, conversation, event.payload, event.error, now, finished_at)
+    if not rows:
+        return None
+    event_id = rows[0]["id"]
+    if event.route is not None:
+        await tx.fetch("routes_purge", now)
+        await tx.fetch("route_insert", event_id, event.route.value, event.route.expires_at)
+    turn = None
+    if event.turn is not None:
+        turn = await _new_turn(tx, conversation, event_id, chat, now)
+        await _ask(tx, turn, event.turn, chat, now)
+    return Accepted(event_id, conversation, turn)
+
+
+async def _new_turn(tx: Tx, conversation: int, event_id: int, chat: int, now: float) -> int:
+    seq = (await tx.fetch("conversation_next_seq", conversation))[0]["seq"]
+    turn = (await tx.fetch("turn_insert", conversation, seq, event_id, chat, now))[0]["id"]
+    await tx.wake(conversation)
+    return int(turn)
+
+
+async def _ask(tx: Tx, turn: int, new: NewTurn, chat: int, now: float) -> None:
+    await tx.fetch("entry_insert", turn, "user", new.author, new.author_name, new.content, chat, new.message_id, now)
+
+
+async def _reply(tx: Tx, turn: int, content: str, chat: int, now: float) -> int:
+    rows = await tx.fetch("entry_insert", turn, "assistant", None, None, content, chat, None, now)
+    return int(rows[0]["id"])
+
+
+async def _edit_entry(tx: Tx, chat: ChatAddress, message_id: str, content: str) -> bool:
+    chats = await tx.fetch("chat_find", chat.platform, chat.account, chat.chat, chat.thread)
+    found = await tx.fetch("entry_find", chats[0]["id"], message_id) if chats else ()
+    if not found:
+        return False
+    early = found[0]["state"] == TurnState.ACCEPTED
+    await tx.fetch("entry_replace" if early else "entry_note_edit", found[0]["id"], content)
+    return bool(early)
+
+
+async def _claim(tx: Tx, conversation: int, now: float) -> Turn | None:
+    claimed = await tx.fetch("turn_claim", conversation, now)
+    if not claimed:
+        return None
+    turn = _turn((await tx.fetch("turn_get", claimed[0]["id"]))[0])
+    if turn.stop_requested:  # asked while it waited, or before a crash
+        await tx.interrupt(turn.id)
+    return turn
+
+
+async def _answered(tx: Tx, turn: Turn, answer: TurnAnswer, now: float) -> bool:
+    rows = await tx.fetch("turn_answered", turn.id, turn.attempt, answer.text, answer.finish, answer.provider, answer.model)
+    if not rows:
+        return False
+    entry = await _reply(tx, turn.id, answer.content, rows[0]["chat"], now)
+    if answer.state is None:
+        await tx.fetch("state_drop", turn.conversation, answer.provider)
+    else:
+        state = answer.state
+        memory = (state.provider, state.account, state.model, state.persona, entry, state.value)
+        await tx.fetch("state_put", turn.conversation, turn.seq, *memory)
+    if answer.usage is not None:
+        await tx.fetch("usage_insert", turn.id, answer.provider, answer.model, answer.usage, now)
+    return True
+
+
+async def _close(tx: Tx, turn: Turn, state: TurnState, *, error: str | None, partial: str | None, now: float) -> bool:
+    rows = await tx.fetch("turn_close", turn.id, turn.attempt, state, error, now)
+    if not rows:
+        return False
+    if partial is not None:
+        await tx.fetch(
+            "answers_supersede", turn.id
+        )  # one answer a turn: an answer cut short while it was shown counts as far as it was shown
+        await _reply(tx, turn.id, partial, rows[0]["chat"], now)
+    if state is not TurnState.DONE:
+        await tx.fetch("states_drop", turn.conversation)
+    await tx.forget(turn.id)
+    return True
+
+
+async def _stop(tx: Tx, conversation: int, *, queued: bool) -> int:
+    met = await tx.fetch("turns_stop_open" if queued else "turns_stop_running", conversation)
+    for row in met:
+        await tx.interrupt(row["id"])
+    return len(met)
+
+
+async def _retry(tx: Tx, conversation: int, event_id: int, address: ChatAddress, now: float) -> int | None:
+    made = await tx.fetch("turn_of_event", event_id)
+    if made:
+        return int(made[0]["id"])
+    if await tx.fetch("turn_first_open", conversation):
+        return None
+    last = await tx.fetch("turn_last_closed", conversation)
+    if not last:
+        return None
+    chat, _ = await _chat(tx, address, now)
+    turn = await _new_turn(tx, conversation, event_id, chat, now)
+    await tx.fetch("entries_move", last[0]["id"], turn)
+    await tx.fetch("answers_supersede", last[0]["id"])
+    await tx.fetch("states_drop", conversation)
+    return turn
+
+
+async def _begin_delivery(tx: Tx, owner: Owner, address: ChatAddress, *, page: int, nonce: str, now: float) -> DeliveryRow:
+    chat, _ = await _chat(tx, address, now)
+    await tx.fetch("delivery_insert", owner.kind, owner.id, chat, page, nonce, now)
+    rows = await tx.fetch("deliveries", owner.kind, owner.id)
+    return next(_delivery(owner, row) for row in rows if row["page"] == page)
+
+
+# ------------------------------------------------------------------------------------------------- rows to values
+
+
+def _address(row: Row) -> ChatAddress:
+    return ChatAddress(row["platform"], row["account"], row["chat"], row["thread"])
+
+
+def _stored_event(row: Row) -> StoredEvent:
+    return StoredEvent(row["id"], row["key"], EventKind(row["kind"]), row["conversation"], row["payload"])
+
+
+def _turn(row: Row) -> Turn:
+    return Turn(
+        id=row["id"],
+        conversation=row["conversation"],
+        seq=row["seq"],
+        event=row["event"],
+        chat=_address(row),
+        state=TurnState(row["state"]),
+        attempt=row["attempt"],
+        stop_requested=bool(row["stop_requested"]),
+        answer=row["answer"],
+        finish=row["finish"],
+        provider=row["provider"],
+        model=row["model"],
+        handle=row["handle"],
+        error=row["error"],
+    )
+
+
+def _entry(row: Row) -> Entry:
+    return Entry(row["id"], row["turn"], row["role"], row["author"], row["author_name"], row["content"])
+
+
+def _delivery(owner: Owner, row: Row) -> DeliveryRow:
+    return DeliveryRow(row["id"], owner, _address(row), row["page"], row["nonce"], row["message_id"])

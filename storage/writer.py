@@ -1,0 +1,201 @@
+"""Group commit: one task that writes, and commits together what has queued up.
+
+One commit costs one fsync however many units it holds, so a slow disk slows the single unit but not the many. Each unit has a savepoint of
+its own: one that fails is undone alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import aiosqlite
+
+from storage.base import StoreError
+from storage.records import Row, Tx
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+LARGEST_GROUP = 128
+"""Units of one commit. Bounds how long the first of them waits for the last."""
+
+
+async def fetch(connection: aiosqlite.Connection, sql: str, args: Sequence[object]) -> Sequence[Row]:
+    """Run a statement in one hop to the connection's thread.
+
+    Half a surrogate pair, which JSON can spell and UTF-8 can't, becomes U+FFFD: one odd character must not make an event unacceptable.
+    """
+    try:
+        return list(await connection.execute_fetchall(sql, args))
+    except UnicodeEncodeError:
+        return list(await connection.execute_fetchall(sql, [_encodable(arg) for arg in args]))
+
+
+def _encodable(arg: object) -> object:
+    return arg.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(arg, str) else arg
+
+
+class Effects(Protocol):
+    """What a transaction sets in motion once it is committed."""
+
+    def wake(self, conversation: int) -> None:
+        """Have a conversation drained."""
+        ...
+
+    def interrupt(self, turn: int) -> None:
+        """Set a turn's stop signal."""
+        ...
+
+    def forget(self, turn: int) -> None:
+        """Let go of a turn's stop signal."""
+        ...
+
+
+@dataclass(slots=True)
+class _Unit:
+    fn: Callable[[Tx], Awaitable[Any]]
+    future: asyncio.Future[Any]
+    effects: list[Callable[[], None]] = field(default_factory=list)
+    result: Any = None
+    error: Exception | None = None
+
+    def settle(self) -> None:
+        """Tell the caller, unless it was cancelled meanwhile: what it asked for is done all the same."""
+        if self.future.done():
+            return
+        if self.error is None:
+            self.future.set_result(self.result)
+        else:
+            self.future.set_exception(self.error)
+
+
+class _UnitTx:
+    """A `storage.records.Tx` of one unit."""
+
+    def __init__(self, connection: aiosqlite.Connection, statements: Mapping[str, str], unit: _Unit, effects: Effects) -> None:
+        self._connection = connection
+        self._statements = statements
+        self._unit = unit
+        self._effects = effects
+
+    async def fetch(self, name: str, *args: object) -> Sequence[Row]:
+        return await fetch(self._connection, self._statements[name], args)
+
+    async def wake(self, conversation: int) -> None:
+        self._unit.effects.append(lambda: self._effects.wake(conversation))
+
+    async def interrupt(self, turn: int) -> None:
+        self._unit.effects.append(lambda: self._effects.interrupt(turn))
+
+    async def forget(self, turn: int) -> None:
+        self._unit.effects.append(lambda: self._effects.forget(turn))
+
+
+class Writer:
+    """Runs units one after the other on a connection that nobody else writes on.
+
+    Args:
+        connection: In autocommit mode, so that BEGIN and COMMIT are ours alone.
+        statements: Name → SQL in SQLite's spelling.
+        effects: Set in motion after a commit, in the order of the units.
+        translate: Makes a `StoreError` of SQLite's own errors.
+    """
+
+    def __init__(
+        self,
+        connection: aiosqlite.Connection,
+        statements: Mapping[str, str],
+        effects: Effects,
+        translate: Callable[[sqlite3.Error], StoreError],
+    ) -> None:
+        self._connection = connection
+        self._statements = statements
+        self._effects = effects
+        self._translate = translate
+        self._queue: asyncio.Queue[_Unit | None] = asyncio.Queue()
+        self._task = asyncio.create_task(self._run(), name="store-writer")
+
+    async def unit(self, fn: Callable[[Tx], Awaitable[T]]) -> T:
+        """Run `fn` in a transaction and return its result after the commit. To cancel the caller doesn't take it back."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait(_Unit(fn, future))
+        return await future
+
+    async def aclose(self) -> None:
+        """Finish what is queued and end."""
+        self._queue.put_nowait(None)
+        await self._task
+
+    async def _run(self) -> None:
+        while (first := await self._queue.get()) is not None:
+            group = [first]
+            last = False
+            while len(group) < LARGEST_GROUP and not last and not self._queue.empty():
+                unit = self._queue.get_nowait()
+                if unit is None:
+                    last = True
+                else:
+                    group.append(unit)
+            await self._commit(group)
+            if last:
+                return
+
+    async def _commit(self, group: Sequence[_Unit]) -> None:
+        """Run the units in one transaction and settle them in their order."""
+        try:
+            await self._execute("BEGIN IMMEDIATE")
+            for unit in group:
+                await self._savepoint(unit)
+            await self._execute("COMMIT")
+        except Exception as error:  # noqa: BLE001 - nothing may end the writer, or every later caller would wait for ever; all are told
+            await self._rollback()
+            refusal = self._translate(error) if isinstance(error, sqlite3.Error) else error
+            for unit in group:
+                unit.error = unit.error or refusal
+        for unit in group:
+            if unit.error is None:
+                self._set_in_motion(unit)
+            unit.settle()
+
+    @staticmethod
+    def _set_in_motion(unit: _Unit) -> None:
+        try:
+            for effect in unit.effects:
+                effect()
+        except Exception:  # what is committed is committed: the caller is told so, and the writer goes on
+            log.exception("a committed transaction could not set in motion what follows from it")
+
+    async def _savepoint(self, unit: _Unit) -> None:
+        """Run one unit so that it leaves nothing behind if it fails.
+
+        Raises:
+            sqlite3.Error: The whole transaction is lost: a full disk or an I/O error can make SQLite roll it back by itself.
+        """
+        await self._execute("SAVEPOINT unit")
+        try:
+            unit.result = await unit.fn(_UnitTx(self._connection, self._statements, unit, self._effects))
+        except sqlite3.Error as error:
+            if not self._connection.in_transaction:
+                raise
+            unit.error = self._translate(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is its caller's, who gets it; the other units go on
+            unit.error = error
+        if unit.error is not None:
+            await self._execute("ROLLBACK TO unit")
+        await self._execute("RELEASE unit")
+
+    async def _rollback(self) -> None:
+        try:
+            if self._connection.in_transaction:
+                await self._execute("ROLLBACK")
+        except Exception:  # it is the second error of this group; the next BEGIN tells whether the connection still works
+            log.exception("a failed transaction could not be rolled back")
+
+    async def _execute(self, sql: str) -> None:
+        await self._connection.execute_fetchall(sql)

@@ -1,0 +1,162 @@
+"""The promises of `adapters.base.Provider`, kept by every adapter against its stand-in."""
+
+import asyncio
+import socket
+from contextlib import aclosing
+
+import pytest
+
+from adapters.base import Billed, ErrorKind, Finished, ProviderError, Started, TextDelta
+from adapters.http import open_session
+from adapters.router import Router
+from sandbox.faults import Fault
+from tests.support.providers import BENCHES, KEY, PROMPT, Hang, bench, request
+
+TEXT = "Of silver and of gold: ¿qué más? 🦊 done"
+
+
+@pytest.fixture(params=sorted(BENCHES))
+async def tested(request):
+    made = bench(request.param)
+    async with made.server:
+        yield made
+
+
+@pytest.fixture
+async def session():
+    async with open_session() as opened:
+        yield opened
+
+
+async def ask(provider, asked):
+    return [event async for event in provider.stream(asked)]
+
+
+async def failure(awaitable):
+    with pytest.raises(ProviderError) as caught:
+        await awaitable
+    error = caught.value
+    shown = f"{error!r} {error} {error.detail} {error.__cause__!r} {error.args}"
+    assert KEY not in shown
+    assert PROMPT not in shown
+    return error
+
+
+async def test_the_text_arrives_whole_and_ends_exactly_once(tested, session):
+    tested.say(TEXT)
+    provider = tested.provider(session)
+
+    events = await ask(provider, request(tested.model))
+
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == TEXT
+    assert [index for index, event in enumerate(events) if isinstance(event, Finished)] == [len(events) - 1]
+    assert events[-1].complete
+    assert [index for index, event in enumerate(events) if isinstance(event, Started)] in ([], [0])
+    assert all(event.text for event in events if isinstance(event, TextDelta))
+    if tested.streaming:
+        assert sum(isinstance(event, TextDelta) for event in events) > 1
+    else:
+        assert sum(isinstance(event, TextDelta) for event in events) == 1
+    assert KEY not in repr(events)
+    await provider.aclose()
+    await provider.aclose()
+
+
+async def test_what_was_asked_reaches_the_model(tested, session):
+    tested.say(TEXT)
+    await ask(tested.provider(session), request(tested.model, system="be brief"))
+    sent = str([call.body for call in tested.server.calls if call.method == "POST"])
+    assert PROMPT in sent
+    assert "be brief" in sent
+
+
+async def test_a_wrong_key_is_auth_and_costs_nothing(tested, session):
+    error = await failure(ask(tested.provider(session, key="canary-wrong-8812903"), request(tested.model)))
+    assert (error.kind, error.billed) == (ErrorKind.AUTH, Billed.NO)
+    assert "canary-wrong-8812903" not in f"{error!r} {error.detail}"
+
+
+async def test_an_unknown_model_is_named_so_and_costs_nothing(tested, session):
+    error = await failure(ask(tested.provider(session), request("no-such-model-at-all")))
+    assert (error.kind, error.billed) == (ErrorKind.MODEL_NOT_FOUND, Billed.NO)
+
+
+async def test_a_provider_that_is_down_is_connect_and_costs_nothing(tested, session):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    error = await failure(ask(tested.provider(session, url=f"http://127.0.0.1:{port}"), request(tested.model)))
+    assert (error.kind, error.billed) == (ErrorKind.CONNECT, Billed.NO)
+
+
+@pytest.mark.parametrize("nothing", ["", " \n "])
+async def test_an_answer_without_text_is_empty(tested, session, nothing):
+    tested.say(nothing)
+    error = await failure(ask(tested.provider(session), request(tested.model)))
+    assert error.kind is ErrorKind.EMPTY
+
+
+async def test_a_redirect_is_not_followed(tested, session):
+    tested.server.faults.add(Fault(method="POST", times=-1, status=307, headers={"Location": f"{tested.server.url}/elsewhere"}))
+    error = await failure(ask(tested.provider(session), request(tested.model)))
+    assert error.kind is ErrorKind.BAD_REQUEST
+    assert not tested.server.calls_to("POST", "/elsewhere")
+
+
+async def test_a_cut_connection_may_have_been_billed(tested, session):
+    tested.server.faults.add(Fault(method="POST", times=-1, drop="before"))
+    error = await failure(ask(tested.provider(session), request(tested.model)))
+    assert error.billed is not Billed.NO
+
+
+async def test_cancelling_closes_the_socket_and_stays_a_cancellation(tested, session):
+    hang = Hang(method="POST", times=-1)
+    tested.server.faults.add(hang)
+    task = asyncio.ensure_future(ask(tested.provider(session), request(tested.model)))
+    await asyncio.wait_for(hang.reached.wait(), 5)
+
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.wait_for(hang.left.wait(), 0.2)
+
+
+async def test_closing_after_the_first_event_leaves_nothing_open(tested, session):
+    tested.say(TEXT)
+    async with aclosing(tested.provider(session).stream(request(tested.model))) as events:
+        await anext(events)
+    assert not session.connector._acquired
+
+
+async def test_the_router_passes_every_adapters_answer_on(tested, session):
+    tested.say(TEXT)
+    router = Router({"it": tested.provider(session)})
+    events = [event async for event in router.stream("it", request(tested.model))]
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == TEXT
+    assert isinstance(events[-1], Finished)
+
+
+async def test_models_and_check_take_the_key_and_refuse_a_wrong_one(tested, session):
+    provider = tested.provider(session)
+    models = await provider.models()
+    assert tested.model in {model.id for model in models}
+    assert len({model.id for model in models}) == len(models)
+    assert KEY not in repr(await provider.check())
+
+    error = await failure(tested.provider(session, key="canary-wrong-8812903").check())
+    assert error.kind is ErrorKind.AUTH
+
+
+async def test_it_declares_itself(tested, session):
+    provider = tested.provider(session)
+    assert provider.name == provider.name.lower()
+    assert provider.name.isidentifier()
+    assert provider.title
+    assert provider.default_model
+    assert KEY not in provider.account
+    assert provider.account != tested.provider(session, key="another-key").account
+    assert provider.capabilities(tested.model).streaming is tested.streaming
+    for name, field in provider.parameters.model_fields.items():
+        assert not field.is_required(), name
+        assert field.description, name

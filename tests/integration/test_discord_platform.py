@@ -1,0 +1,528 @@
+"""The platform against the Discord stand-in: real discord.py, real sockets."""
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from bot.clock import SystemClock
+from bot.commands.base import Command
+from bot.model import Button, ChatAddress, ChatKind, EventKind, Incoming, Page, Target
+from bot.platforms.base import Refusal, RefusedError, SupportsTyping
+from bot.platforms.discord import DiscordPlatform
+from sandbox.discord import DiscordSandbox, File
+from sandbox.faults import Fault
+from storage.base import StoreUnavailableError
+from tests.support.seam import Inbox, Memo, Menu, eventually, plain, running
+
+
+@pytest.fixture
+async def sandbox():
+    async with DiscordSandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def inbox():
+    return Inbox()
+
+
+@pytest.fixture
+def menu():
+    return Menu()
+
+
+@pytest.fixture
+async def platform(sandbox, menu):
+    platform = make(sandbox, menu)
+    await platform.open()
+    yield platform
+    await platform.aclose()
+
+
+@pytest.fixture
+async def live(platform, inbox):
+    async with running(platform, inbox):
+        yield platform
+
+
+def make(
+    sandbox: DiscordSandbox,
+    menu: Menu | None = None,
+    memo: Memo | None = None,
+    *,
+    token: str | None = None,
+    message_content: bool = False,
+    now: Callable[[], float] = time.time,
+) -> DiscordPlatform:
+    return DiscordPlatform(
+        token or sandbox.token,
+        menu or Menu(),
+        memo or Memo(),
+        style=plain(2000),
+        api_base_url=sandbox.api_url,
+        gateway_url=sandbox.gateway_url,
+        message_content=message_content,
+        clock=SystemClock(),
+        now=now,
+    )
+
+
+@asynccontextmanager
+async def opened(sandbox: DiscordSandbox, inbox: Inbox, **options: Any) -> AsyncIterator[DiscordPlatform]:
+    platform = make(sandbox, **options)
+    try:
+        await platform.open()
+        async with running(platform, inbox):
+            yield platform
+    finally:
+        await platform.aclose()
+
+
+def answer_to(incoming: Incoming, *, private: bool = False) -> Target:
+    return Target(incoming.chat, incoming.chat_kind, reply_to=incoming.message_id, route=incoming.route, private=private)
+
+
+def channel(sandbox: DiscordSandbox, channel_id: str | None = None) -> Target:
+    return Target(ChatAddress("discord", sandbox.bot_id, channel_id or sandbox.channel_id), ChatKind.GROUP)
+
+
+# ------------------------------------------------------------------------------------------------------ messages
+
+
+async def test_a_mention_arrives_without_itself_and_with_everything_about_it(sandbox, live, inbox):
+    role = sandbox.add_role(sandbox.guild_id, "crew")
+    bob = sandbox.add_user("bob", guilds=[sandbox.guild_id], roles=[role])
+    file = File("notes.txt", "text/plain", b"hello")
+    said = await sandbox.say(
+        sandbox.channel_id, bob, f"ask <@{sandbox.user_id}> of <#{sandbox.channel_id}> or <@&{role}>", mention=True, attachments=[file]
+    )
+    incoming = await inbox.one()
+    assert incoming.text == "ask @ada of #general or @crew"
+    assert incoming.kind is EventKind.MESSAGE
+    assert incoming.key == f"discord:{sandbox.bot_id}:message:{said['id']}"
+    assert incoming.chat == ChatAddress("discord", sandbox.bot_id, sandbox.channel_id)
+    assert (incoming.chat_kind, incoming.server, incoming.message_id) == (ChatKind.GROUP, sandbox.guild_id, said["id"])
+    assert (incoming.sender.id, incoming.sender.name, incoming.sender.member) == (bob, "bob", True)
+    assert incoming.sender.roles == (role,)
+    [attachment] = incoming.attachments
+    assert (attachment.name, attachment.media_type, attachment.size) == ("notes.txt", "text/plain", 5)
+    assert attachment.source.startswith("http")
+
+
+async def test_talk_among_people_is_none_of_the_bots_business(sandbox, live, inbox):
+    await sandbox.say(sandbox.channel_id, sandbox.user_id, "nice weather")
+    await sandbox.say(sandbox.channel_id, sandbox.user_id, f"<@{sandbox.user_id}> and @everyone")
+    await sandbox.say(sandbox.channel_id, sandbox.user_id, "hello", mention=True)
+    assert (await inbox.one()).text == "hello"
+
+
+@pytest.mark.parametrize("ping", [True, False])
+async def test_a_reply_to_the_bot_is_meant_for_it_with_or_without_ping(sandbox, live, inbox, ping):
+    mine = await live.send(channel(sandbox), Page("I said"), nonce="1", first=True)
+    other = await sandbox.say(sandbox.channel_id, sandbox.user_id, "somebody said")
+    await sandbox.say(sandbox.channel_id, sandbox.user_id, "not to you", reply_to=other["id"])
+    reply = await sandbox.say(sandbox.channel_id, sandbox.user_id, "go on", reply_to=mine.message_id, ping_reply=ping)
+    incoming = await inbox.one()
+    assert incoming.message_id == reply["id"]
+    # Without the ping Discord withholds the text of a reply from bots that lack the message content intent.
+    assert incoming.text == ("go on" if ping else "")
+
+
+async def test_the_bot_does_not_hear_itself(sandbox, live, inbox):
+    dm = sandbox.open_dm(sandbox.user_id)
+    sent = await live.send(channel(sandbox, dm), Page(f"<@{sandbox.bot_id}> hello me"), nonce="1", first=True)
+    await live.edit(channel(sandbox, dm), sent.message_id, Page("edited"), first=True)
+    await sandbox.say(dm, sandbox.user_id, "hello")
+    assert (await inbox.one()).text == "hello"
+
+
+async def test_a_thread_is_a_chat_of_its_own(sandbox, live, inbox):
+    thread = await sandbox.start_thread(sandbox.channel_id, "details")
+    await sandbox.say(thread, sandbox.user_id, "unheard")
+    await sandbox.say(thread, sandbox.user_id, "in here", mention=True)
+    incoming = await inbox.one()
+    assert (incoming.chat.chat, incoming.text, incoming.server) == (thread, "in here", sandbox.guild_id)
+    await live.send(answer_to(incoming), Page("yes"), nonce="1", first=True)
+    assert sandbox.messages(thread)[-1]["content"] == "yes"
+
+
+async def test_a_direct_message_needs_no_mention_and_members_are_recognised(sandbox, live, inbox):
+    stranger = sandbox.add_user("eve")
+    await sandbox.say(sandbox.open_dm(sandbox.user_id), sandbox.user_id, "hello")
+    await sandbox.say(sandbox.open_dm(stranger), stranger, "hello")
+    taken = await inbox.wait(2)
+    assert {(one.sender.name, one.sender.member, one.chat_kind, one.server) for one in taken} == {
+        ("ada", True, ChatKind.PRIVATE, None),
+        ("eve", False, ChatKind.PRIVATE, None),
+    }
+
+
+async def test_a_person_is_looked_for_once(sandbox, live, inbox):
+    dm = sandbox.open_dm(sandbox.user_id)
+    for text in ("one", "two"):
+        await sandbox.say(dm, sandbox.user_id, text)
+    await inbox.wait(2)
+    assert len(sandbox.calls_to("GET", "/members/")) == 1
+
+
+async def test_who_wrote_in_a_server_is_known_in_direct_messages(sandbox, live, inbox):
+    await sandbox.say(sandbox.channel_id, sandbox.user_id, "hello", mention=True)
+    await inbox.wait(1)
+    await sandbox.say(sandbox.open_dm(sandbox.user_id), sandbox.user_id, "psst")
+    assert (await inbox.wait(2))[1].sender.member
+    assert not sandbox.calls_to("GET", "/members/")
+
+
+async def test_events_of_a_channel_are_committed_in_order_and_channels_do_not_wait_for_each_other(sandbox, live, inbox):
+    other = sandbox.add_channel(sandbox.guild_id, "other")
+    inbox.delays = [0.3]
+    await sandbox.say(sandbox.channel_id, sandbox.user_id, "0", mention=True)
+    for number in range(1, 6):
+        await sandbox.say(sandbox.channel_id, sandbox.user_id, str(number), mention=True)
+    await sandbox.say(other, sandbox.user_id, "quick", mention=True)
+    texts = [one.text for one in await inbox.wait(7)]
+    assert texts == ["quick", "0", "1", "2", "3", "4", "5"]
+
+
+async def test_an_edit_brings_the_new_text_once(sandbox, live, inbox):
+    said = await sandbox.say(sandbox.channel_id, sandbox.user_id, "frist", mention=True)
+    await sandbox.edit(sandbox.channel_id, said["id"], f"<@{sandbox.bot_id}> first")
+    original, edited = await inbox.wait(2)
+    assert (edited.kind, edited.text, edited.message_id) == (EventKind.EDIT, "first", original.message_id)
+    assert re.fullmatch(rf"discord:{sandbox.bot_id}:edit:{said['id']}:\d{{4}}-.+", edited.key)
+
+
+async def test_an_event_that_cant_be_committed_stops_nothing(sandbox, live, inbox, caplog):
+    inbox.errors.append(StoreUnavailableError("the disk is full"))
+    await sandbox.say(sandbox.channel_id, sandbox.user_id, "lost", mention=True)
+    await sandbox.say(sandbox.channel_id, sandbox.user_id, "kept", mention=True)
+    assert (await inbox.one()).text == "kept"
+    assert "the disk is full" in caplog.text
+
+
+async def test_an_event_that_cant_be_read_costs_only_itself(sandbox, live, inbox, caplog):
+    for session in sandbox.gateway._sessions.values():
+        session.send("MESSAGE_CREATE", {"id": "not a number", "channel_id": sandbox.channel_id})
+    await sandbox.say(sandbox.channel_id, sandbox.user_id, "next", mention=True)
+    assert (await inbox.one()).text == "next"
+    assert sandbox.gateway.identifies == 1
+    assert "MESSAGE_CREATE" in caplog.text
+
+
+async def test_with_the_intent_a_joined_thread_needs_no_mention(inbox):
+    async with DiscordSandbox(message_content=True) as sandbox, opened(sandbox, inbox, message_content=True):
+        thread = await sandbox.start_thread(sandbox.channel_id, "details")
+        await sandbox.say(thread, sandbox.user_id, "not joined yet")
+        joined = {
+            **sandbox.channels[thread],
+            "member": {"id": thread, "user_id": sandbox.bot_id, "join_timestamp": sandbox.world.stamp(), "flags": 0},
+        }
+        for session in sandbox.gateway._sessions.values():
+            session.send("THREAD_DELETE", {key: joined[key] for key in ("id", "guild_id", "parent_id", "type")})
+            session.send("THREAD_CREATE", joined)
+        await sandbox.say(thread, sandbox.user_id, "and now")
+        await sandbox.say(sandbox.channel_id, sandbox.user_id, "the channel still does")
+        await sandbox.say(sandbox.channel_id, sandbox.user_id, "hello", mention=True)
+        assert [one.text for one in await inbox.wait(2)] == ["and now", "hello"]
+
+
+# -------------------------------------------------------------------------------------------------- interactions
+
+
+async def test_a_command_arrives_and_its_answer_takes_the_place_of_the_waiting_sign(sandbox, live, inbox):
+    await eventually(lambda: sandbox.commands)
+    interaction = await sandbox.slash(sandbox.channel_id, sandbox.user_id, "ask", {"question": "why?"})
+    incoming = await inbox.one()
+    assert incoming.kind is EventKind.COMMAND
+    assert incoming.command is not None
+    assert (incoming.command.name, incoming.command.arguments) == ("ask", {"question": "why?"})
+    assert incoming.key == f"discord:{sandbox.bot_id}:interaction:{interaction.id}"
+    assert (incoming.server, incoming.sender.member, incoming.text) == (sandbox.guild_id, True, "")
+    assert incoming.route is not None
+    assert 0 < incoming.route.expires_at - time.time() <= 14 * 60
+    target = answer_to(incoming)
+    sent = await live.send(target, Page("be"), nonce="1", first=True)
+    await live.edit(target, sent.message_id, Page("because"), first=True)
+    await live.send(target, Page("and so on"), nonce="2", first=False)
+    shown = sandbox.messages(sandbox.channel_id)
+    assert [message["content"] for message in shown] == ["because", "and so on"]
+    assert not shown[0]["flags"] & 64
+    assert not sandbox.calls_to("PATCH", "/channels/")
+    assert sandbox.guard.invalid_calls == 0
+
+
+async def test_a_command_is_committed_before_it_is_acknowledged(sandbox, live, inbox):
+    await eventually(lambda: sandbox.commands)
+    inbox.delays = [0.2]
+    await sandbox.slash(sandbox.channel_id, sandbox.user_id, "stop")
+    await asyncio.sleep(0.1)
+    assert not sandbox.calls_to("POST", "/callback")
+    await inbox.one()
+    await eventually(lambda: sandbox.calls_to("POST", "/callback"))
+
+
+async def test_a_command_that_cant_be_committed_is_not_acknowledged(sandbox, live, inbox):
+    await eventually(lambda: sandbox.commands)
+    inbox.errors.append(StoreUnavailableError("the disk is full"))
+    await sandbox.slash(sandbox.channel_id, sandbox.user_id, "stop")
+    await sandbox.slash(sandbox.channel_id, sandbox.user_id, "ask", {"question": "?"})
+    await inbox.one()
+    await eventually(lambda: sandbox.calls_to("POST", "/callback"))
+    assert len(sandbox.calls_to("POST", "/callback")) == 1
+
+
+async def test_the_answer_to_a_private_command_is_seen_by_the_asker_alone(sandbox, live, inbox):
+    await eventually(lambda: sandbox.commands)
+    await sandbox.slash(sandbox.channel_id, sandbox.user_id, "status")
+    target = answer_to(await inbox.one(), private=True)
+    first = await live.send(target, Page("yours"), nonce="1", first=True)
+    second = await live.send(target, Page("more"), nonce="2", first=False)
+    await live.edit(target, second.message_id, Page("more of it"), first=False)
+    assert sandbox.messages(sandbox.channel_id) == []
+    assert [one["content"] for one in sandbox.messages(sandbox.channel_id, viewer=sandbox.user_id)] == ["yours", "more of it"]
+    await live.delete(target, second.message_id)
+    assert [one["id"] for one in sandbox.messages(sandbox.channel_id, viewer=sandbox.user_id)] == [first.message_id]
+
+
+async def test_a_command_in_a_direct_message(sandbox, live, inbox):
+    await eventually(lambda: sandbox.commands)
+    dm = sandbox.open_dm(sandbox.user_id)
+    await sandbox.slash(dm, sandbox.user_id, "ask", {"question": "why?"})
+    incoming = await inbox.one()
+    assert (incoming.chat.chat, incoming.chat_kind, incoming.server, incoming.sender.member) == (dm, ChatKind.PRIVATE, None, True)
+    await live.send(answer_to(incoming), Page("so"), nonce="1", first=True)
+    assert sandbox.messages(dm)[-1]["content"] == "so"
+
+
+async def test_a_pressed_button_brings_its_data(sandbox, live, inbox):
+    sent = await live.send(channel(sandbox), Page("go on?", buttons=((Button("Again", "retry:1"),),)), nonce="1", first=True)
+    await sandbox.press(sandbox.channel_id, sent.message_id, "retry:1", sandbox.user_id)
+    incoming = await inbox.one()
+    assert incoming.kind is EventKind.BUTTON
+    assert incoming.button is not None
+    assert (incoming.button.data, incoming.button.message_id) == ("retry:1", sent.message_id)
+    await live.send(answer_to(incoming), Page("again"), nonce="2", first=True)
+    assert [one["content"] for one in sandbox.messages(sandbox.channel_id)] == ["go on?", "again"]
+
+
+async def test_an_answer_waits_for_an_acknowledgement_under_way(sandbox, live, inbox):
+    await eventually(lambda: sandbox.commands)
+    sandbox.faults.add(Fault(method="POST", path="*/callback", delay=0.3))
+    await sandbox.slash(sandbox.channel_id, sandbox.user_id, "ask", {"question": "why?"})
+    incoming = await inbox.one()
+    await live.send(answer_to(incoming), Page("so"), nonce="1", first=True)
+    assert [call.status for call in sandbox.calls_to("PATCH", "/webhooks/")] == [200]
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(status=502), Fault(drop="before"), Fault(drop="after"), Fault(status=429, body={"retry_after": 0.1, "global": False})]
+)
+async def test_an_acknowledgement_that_fails_is_tried_again(sandbox, live, inbox, fault):
+    await eventually(lambda: sandbox.commands)
+    sandbox.faults.add(Fault(path="*/callback", status=fault.status, drop=fault.drop, body=fault.body))
+    await sandbox.slash(sandbox.channel_id, sandbox.user_id, "ask", {"question": "why?"})
+    await live.send(answer_to(await inbox.one()), Page("so"), nonce="1", first=True)
+    [shown] = sandbox.messages(sandbox.channel_id)
+    assert shown["content"] == "so"
+    assert not sandbox.calls_to("POST", "/channels/")
+
+
+async def test_without_an_acknowledgement_the_answer_comes_to_the_channel(sandbox, live, inbox, caplog):
+    await eventually(lambda: sandbox.commands)
+    sandbox.faults.add(Fault(path="*/callback", status=404, body={"code": 10062, "message": "Unknown interaction"}))
+    interaction = await sandbox.slash(sandbox.channel_id, sandbox.user_id, "ask", {"question": "why?"})
+    target = answer_to(await inbox.one())
+    sent = await live.send(target, Page("so"), nonce="1", first=True)
+    await live.edit(target, sent.message_id, Page("so it is"), first=True)
+    assert [one["content"] for one in sandbox.messages(sandbox.channel_id)] == ["so it is"]
+    assert "was not acknowledged" in caplog.text
+    assert interaction.token not in caplog.text
+
+
+async def test_an_answer_outlives_its_interaction(inbox):
+    moment = [time.time()]
+    async with DiscordSandbox(now=lambda: moment[0]) as sandbox, opened(sandbox, inbox, now=lambda: moment[0]) as platform:
+        await eventually(lambda: sandbox.commands)
+        await sandbox.slash(sandbox.channel_id, sandbox.user_id, "ask", {"question": "why?"})
+        target = answer_to(await inbox.one())
+        sent = await platform.send(target, Page("so"), nonce="1", first=True)
+        moment[0] += 14 * 60 + 1
+        await platform.edit(target, sent.message_id, Page("so it is"), first=True)
+        assert [call.path for call in sandbox.calls_to("PATCH", "/channels/")] == [
+            f"/api/v10/channels/{sandbox.channel_id}/messages/{sent.message_id}"
+        ]
+        assert [one["content"] for one in sandbox.messages(sandbox.channel_id)] == ["so it is"]
+
+
+async def test_where_the_bot_cant_write_an_answer_still_has_its_pages(sandbox, live, inbox):
+    await eventually(lambda: sandbox.commands)
+    sandbox.barred[sandbox.channel_id] = 50001
+    await sandbox.slash(sandbox.channel_id, sandbox.user_id, "ask", {"question": "why?"})
+    target = answer_to(await inbox.one())
+    await live.send(target, Page("one"), nonce="1", first=True)
+    second = await live.send(target, Page("tw"), nonce="2", first=False)
+    await live.edit(target, second.message_id, Page("two"), first=False)
+    assert [one["content"] for one in sandbox.messages(sandbox.channel_id)] == ["one", "two"]
+
+
+# --------------------------------------------------------------------------------------------------- suggestions
+
+
+async def test_suggestions_are_few_short_and_different(sandbox, live, menu):
+    await eventually(lambda: sandbox.commands)
+    menu.suggestions = ["a", "a", "", "x" * 101, "y" * 100, *[str(number) for number in range(40)]]
+    choices = await sandbox.complete(sandbox.channel_id, sandbox.user_id, "model", "name", "lla")
+    assert [choice["value"] for choice in choices[:3]] == ["a", "y" * 100, "0"]
+    assert len(choices) == 25
+    assert menu.asked == [(ChatAddress("discord", sandbox.bot_id, sandbox.channel_id), sandbox.guild_id, "model", "name", "lla")]
+
+
+async def test_slow_suggestions_are_none_in_time(sandbox, live, menu, inbox):
+    await eventually(lambda: sandbox.commands)
+    menu.delay, menu.suggestions = 60.0, ["late"]
+    assert await sandbox.complete(sandbox.channel_id, sandbox.user_id, "model", "name", "") == []
+    assert not inbox.taken
+
+
+# ------------------------------------------------------------------------------------------------------ commands
+
+
+async def test_commands_are_registered_as_declared(sandbox, live):
+    await eventually(lambda: sandbox.commands)
+    ask, model, *_ = sandbox.commands
+    assert (ask["name"], ask["description"], ask["contexts"], ask["integration_types"]) == ("ask", "Ask the model something", [0, 1], [0])
+    assert (ask["options"][0]["name"], ask["options"][0]["required"], ask["options"][0]["type"]) == ("question", True, 3)
+    assert model["options"][0]["autocomplete"]
+    assert [command["name"] for command in sandbox.commands] == ["ask", "model", "status", "stop"]
+
+
+async def test_commands_are_registered_again_only_when_they_changed(sandbox, inbox):
+    memo = Memo()
+    async with opened(sandbox, inbox, memo=memo):
+        await eventually(lambda: memo.values)
+    async with opened(sandbox, inbox, memo=memo):
+        await asyncio.sleep(0.1)
+    assert len(sandbox.calls_to("PUT", "/commands")) == 1
+    async with opened(sandbox, inbox, memo=memo, menu=Menu(commands=(Command("help", "What can be said", None),))):
+        await eventually(lambda: len(sandbox.calls_to("PUT", "/commands")) == 2)
+        await eventually(lambda: [one["name"] for one in sandbox.commands] == ["help"])
+
+
+async def test_commands_that_cant_be_registered_stop_nothing_and_are_tried_at_the_next_start(sandbox, inbox, caplog):
+    memo = Memo()
+    sandbox.faults.add(Fault(method="PUT", path="*/commands", status=400, body={"code": 50035, "message": "Invalid Form Body"}))
+    async with opened(sandbox, inbox, memo=memo):
+        await sandbox.say(sandbox.channel_id, sandbox.user_id, "hello", mention=True)
+        await inbox.one()
+        await eventually(lambda: "Invalid Form Body" in caplog.text)
+    async with opened(sandbox, inbox, memo=memo):
+        await eventually(lambda: sandbox.commands)
+
+
+# -------------------------------------------------------------------------------------------------- coming and going
+
+
+async def test_start_to_ready_is_quick(sandbox, inbox):
+    started = time.monotonic()
+    async with opened(sandbox, inbox):
+        assert time.monotonic() - started < 1.0
+
+
+async def test_stopping_lets_what_is_being_committed_finish_and_leaves_the_gateway(sandbox, platform, inbox):
+    async with running(platform, inbox):
+        inbox.delays = [0.2]
+        await sandbox.say(sandbox.channel_id, sandbox.user_id, "hello", mention=True)
+        await eventually(lambda: not inbox.delays)
+    assert (await inbox.one()).text == "hello"
+    await sandbox.disconnected()
+
+
+async def test_without_intake_messages_can_be_sent(sandbox, platform):
+    sent = await platform.send(channel(sandbox), Page("hello"), nonce="1", first=True)
+    assert sandbox.messages(sandbox.channel_id)[0]["id"] == sent.message_id
+    assert not sandbox.gateway.identifies
+
+
+@pytest.mark.parametrize("disturb", [lambda sandbox: sandbox.close_gateway(4000), lambda sandbox: sandbox.reconnect()])
+async def test_a_lost_connection_is_resumed_and_nothing_is_missed(sandbox, live, inbox, disturb):
+    await disturb(sandbox)
+    await sandbox.say(sandbox.channel_id, sandbox.user_id, "hello", mention=True)
+    assert (await inbox.one()).text == "hello"
+    assert sandbox.gateway.identifies == 1
+
+
+async def test_a_wrong_token_is_refused_with_the_name_of_its_variable(sandbox):
+    platform = make(sandbox, token="wrong-token")
+    with pytest.raises(RefusedError, match="DISCORD_TOKEN") as caught:
+        await platform.open()
+    assert caught.value.reason is Refusal.TOKEN
+    assert "wrong-token" not in str(caught.value)
+    await platform.aclose()
+
+
+async def test_a_token_revoked_while_running_ends_the_run(sandbox, platform, inbox):
+    ready = asyncio.Event()
+    task = asyncio.create_task(platform.run(inbox.accept, ready.set))
+    await ready.wait()
+    await sandbox.close_gateway(4004)
+    with pytest.raises(RefusedError, match="DISCORD_TOKEN"):
+        await asyncio.wait_for(task, 5)
+
+
+async def test_an_intent_that_is_not_granted_is_named(sandbox, inbox):
+    platform = make(sandbox, message_content=True)
+    with pytest.raises(RefusedError, match="Message Content Intent"):
+        await asyncio.wait_for(platform.run(inbox.accept, lambda: None), 5)
+    await platform.aclose()
+
+
+async def test_a_discord_that_is_down_at_login_is_tried_again(sandbox, platform, inbox):
+    sandbox.faults.add(Fault(method="GET", path="*/oauth2/*", status=503, body={"message": "down"}))
+    async with running(platform, inbox):
+        await sandbox.say(sandbox.channel_id, sandbox.user_id, "hello", mention=True)
+        await inbox.one()
+
+
+# -------------------------------------------------------------------------------------------------------- safety
+
+
+async def test_nothing_the_bot_writes_pings_anybody(sandbox, live, inbox):
+    role = sandbox.add_role(sandbox.guild_id, "crew")
+    text = f"@everyone @here <@{sandbox.user_id}> <@&{role}>"
+    said = await sandbox.say(sandbox.channel_id, sandbox.user_id, "hello", mention=True)
+    sandbox.pings.clear()
+    reply = answer_to(await inbox.one())
+    sent = await live.send(reply, Page(text), nonce="1", first=True)
+    await live.edit(reply, sent.message_id, Page(text + "!"), first=True)
+    await eventually(lambda: sandbox.commands)
+    await sandbox.slash(sandbox.channel_id, sandbox.user_id, "ask", {"question": "why?"})
+    slash = answer_to((await inbox.wait(2))[1])
+    answer = await live.send(slash, Page(text), nonce="2", first=True)
+    await live.edit(slash, answer.message_id, Page(text + "!"), first=True)
+    assert sandbox.messages(sandbox.channel_id)[1]["message_reference"]["message_id"] == said["id"]
+    assert sandbox.pings == []
+
+
+async def test_even_at_debug_no_secret_and_no_word_of_a_chat_is_logged(sandbox, inbox, caplog):
+    caplog.set_level(logging.DEBUG)
+    async with opened(sandbox, inbox) as platform:
+        await eventually(lambda: sandbox.commands)
+        interaction = await sandbox.slash(sandbox.channel_id, sandbox.user_id, "ask", {"question": "whispered"})
+        await platform.send(answer_to(await inbox.one()), Page("murmured"), nonce="1", first=True)
+        await sandbox.say(sandbox.channel_id, sandbox.user_id, "breathed", mention=True)
+        await inbox.wait(2)
+    for secret in (sandbox.token, interaction.token, "whispered", "murmured", "breathed"):
+        assert secret not in caplog.text
+
+
+async def test_typing_shows_in_the_channel(sandbox, platform):
+    assert isinstance(platform, SupportsTyping)
+    await platform.typing(channel(sandbox))
+    [call] = sandbox.calls_to("POST", "/typing")
+    assert (call.path, call.status) == (f"/api/v10/channels/{sandbox.channel_id}/typing", 204)

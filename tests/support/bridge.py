@@ -1,0 +1,136 @@
+"""The real bridge against the sandbox over sockets, and both platforms behind one face for tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from bot.app import Bridge, open_bridge
+from bot.settings import load
+from sandbox.outside import Outside
+
+PATIENCE_SECONDS = 20.0
+
+
+async def eventually(holds: Callable[[], Any], words: str = "") -> Any:
+    """Return the first true value of `holds`; fail if there is none in time."""
+    for _ in range(int(PATIENCE_SECONDS / 0.02)):
+        if value := holds():
+            return value
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"did not come about: {words or holds}")
+
+
+@asynccontextmanager
+async def running_bridge(outside: Outside, database: Path, **values: Any) -> AsyncIterator[Bridge]:
+    """Run the bridge on the sandbox until the block ends; both intakes accept when it begins."""
+    settings = {**outside.platform_settings(), **outside.provider_settings(), "access": "open", "local_model": "off"}
+    settings |= {"database_url": f"sqlite:///{database}", **values}
+    async with open_bridge(load(None, **settings)) as bridge:
+        stop, ready = asyncio.Event(), set[str]()
+        task = asyncio.create_task(bridge.run(stop, ready.add))
+        try:
+            await eventually(lambda: task.done() or ready == set(bridge.platforms), "intakes")
+            if "discord" in bridge.platforms:
+                await outside.discord.connected()
+            if "telegram" in bridge.platforms:
+                await outside.telegram.connected()
+            yield bridge
+        finally:
+            stop.set()
+            await task
+
+
+class Chat(Protocol):
+    """A place to talk to the bot, on either platform."""
+
+    name: str
+
+    async def say(self, text: str) -> None: ...
+
+    async def command(self, name: str, /, **options: str) -> None: ...
+
+    async def press(self, label: str) -> None: ...
+
+    def texts(self) -> list[str]:
+        """Everything the bot says there now, in order."""
+        ...
+
+
+class DiscordChat:
+    """A channel; the bot is mentioned in every message."""
+
+    name = "discord"
+
+    def __init__(self, outside: Outside, channel: str | None = None) -> None:
+        self.discord = outside.discord
+        self.channel = channel or self.discord.channel_id
+
+    async def say(self, text: str) -> None:
+        await self.discord.say(self.channel, self.discord.user_id, text, mention=True)
+
+    async def command(self, name: str, /, **options: str) -> None:
+        await self.discord.slash(self.channel, self.discord.user_id, name, options)
+
+    async def press(self, label: str) -> None:
+        message, custom_id = next(
+            (message, button["custom_id"])
+            for message in reversed(self._own())
+            for row in message["components"]
+            for button in row["components"]
+            if label in button["label"]
+        )
+        await self.discord.press(self.channel, message["id"], custom_id, self.discord.user_id)
+
+    def texts(self) -> list[str]:
+        return [message["content"] for message in self._own() if message["content"]]
+
+    def _own(self) -> list[dict[str, Any]]:
+        everything = self.discord.messages(self.channel, viewer=self.discord.user_id)
+        return [message for message in everything if message["author"]["id"] == self.discord.bot_id]
+
+
+class TelegramChat:
+    """A private chat."""
+
+    name = "telegram"
+
+    def __init__(self, outside: Outside, chat: int | None = None) -> None:
+        self.telegram = outside.telegram
+        self.chat = chat or self.telegram.user_id
+
+    async def say(self, text: str) -> None:
+        await self.telegram.say(self.chat, self.telegram.user_id, text, mention=self.chat < 0)
+
+    async def command(self, name: str, /, **options: str) -> None:
+        await self.telegram.say(self.chat, self.telegram.user_id, " ".join([f"/{name}", *options.values()]))
+
+    async def press(self, label: str) -> None:
+        message, data = next(
+            (message, button["callback_data"])
+            for message in reversed(self._own())
+            for row in message.get("reply_markup", {}).get("inline_keyboard", [])
+            for button in row
+            if label in button["text"]
+        )
+        await self.telegram.press(self.chat, message["message_id"], data, self.telegram.user_id)
+
+    def texts(self) -> list[str]:
+        return [message["text"] for message in self._own()]
+
+    def _own(self) -> list[dict[str, Any]]:
+        return [message for message in self.telegram.messages(self.chat) if message["from"]["id"] == self.telegram.bot_id]
+
+
+CHATS: dict[str, Callable[[Outside], Chat]] = {"discord": DiscordChat, "telegram": TelegramChat}
+
+
+async def until_said(chat: Chat, wanted: str, *, since: int = 0) -> str:
+    """Return the bot's first message from `since` on that holds `wanted`."""
+    try:
+        return str(await eventually(lambda: next((text for text in chat.texts()[since:] if wanted in text), None), wanted))
+    except AssertionError:
+        raise AssertionError(f"{wanted!r} was not said on {chat.name}; what was: {chat.texts()[since:]}") from None

@@ -1,0 +1,44 @@
+"""A clock that a test owns."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+
+SETTLE_ROUNDS = 60
+"""So many turns of the event loop let everything run that can run without time passing."""
+
+
+class FakeClock:
+    """Time stands still until `run` moves it; sleepers wake in order."""
+
+    def __init__(self) -> None:
+        self._now = 1000.0
+        self._order = itertools.count()
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+
+    def now(self) -> float:
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._now + seconds, next(self._order), future))
+        await future
+
+    async def settle(self) -> None:
+        for _ in range(SETTLE_ROUNDS):
+            await asyncio.sleep(0)
+
+    async def run(self, seconds: float) -> None:
+        """Let `seconds` pass."""
+        end = self._now + seconds
+        await self.settle()
+        while self._sleepers and self._sleepers[0][0] <= end:
+            when, _, future = heapq.heappop(self._sleepers)
+            self._now = max(self._now, when)
+            if not future.done():
+                future.set_result(None)
+            await self.settle()
+        self._now = end
+        await self.settle()

@@ -1,0 +1,82 @@
+"""One bench per provider adapter: its stand-in, and how to make it speak. `tests/contract/test_provider_contract.py` runs over all of them.
+
+A further adapter adds a `Bench` subclass in a module of its own below tests/support and one line to `BENCHES`, as "module:class".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+import aiohttp
+from aiohttp import web
+
+from adapters.base import ChatRequest, Message, Provider, TextPart
+from sandbox.faults import Fault
+from sandbox.server import Server
+
+KEY = "canary-key-5f2c9a71e0"
+"""The key the stand-ins take. It must never be seen in an event or an error."""
+
+PROMPT = "canary prompt: the quick brown fox hides 4711 silver coins"
+"""What is asked. It must never be seen in an error."""
+
+BENCHES: dict[str, str] = {
+    "openai": "tests.support.openai_tapes:OpenAIBench",
+    "netmind": "tests.support.provider_benches:NetmindBench",
+    "segmind": "tests.support.provider_benches:SegmindBench",
+    "modelslab": "tests.support.provider_benches:ModelsLabBench",
+}
+
+
+class Bench(ABC):
+    """A stand-in and the provider that talks to it.
+
+    Attributes:
+        server: Started and stopped by the suite.
+        model: A model the stand-in knows.
+        streaming: The provider yields text in pieces.
+    """
+
+    server: Server
+    model: str
+    streaming: bool = True
+
+    @abstractmethod
+    def provider(self, session: aiohttp.ClientSession, *, url: str | None = None, key: str = KEY) -> Provider:
+        """Make the provider. `url` replaces the stand-in's address: scheme, host and port without a path."""
+
+    @abstractmethod
+    def say(self, text: str) -> None:
+        """Let the stand-in answer everything with this text from now on; "" for an empty answer."""
+
+
+def bench(name: str) -> Bench:
+    """Make the bench of that name, its server not yet started."""
+    module, _, attribute = BENCHES[name].partition(":")
+    made = getattr(importlib.import_module(module), attribute)()
+    assert isinstance(made, Bench)
+    return made
+
+
+def request(model: str, text: str = PROMPT, **more: object) -> ChatRequest:
+    """Make a request with one user message."""
+    return ChatRequest(model=model, messages=(Message("user", (TextPart(text),)),), **more)  # type: ignore[arg-type]  # a test's own keywords
+
+
+@dataclass(slots=True)
+class Hang(Fault):
+    """A call that is never answered, and tells when the client has hung up."""
+
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    left: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def before(self, request: web.Request) -> web.StreamResponse | None:
+        self.reached.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            self.left.set()
+        return None

@@ -1,0 +1,254 @@
+"""Discord's messages out: which route each takes, what its body says, and what happens when a route ends."""
+
+import asyncio
+import json
+
+import pytest
+
+from bot.model import Button, ButtonStyle, ChatAddress, ChatKind, Page, ReplyRoute, Target
+from bot.platforms.base import Allowance, Call, FloodError, Refusal, RefusedError, UnavailableError, UnknownOutcomeError
+from bot.platforms.budgets import DISCORD_CREATE, DISCORD_EDIT, DISCORD_GLOBAL, DISCORD_INTERACTION_EDIT
+from bot.platforms.discord.egress import Egress
+from bot.platforms.discord.rest import Rest
+from bot.platforms.discord.routes import Acknowledgements, InteractionRoute, unpack
+from sandbox.faults import Fault
+from tests.support.discord_server import AnyServer
+
+OVERALL = Allowance("all", DISCORD_GLOBAL)
+CHAT = ChatAddress("discord", "1", "77")
+ROUTE = InteractionRoute("9", "tok", "555")
+PAGE = Page("text")
+CHANNEL, HOOK = "/channels/77/messages", "/webhooks/9/tok"
+
+
+class Now:
+    value = 1000.0
+
+    def __call__(self) -> float:
+        return self.value
+
+
+@pytest.fixture
+def now():
+    return Now()
+
+
+@pytest.fixture
+async def server():
+    async with AnyServer() as server:
+        yield server
+
+
+@pytest.fixture
+def acknowledgements():
+    return Acknowledgements()
+
+
+@pytest.fixture
+async def egress(server, acknowledgements, now):
+    rest = Rest(server.url, "t")
+    yield Egress(rest, acknowledgements, OVERALL, now)
+    await rest.aclose()
+
+
+def target(*, route: bool = False, private: bool = False, reply_to: str | None = None) -> Target:
+    return Target(CHAT, ChatKind.GROUP, reply_to=reply_to, route=ROUTE.pack(1000.0) if route else None, private=private)
+
+
+def trail(server: AnyServer) -> list[tuple[str, str]]:
+    return [(call.method, call.path) for call in server.calls]
+
+
+async def test_every_body_pings_nobody_opens_no_links_and_carries_its_buttons(server, egress):
+    page = Page("@everyone https://example.org", buttons=((Button("Stop", "stop", ButtonStyle.DANGER), Button("Again", "again")), ()))
+    await egress.send(target(), page, nonce="n", first=True)
+    await egress.send(target(route=True), page, nonce="n", first=True)
+    await egress.edit(target(), "5", page, first=True)
+    await egress.edit(target(route=True), "5", page, first=True)
+    buttons = [
+        {"type": 2, "style": 4, "label": "Stop", "custom_id": "stop"},
+        {"type": 2, "style": 2, "label": "Again", "custom_id": "again"},
+    ]
+    for call in server.calls:
+        assert call.body["allowed_mentions"] == {"parse": []}
+        assert call.body["flags"] == 4
+        assert call.body["components"] == [{"type": 1, "components": buttons}]
+
+
+async def test_an_edit_takes_former_buttons_away(server, egress):
+    await egress.edit(target(), "5", PAGE, first=True)
+    assert server.calls[0].body["components"] == []
+
+
+async def test_a_create_is_idempotent_and_points_at_what_it_answers(server, egress):
+    receipt = await egress.send(target(reply_to="42"), PAGE, nonce="abc", first=True)
+    assert (receipt.message_id, receipt.remaining, receipt.reset_after) == ("1000", 3, 4.25)
+    body = server.calls[0].body
+    assert (body["nonce"], body["enforce_nonce"]) == ("abc", True)
+    assert body["message_reference"] == {"message_id": "42", "fail_if_not_exists": False}
+
+
+async def test_further_pages_point_at_nothing(server, egress):
+    await egress.send(target(reply_to="42"), PAGE, nonce="abc", first=False)
+    assert "message_reference" not in server.calls[0].body
+
+
+@pytest.mark.parametrize(
+    ("code", "errors"), [(160002, None), (50035, {"message_reference": {"_errors": [{"code": "REPLIES_CANNOT_REPLY_TO_SYSTEM_MESSAGE"}]}})]
+)
+async def test_where_a_message_cant_be_answered_the_text_still_comes(server, egress, code, errors):
+    server.refuse(400, code, errors=errors)
+    await egress.send(target(reply_to="42"), PAGE, nonce="abc", first=True)
+    first, second = (call.body for call in server.calls)
+    assert "message_reference" in first
+    assert "message_reference" not in second
+    assert first["nonce"] == second["nonce"]
+
+
+async def test_the_first_page_of_an_interaction_takes_its_original_and_is_edited_by_id(server, egress):
+    receipt = await egress.send(target(route=True), PAGE, nonce="n", first=True)
+    await egress.edit(target(route=True), receipt.message_id, PAGE, first=True)
+    assert trail(server) == [("PATCH", f"{HOOK}/messages/@original"), ("PATCH", f"{HOOK}/messages/1000")]
+    assert not any("Authorization" in call.headers for call in server.calls)
+
+
+async def test_further_public_pages_go_by_the_channel(server, egress):
+    await egress.send(target(route=True), PAGE, nonce="n", first=False)
+    await egress.edit(target(route=True), "8", PAGE, first=False)
+    assert trail(server) == [("POST", CHANNEL), ("PATCH", f"{CHANNEL}/8")]
+
+
+async def test_where_the_bot_may_not_write_further_pages_go_by_the_interaction(server, egress):
+    server.refuse(403, 50001, path="/channels/*", times=2)
+    await egress.send(target(route=True), PAGE, nonce="n", first=False)
+    await egress.edit(target(route=True), "8", PAGE, first=False)
+    assert trail(server) == [("POST", CHANNEL), ("POST", HOOK), ("PATCH", f"{CHANNEL}/8"), ("PATCH", f"{HOOK}/messages/8")]
+    assert server.calls[1].body["flags"] == 4
+
+
+async def test_private_pages_never_leave_the_interaction(server, egress):
+    private = target(route=True, private=True)
+    await egress.send(private, PAGE, nonce="n", first=True)
+    await egress.send(private, PAGE, nonce="n", first=False)
+    await egress.edit(private, "8", PAGE, first=False)
+    await egress.delete(private, "8")
+    assert trail(server) == [
+        ("PATCH", f"{HOOK}/messages/@original"),
+        ("POST", HOOK),
+        ("PATCH", f"{HOOK}/messages/8"),
+        ("DELETE", f"{HOOK}/messages/8"),
+    ]
+    assert server.calls[1].body["flags"] == 4 | 64
+    assert server.calls[1].query == {"wait": "true"}
+
+
+async def test_a_follow_up_whose_answer_is_lost_is_of_unknown_outcome(server, egress):
+    server.faults.add(Fault(drop="after"))
+    with pytest.raises(UnknownOutcomeError):
+        await egress.send(target(route=True, private=True), PAGE, nonce="n", first=False)
+
+
+async def test_a_create_whose_answer_is_lost_may_be_repeated(server, egress):
+    server.faults.add(Fault(drop="after"))
+    with pytest.raises(UnavailableError):
+        await egress.send(target(), PAGE, nonce="n", first=True)
+
+
+@pytest.mark.parametrize(("status", "code"), [(404, 10015), (404, 10062), (401, 50027), (404, 10008)])
+async def test_an_interaction_that_fails_hands_over_to_the_channel(server, egress, status, code):
+    server.refuse(status, code, path="/webhooks/*", times=-1)
+    await egress.send(target(route=True), PAGE, nonce="n", first=True)
+    await egress.edit(target(route=True), "8", PAGE, first=True)
+    assert ("POST", CHANNEL) in trail(server)
+    assert trail(server)[-1] == ("PATCH", f"{CHANNEL}/8")
+
+
+async def test_a_dead_interaction_is_not_tried_again_and_not_counted(server, egress):
+    server.refuse(404, 10015)
+    await egress.send(target(route=True), PAGE, nonce="n", first=True)
+    await egress.edit(target(route=True), "8", PAGE, first=True)
+    assert trail(server)[1:] == [("POST", CHANNEL), ("PATCH", f"{CHANNEL}/8")]
+    assert egress.allowances(Call.EDIT, target(route=True), first=True)[0].bucket == "discord:edit:77"
+
+
+async def test_other_refusals_of_an_interaction_are_told(server, egress):
+    server.refuse(400, 50006)
+    with pytest.raises(RefusedError) as caught:
+        await egress.send(target(route=True), PAGE, nonce="n", first=True)
+    assert caught.value.reason is Refusal.BAD_REQUEST
+    assert len(server.calls) == 1
+
+
+async def test_a_flooded_interaction_is_not_evaded_by_the_channel(server, egress):
+    server.say(429, {"retry_after": 1.5}, headers={"Via": "x"})
+    with pytest.raises(FloodError):
+        await egress.edit(target(route=True), "8", PAGE, first=True)
+    assert len(server.calls) == 1
+
+
+async def test_a_minute_before_its_end_the_route_is_left(server, egress, now):
+    now.value = 1000.0 + 14 * 60 - 1
+    await egress.edit(target(route=True), "8", PAGE, first=True)
+    now.value = 1000.0 + 14 * 60
+    await egress.edit(target(route=True), "8", PAGE, first=True)
+    assert trail(server) == [("PATCH", f"{HOOK}/messages/8"), ("PATCH", f"{CHANNEL}/8")]
+
+
+async def test_an_answer_waits_for_the_acknowledgement_of_its_interaction(server, egress, acknowledgements):
+    with acknowledgements.under_way("555"):
+        sending = asyncio.create_task(egress.send(target(route=True), PAGE, nonce="n", first=True))
+        await asyncio.sleep(0.05)
+        assert not server.calls
+    await sending
+    assert len(server.calls) == 1
+
+
+async def test_deleting_what_is_gone_is_success(server, egress):
+    server.refuse(404, 10008)
+    await egress.delete(target(), "8")
+    assert trail(server) == [("DELETE", f"{CHANNEL}/8")]
+
+
+async def test_editing_what_is_gone_is_refused(server, egress):
+    server.refuse(404, 10008)
+    with pytest.raises(RefusedError) as caught:
+        await egress.edit(target(), "8", PAGE, first=True)
+    assert caught.value.reason is Refusal.GONE
+
+
+async def test_typing_is_left_to_the_interaction_where_there_is_one(server, egress):
+    await egress.typing(target(route=True))
+    await egress.typing(target())
+    assert trail(server) == [("POST", "/channels/77/typing")]
+
+
+def test_each_call_names_the_buckets_it_is_counted_in(egress):
+    create, edit = Allowance("discord:create:77", DISCORD_CREATE), Allowance("discord:edit:77", DISCORD_EDIT)
+    interaction = Allowance(ROUTE.bucket, DISCORD_INTERACTION_EDIT)
+    expected = [
+        (Call.SEND, target(), True, [create, OVERALL]),
+        (Call.EDIT, target(), True, [edit, OVERALL]),
+        (Call.DELETE, target(), True, [OVERALL]),
+        (Call.SEND, target(route=True), True, [interaction]),
+        (Call.EDIT, target(route=True), True, [interaction]),
+        (Call.SEND, target(route=True), False, [create, OVERALL]),
+        (Call.EDIT, target(route=True), False, [edit, OVERALL]),
+        (Call.DELETE, target(route=True), True, [OVERALL]),
+        (Call.SEND, target(route=True, private=True), False, [interaction]),
+        (Call.DELETE, target(route=True, private=True), False, [interaction]),
+    ]
+    for call, where, first, allowances in expected:
+        assert list(egress.allowances(call, where, first=first)) == allowances, (call, where, first)
+
+
+def test_no_bucket_and_no_repr_tells_the_token():
+    route = InteractionRoute("9", "very-secret", "555")
+    packed = route.pack(0.0)
+    assert "secret" not in route.bucket + repr(route) + repr(packed)
+
+
+def test_a_route_survives_packing():
+    assert unpack(ROUTE.pack(1000.0), 1000.0) == ROUTE
+    assert json.loads(ROUTE.pack(1000.0).value)["token"] == "tok"
+    assert unpack(ReplyRoute("{}", 10.0), 10.0) is None
+    assert unpack(None, 0.0) is None

@@ -1,0 +1,107 @@
+"""What discord.py's messages mean to the bot: whom they are from, whom they are for, what they say."""
+
+from typing import Any
+
+import discord
+import pytest
+
+from bot.platforms.discord.reading import from_message, is_addressed, is_from_person, readable
+
+BOT, ADA = 500, 600
+
+
+@pytest.fixture
+def state():
+    return discord.Client(intents=discord.Intents.none())._connection
+
+
+def user(user_id: int, name: str, *, bot: bool = False) -> dict[str, Any]:
+    return {"id": str(user_id), "username": name, "discriminator": "0", "avatar": None, "global_name": None, "bot": bot}
+
+
+def message(state: Any, content: str = "hello", **more: Any) -> discord.Message:
+    """A direct message, as the library reads it."""
+    data: dict[str, Any] = {
+        "id": "900",
+        "channel_id": "77",
+        "author": user(ADA, "ada"),
+        "content": content,
+        "timestamp": "2026-11-21T09:00:00+00:00",
+        "edited_timestamp": None,
+        "type": 0,
+        "mentions": [],
+        "mention_roles": [],
+        "mention_everyone": False,
+        "attachments": [],
+        "embeds": [],
+        "tts": False,
+        "pinned": False,
+        **more,
+    }
+    channel = discord.DMChannel._from_message(state, 77)
+    return discord.Message(state=state, channel=channel, data=data)  # type: ignore[arg-type]  # a payload is a dict
+
+
+@pytest.mark.parametrize(
+    ("more", "person"),
+    [
+        ({}, True),
+        ({"type": 19}, True),
+        ({"author": user(ADA, "ada", bot=True)}, False),
+        ({"webhook_id": "3"}, False),
+        ({"type": 6}, False),  # somebody pinned a message
+        ({"type": 7}, False),  # somebody joined
+        ({"type": 20}, False),  # an app's answer to a command
+        ({"type": 21}, False),  # a thread repeats its starter message
+        ({"type": 9999}, False),  # whatever comes next
+    ],
+)
+def test_only_people_are_listened_to(state, more, person):
+    assert is_from_person(message(state, **more)) is person
+
+
+def test_a_direct_message_is_for_the_bot(state):
+    assert is_addressed(message(state), BOT, threads=False)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("<@500> hello", "hello"),
+        ("<@!500>, hello", "hello"),
+        ("  <@500>: <@500> hello", "hello"),
+        ("hello <@500>", "hello"),
+        ("please <@500> look", "please look"),
+        ("<@500>", ""),
+        ("tell <@600> and <@!600>", "tell @ada and @ada"),
+        ("<@999> is unknown", "<@999> is unknown"),
+        ("nice <:blob:123> and <a:spin:456>", "nice :blob: and :spin:"),
+        ("try </model set:789>", "try /model set"),
+        ("if a < b: c<@500>", "if a < b: c"),
+        ("<@5000> is another", "<@5000> is another"),
+        ("first line\n<@500> second line\n  indented", "first line\n second line\n  indented"),
+    ],
+)
+def test_the_bots_own_mention_goes_and_others_become_names(state, content, text):
+    assert readable(message(state, content, mentions=[user(ADA, "ada"), user(BOT, "dragoman", bot=True)]), BOT) == text
+
+
+def test_forwarded_text_is_text(state):
+    snapshot = {"message": {"content": "look at this", "type": 0, "timestamp": "2026-11-21T09:00:00+00:00", "edited_timestamp": None}}
+    snapshot["message"] |= {"attachments": [], "embeds": [], "mentions": [], "mention_roles": [], "components": []}
+    forwarded = message(state, "", message_snapshots=[snapshot], message_reference={"type": 1, "message_id": "1", "channel_id": "2"})
+    assert readable(forwarded, BOT) == "look at this"
+
+
+def test_every_edit_has_a_key_of_its_own(state):
+    first = message(state, edited_timestamp="2026-11-21T09:00:01.000001+00:00")
+    second = message(state, edited_timestamp="2026-11-21T09:00:01.000002+00:00")
+    keys = {from_message(one, BOT, member=True, edited=True).key for one in (first, first, second)}
+    assert len(keys) == 2
+
+
+def test_a_file_without_a_type_is_bytes(state):
+    file = {"id": "1", "filename": "x.bin", "size": 3, "url": "https://cdn.invalid/x", "proxy_url": "https://cdn.invalid/x"}
+    incoming = from_message(message(state, attachments=[file]), BOT, member=False, edited=False)
+    assert [(one.name, one.media_type, one.size) for one in incoming.attachments] == [("x.bin", "application/octet-stream", 3)]
+    assert "cdn" not in repr(incoming)

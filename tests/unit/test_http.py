@@ -1,0 +1,254 @@
+"""Calls to providers: budgets, caps, redirects, and what a failure says about billing."""
+
+import asyncio
+import json
+import socket
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from adapters.base import Billed, ErrorKind, ProviderError, Scope
+from adapters.http import BODY_BYTES, Budgets, Http, open_session
+
+KEY = "canary-key-5f2c9a71e0"
+
+
+@asynccontextmanager
+async def serving(handler):
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def session():
+    async with open_session() as opened:
+        yield opened
+
+
+def answering(*, body=b"", status=200, headers=None):
+    async def handler(request):
+        return web.Response(body=body, status=status, headers=headers)
+
+    return handler
+
+
+async def failed(awaitable):
+    with pytest.raises(ProviderError) as caught:
+        await awaitable
+    return caught.value
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "text/html", "application/octet-stream"])
+@pytest.mark.parametrize("padding", [b"", b"\n\n  \n", b"\xef\xbb\xbf"])
+async def test_json_is_read_whatever_it_is_called_and_padded_with(session, kind, padding):
+    async with serving(answering(body=padding + b'{"a": "\xc3\xa9"}', headers={"Content-Type": f"{kind}; charset=utf-8"})) as url:
+        reply = await Http(session).get_json(url)
+    assert (reply.data, reply.content_type, reply.ok) == ({"a": "é"}, kind, True)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"", b"[" * 100_000, b'{"a": '])
+async def test_what_is_no_json_is_text_and_no_exception(session, body):
+    async with serving(answering(body=body, status=502)) as url:
+        reply = await Http(session).post_json(url, {})
+    assert (reply.data, reply.text, reply.ok) == (None, body.decode(), False)
+
+
+async def test_the_request_carries_json_our_name_and_no_cookies(session):
+    seen = []
+
+    async def handler(request):
+        seen.append((request.headers, await request.json()))
+        answer = web.Response()
+        answer.set_cookie("track", "me")
+        return answer
+
+    async with serving(handler) as url:
+        for _ in range(2):
+            await Http(session).post_json(url, {"q": "ü"}, {"x-api-key": KEY})
+    headers, body = seen[1]
+    assert body == {"q": "ü"}
+    assert headers["Content-Type"] == "application/json"
+    assert headers["User-Agent"].startswith("Dragoman/")
+    assert headers["x-api-key"] == KEY
+    assert "Cookie" not in headers
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_refused_and_nothing_is_sent_on(session, status):
+    reached = []
+
+    async def elsewhere(request):
+        reached.append(request)
+        return web.Response()
+
+    async with serving(elsewhere) as other, serving(answering(status=status, headers={"Location": f"{other}/x?key={KEY}"})) as url:
+        error = await failed(Http(session).post_json(url + "/v1/chat", {"key": KEY}, {"x-api-key": KEY}))
+        assert (error.kind, error.billed, error.scope, error.status) == (ErrorKind.BAD_REQUEST, Billed.NO, Scope.PROVIDER, status)
+        assert url in error.detail
+        assert other in error.detail
+    assert KEY not in error.detail
+    assert reached == []
+
+
+async def test_an_answer_over_the_cap_is_given_up(session):
+    async def handler(request):
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        for _ in range(100):
+            await answer.write(b"x" * 65536)
+        return answer
+
+    async with serving(handler) as url:
+        error = await failed(Http(session).get_json(url))
+    assert error.kind is ErrorKind.PROTOCOL
+    assert str(BODY_BYTES) in error.detail
+
+
+@pytest.mark.parametrize("method", ["post", "poll", "get"])
+@pytest.mark.parametrize(
+    ("budgets", "kind"), [(Budgets(first=0.1), ErrorKind.TIMEOUT_FIRST), (Budgets(first=9, total=0.1), ErrorKind.TIMEOUT_TOTAL)]
+)
+async def test_silence_ends_at_its_budget_and_only_a_billable_call_may_have_cost(session, budgets, kind, method):
+    left = asyncio.Event()
+
+    async def handler(request):
+        try:
+            await asyncio.sleep(60)
+        finally:
+            left.set()
+
+    async with serving(handler) as url:
+        http = Http(session, budgets=budgets)
+        error = await failed(http.get_json(url) if method == "get" else http.post_json(url, {}, billable=method == "post"))
+        await asyncio.wait_for(left.wait(), 1)
+    assert (error.kind, error.billed) == (kind, Billed.MAYBE if method == "post" else Billed.NO)
+
+
+async def test_a_body_that_never_ends_is_ended_by_the_total_budget(session):
+    async def handler(request):
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        while True:
+            await answer.write(b"\n")
+            await asyncio.sleep(0.02)
+
+    async with serving(handler) as url:
+        error = await failed(Http(session, budgets=Budgets(total=0.2)).post_json(url, {}))
+    assert error.kind is ErrorKind.TIMEOUT_TOTAL
+
+
+async def test_refused_unknown_host_bad_address_and_plain_text_for_tls_are_connect_and_cost_nothing(session):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    http = Http(session, secrets=[KEY])
+    async with serving(answering()) as plain:
+        for url in (f"http://127.0.0.1:{port}/{KEY}", "http://no-such-host.invalid/", "no address", plain.replace("http:", "https:")):
+            error = await failed(http.post_json(url, {}))
+            assert (error.kind, error.billed, error.scope) == (ErrorKind.CONNECT, Billed.NO, Scope.PROVIDER), url
+            assert KEY not in error.detail
+
+
+async def test_a_host_that_does_not_take_the_connection_is_connect_within_its_budget(session):
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen(0)
+        address = busy.getsockname()
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:  # the backlog is full: further connections wait
+            filler.setblocking(False)
+            filler.connect_ex(address)
+        try:
+            error = await failed(Http(session, budgets=Budgets(connect=0.2)).post_json(f"http://127.0.0.1:{address[1]}/", {}))
+        finally:
+            for filler in fillers:
+                filler.close()
+    assert (error.kind, error.billed) == (ErrorKind.CONNECT, Billed.NO)
+
+
+async def test_a_connection_cut_after_the_request_may_have_been_billed(session):
+    async def handler(request):
+        await request.read()
+        request.transport.abort()
+        return web.Response()
+
+    async with serving(handler) as url:
+        assert (error := await failed(Http(session).post_json(url, {}))).kind is ErrorKind.SERVER
+        assert error.billed is Billed.MAYBE
+        assert (await failed(Http(session).get_json(url))).billed is Billed.NO
+
+
+@pytest.mark.parametrize("leave", ["close", "error", "cancel"])
+async def test_a_streams_socket_closes_on_every_way_out(session, leave):
+    left = asyncio.Event()
+
+    async def handler(request):
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        try:
+            while True:
+                await answer.write(b"x")
+                await asyncio.sleep(0.01)
+        finally:
+            left.set()
+
+    async def use(url):
+        async with Http(session).stream_json(url, {}) as stream:
+            assert await stream.next_chunk(asyncio.get_running_loop().time() + 1)
+            if leave == "error":
+                raise ValueError
+            if leave == "cancel":
+                asyncio.current_task().cancel()
+                await asyncio.sleep(1)
+
+    async with serving(handler) as url:
+        task = asyncio.ensure_future(use(url))
+        await asyncio.wait([task])
+        assert task.cancelled() is (leave == "cancel")
+        if leave == "error":
+            assert isinstance(task.exception(), ValueError)
+        await asyncio.wait_for(left.wait(), 0.2)
+    assert not session.connector._acquired
+
+
+async def test_peeked_bytes_are_read_again_without_their_padding(session):
+    async with serving(answering(body=b' \r\n\n{"a": 1}')) as url, Http(session).stream_json(url, {}) as stream:
+        deadline = asyncio.get_running_loop().time() + 5
+        assert (await stream.peek(deadline)).startswith(b"{")
+        assert (await stream.reply(deadline)).data == {"a": 1}
+
+
+async def test_a_stream_read_to_its_end_gives_its_connection_back(session):
+    async with serving(answering(body=b"all")) as url:
+        for _ in range(3):
+            async with Http(session).stream_json(url, {}) as stream:
+                while await stream.next_chunk(asyncio.get_running_loop().time() + 1):
+                    pass
+        assert sum(len(kept) for kept in session.connector._conns.values()) == 1
+
+
+async def test_a_failure_is_redacted_and_carries_the_hint_and_status(session):
+    prompt = "where are the forty silver spoons of my aunt"
+    said = json.dumps({"error": {"message": f"Too fast. key={KEY} asked: {prompt}", "code": "rate_limit_exceeded"}})
+    async with serving(answering(body=said.encode(), status=429, headers={"Retry-After": "3"})) as url:
+        http = Http(session, secrets=[KEY])
+        error = http.failure(await http.post_json(url, {}), private=[prompt])
+    assert (error.kind, error.status, error.retry_after, error.billed) == (ErrorKind.RATE_LIMIT, 429, 3.0, Billed.NO)
+    assert "Too fast" in error.detail
+    assert KEY not in str(error)
+    assert "silver spoons" not in str(error)
+
+
+async def test_the_session_has_no_limits_that_look_like_a_slow_provider(session):
+    assert session.timeout == aiohttp.ClientTimeout(total=None)
+    assert session.connector.limit == 0
+    assert session.trust_env is False

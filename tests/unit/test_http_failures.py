@@ -1,0 +1,172 @@
+"""Error texts, codes, kinds and retry hints, in every spelling met."""
+
+import pytest
+
+from adapters.base import Billed, ErrorKind, Scope
+from adapters.failures import EXCERPT_CHARS, REDACTED, error_code, error_text, excerpt, redact, retry_after
+from adapters.verdicts import classify
+
+NOW = 1_800_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({"error": {"message": "bad thing", "code": "x"}}, "bad thing"),
+        ({"error": "bad thing"}, "bad thing"),
+        ({"error": "invalid", "error_description": "bad thing", "status_code": 401}, "bad thing"),
+        ({"message": "bad thing"}, "bad thing"),
+        ({"status": "error", "messege": "bad thing"}, "bad thing"),
+        ({"status": "error", "message": "", "messege": "bad thing"}, "bad thing"),
+        ({"status": "error", "message": {"prompt": ["is required"], "key": ["is wrong"]}}, "is required; is wrong"),
+        ({"detail": "bad thing"}, "bad thing"),
+        ({"detail": [{"loc": ["body"], "msg": "one", "input": "secret"}, {"msg": "two"}]}, "one; two"),
+        ({"object": "error", "message": "bad thing", "type": "BadRequestError"}, "bad thing"),
+        ({"error": {"error": {"message": "bad thing"}}}, "bad thing"),
+        ({"error": True, "message": "bad thing"}, "bad thing"),
+        ("<html><head><title>x</title></head><body><h1>502 Bad\n Gateway</h1><script>no()</script></body>", "502 Bad Gateway"),
+        ("a &amp; b <b>c</b>", "a & b c"),
+        ("plain  words", "plain words"),
+        ("if a < b", "if a < b"),
+        ("", ""),
+        (None, ""),
+        ({}, ""),
+        ([], ""),
+        ({"error": None}, ""),
+        ({"choices": [{"message": {"content": "an answer is no error text"}}], "output": ["neither"]}, ""),
+        ([{"error": {"message": "bad thing"}}], "bad thing"),
+    ],
+)
+def test_the_sentence_is_found_in_every_spelling(body, text):
+    assert error_text(body) == text
+
+
+def test_an_endless_or_deep_body_is_read_in_bounded_time():
+    deep = {"error": "x"}
+    for _ in range(500):
+        deep = {"error": deep}
+    assert error_text(deep) == ""
+    assert len(error_text("<script>" * 200_000)) <= 20_000
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"error": {"code": "Insufficient_Quota", "type": "y"}}, "insufficient_quota"),
+        ({"error": {"code": None, "type": "overloaded_error"}}, "overloaded_error"),
+        ({"error": {"code": 429}}, "429"),
+        ({"object": "error", "type": "invalid_request_error", "code": 404}, "404"),
+        ({"type": "error", "error": {"type": "rate_limit_error"}}, "rate_limit_error"),
+        ({"error": {"type": "invalid_request_error"}}, ""),
+        ({"error": "x"}, ""),
+        ("text", ""),
+        ([], ""),
+    ],
+)
+def test_the_code_is_found_where_it_says_something(body, code):
+    assert error_code(body) == code
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "code", "kind", "billed"),
+    [
+        (401, "", "", ErrorKind.AUTH, Billed.NO),
+        (403, "Your key may not", "", ErrorKind.AUTH, Billed.NO),
+        (402, "Insufficient credits", "", ErrorKind.QUOTA, Billed.NO),
+        (404, "unknown model: claude", "", ErrorKind.MODEL_NOT_FOUND, Billed.NO),
+        (404, "The model `x` does not exist", "model_not_found", ErrorKind.MODEL_NOT_FOUND, Billed.NO),
+        (404, "Not Found", "", ErrorKind.BAD_REQUEST, Billed.NO),
+        (404, "404 page not found", "", ErrorKind.BAD_REQUEST, Billed.NO),
+        (404, "Invalid URL (POST /chat/completions)", "", ErrorKind.BAD_REQUEST, Billed.NO),
+        (405, "", "", ErrorKind.BAD_REQUEST, Billed.NO),
+        (406, "Insufficient credits. Please recharge", "", ErrorKind.QUOTA, Billed.NO),
+        (406, "Invalid content type", "", ErrorKind.BAD_REQUEST, Billed.NO),
+        (410, "", "", ErrorKind.MODEL_NOT_FOUND, Billed.NO),
+        (413, "", "", ErrorKind.CONTEXT_OVERFLOW, Billed.NO),
+        (429, "slow down", "", ErrorKind.RATE_LIMIT, Billed.NO),
+        (429, "You exceeded your current quota", "insufficient_quota", ErrorKind.QUOTA, Billed.NO),
+        (429, "Your account balance is not enough", "", ErrorKind.QUOTA, Billed.NO),
+        (429, "The engine is currently overloaded", "engine_overloaded_error", ErrorKind.OVERLOADED, Billed.NO),
+        (500, "Service is unavailable", "", ErrorKind.OVERLOADED, Billed.MAYBE),
+        (500, "", "", ErrorKind.SERVER, Billed.MAYBE),
+        (502, "Bad Gateway", "", ErrorKind.SERVER, Billed.MAYBE),
+        (503, "", "", ErrorKind.OVERLOADED, Billed.NO),
+        (504, "", "", ErrorKind.SERVER, Billed.MAYBE),
+        (529, "", "", ErrorKind.OVERLOADED, Billed.NO),
+        (400, "Model name: X not exists", "", ErrorKind.MODEL_NOT_FOUND, Billed.NO),
+        (400, "This model's maximum context length is 8192 tokens", "", ErrorKind.CONTEXT_OVERFLOW, Billed.NO),
+        (400, "the request exceeds the available context size", "exceed_context_size_error", ErrorKind.CONTEXT_OVERFLOW, Billed.NO),
+        (400, "Your prompt was flagged", "", ErrorKind.CONTENT_FILTER, Billed.MAYBE),
+        (400, "invalid token ids [429, 401, 503]", "", ErrorKind.BAD_REQUEST, Billed.NO),
+        (400, "whatever", "", ErrorKind.BAD_REQUEST, Billed.NO),
+        (422, "temperature must be at most 2", "", ErrorKind.BAD_REQUEST, Billed.NO),
+        (418, "teapot", "", ErrorKind.BAD_REQUEST, Billed.NO),
+        (200, "You are out of credits", "", ErrorKind.QUOTA, Billed.NO),
+        (200, "slow down", "429", ErrorKind.RATE_LIMIT, Billed.NO),
+        (200, "The model `x` does not exist.", "404", ErrorKind.MODEL_NOT_FOUND, Billed.NO),
+        (200, "boom", "server_error", ErrorKind.SERVER, Billed.MAYBE),
+        (200, "beats me", "", ErrorKind.PROTOCOL, Billed.MAYBE),
+        (401, "You are out of credits", "", ErrorKind.AUTH, Billed.NO),
+    ],
+)
+def test_code_goes_before_status_and_status_before_text(status, text, code, kind, billed):
+    verdict = classify(status, text, code)
+    assert (verdict.kind, verdict.billed) == (kind, billed)
+
+
+def test_scopes_tell_what_else_would_fail():
+    assert classify(401).scope is Scope.ACCOUNT
+    assert classify(403, "Your plan does not include this").scope is Scope.MODEL
+    assert classify(404, "unknown model: x").scope is Scope.MODEL
+    assert classify(404, "Not Found").scope is Scope.PROVIDER
+    assert classify(502).scope is Scope.PROVIDER
+    assert classify(400, "temperature").scope is Scope.REQUEST
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "seconds"),
+    [
+        ({"Retry-After-Ms": "1500", "Retry-After": "9"}, None, 1.5),
+        ({"retry-after": "2.5"}, None, 2.5),
+        ({"Retry-After": "Fri, 15 Jan 2027 08:00:10 GMT"}, None, 10.0),
+        ({"Retry-After": "Fri Jan 15 08:00:10 2027"}, None, 10.0),
+        ({"x-ratelimit-reset": "1800000012"}, None, 12.0),
+        ({"x-ratelimit-reset": "1800000012500"}, None, 12.5),
+        ({"x-ratelimit-reset-requests": "1m30s"}, None, 90.0),
+        ({"x-ratelimit-reset-tokens": "120ms"}, None, 0.12),
+        ({"x-ratelimit-reset-requests": "60s", "x-ratelimit-remaining-requests": "9", "x-ratelimit-reset-tokens": "5s"}, None, 5.0),
+        ({"x-rate-limit-reset-at-utc": "2027-01-15T08:00:30"}, None, 30.0),
+        ({"x-rate-limit-reset-at-utc": "2027-01-15T08:00:30Z"}, None, 30.0),
+        ({}, {"retry_after": 30}, 30.0),
+        ({}, {"error": {"retry_after": "4"}}, 4.0),
+        ({"Retry-After": "soon"}, {"retry_after": 4}, 4.0),
+        ({"Retry-After": "-5"}, None, 0.0),
+        ({"Retry-After": "86400"}, None, 120.0),
+        ({"Retry-After": "nan"}, None, None),
+        ({"Retry-After": "inf"}, None, None),
+        ({"Retry-After": ""}, {"retry_after": None}, None),
+        ({}, "text", None),
+    ],
+)
+def test_the_wait_is_read_in_every_spelling_and_clamped(headers, body, seconds):
+    assert retry_after(headers, body, NOW) == (None if seconds is None else pytest.approx(seconds))
+
+
+def test_redaction_takes_keys_and_echoes_and_leaves_the_rest():
+    prompt = "please tell me where the   silver spoons are"
+    text = "Bad key canary-key-1 for 'tell me where the silver spoons are', Bearer abcdefghijkl, sk-abcdefghijklmnop"
+    got = redact(text, ["canary-key-1", ""], [prompt])
+    assert got == f"Bad key {REDACTED} for '{REDACTED}', Bearer {REDACTED}, {REDACTED}"
+
+
+def test_a_short_prompt_is_taken_out_as_a_whole_and_a_tiny_one_is_left():
+    assert redact("you said: hello you!", [], ["hello you"]) == f"you said: {REDACTED}!"
+    assert redact("a hint", [], ["hi"]) == "a hint"
+
+
+def test_an_excerpt_is_short_and_never_ends_in_half_a_secret():
+    secret = "canary-key-5f2c9a71e0"
+    for pad in range(EXCERPT_CHARS - 40, EXCERPT_CHARS + 5):
+        got = excerpt({"error": "x" * pad + secret}, [secret])
+        assert len(got) <= EXCERPT_CHARS
+        assert "canary" not in got

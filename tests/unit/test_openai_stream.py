@@ -1,0 +1,444 @@
+"""Every quirk of OpenAI-compatible answers that was met in the wild, as a wire tape."""
+
+import asyncio
+import json
+
+import pytest
+
+from adapters.base import (
+    Billed,
+    ErrorKind,
+    Finished,
+    FinishReason,
+    ProviderError,
+    ReasoningDelta,
+    Scope,
+    Started,
+    TextDelta,
+    Usage,
+)
+from adapters.http import Budgets, open_session
+from adapters.openai_compatible import OPENAI, OpenAICompatible
+from tests.support.openai_tapes import DONE, MODEL, Tape, TapeServer, body, delta, event
+from tests.support.providers import KEY, PROMPT, request
+
+SHORT = Budgets(connect=2, first=0.3, idle=0.3, total=2)
+STOP = delta(finish="stop")
+HELLO = [delta("Hel"), delta("lo")]
+
+
+@pytest.fixture
+async def server():
+    async with TapeServer() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def session():
+    async with open_session() as opened:
+        yield opened
+
+
+@pytest.fixture
+def provider(server, session):
+    return OpenAICompatible(session, OPENAI, key=KEY, base_url=f"{server.url}/v1/", budgets=SHORT)
+
+
+async def ask(provider, asked=None):
+    return [event async for event in provider.stream(asked or request(MODEL))]
+
+
+async def fails(provider, asked=None):
+    """Return the error and what came before it."""
+    events = []
+    with pytest.raises(ProviderError) as caught:
+        events.extend([event async for event in _into(events, provider, asked)])
+    error = caught.value
+    assert KEY not in f"{error!r}{error.detail}{events!r}"
+    assert PROMPT not in f"{error!r}{error.detail}"
+    return error, events
+
+
+async def _into(events, provider, asked):
+    async for got in provider.stream(asked or request(MODEL)):
+        events.append(got)
+    return
+    yield
+
+
+def text(events):
+    return "".join(got.text for got in events if isinstance(got, TextDelta))
+
+
+def reasoning(events):
+    return "".join(got.text for got in events if isinstance(got, ReasoningDelta))
+
+
+def choices(*entries, **more):
+    return event({"id": "c1", "model": MODEL, "choices": list(entries)} | more)
+
+
+USAGE = {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16}
+BIG = "x" * 700_000
+
+HELLOS = {
+    "plain": [*HELLO, STOP, DONE],
+    "role only, null and empty deltas": [
+        delta("", role="assistant"),
+        delta(role=""),
+        choices({"index": 0, "delta": None}),
+        choices({"index": 0}),
+        choices({"index": 0, "delta": {"content": None}}),
+        *HELLO,
+        STOP,
+        DONE,
+    ],
+    "content in parts": [delta([{"type": "text", "text": "Hel"}, {"type": "image"}]), delta(["lo"]), STOP, DONE],
+    "usage with empty choices": [*HELLO, STOP, choices(usage=USAGE), DONE],
+    "usage with null choices": [*HELLO, STOP, event({"id": "c1", "choices": None, "usage": USAGE}), DONE],
+    "usage without choices": [*HELLO, STOP, event({"usage": USAGE}), DONE],
+    "usage before the end, cumulative": [
+        choices({"index": 0, "delta": {"content": "Hel"}}, usage=USAGE | {"completion_tokens": 1}),
+        choices({"index": 0, "delta": {"content": "lo"}, "finish_reason": "stop"}, usage=USAGE),
+        choices(usage=None),
+        DONE,
+    ],
+    "finish twice and content after it": [delta("Hel", finish="stop"), delta("lo"), STOP, DONE],
+    "finish with the text": [delta("Hel"), delta("lo", finish="stop"), DONE],
+    "no [DONE]": [*HELLO, STOP],
+    "the last event without its blank line": [delta("Hel"), delta("lo", finish="stop").rstrip()],
+    "[DONE] without a space": [*HELLO, STOP, b"data:[DONE]\n\n"],
+    "[DONE] with a tail, and more after it": [*HELLO, STOP, b"data: [DONE] bye\n\n", delta("not this")],
+    "[DONE] without its blank line": [*HELLO, STOP, b"data: [DONE]"],
+    "crlf": [piece.replace(b"\n", b"\r\n") for piece in (*HELLO, STOP, DONE)],
+    "comments and blank lines between": [b": OPENROUTER PROCESSING\n\n", b"\n\n", HELLO[0], b": keep-alive\n\n", HELLO[1], STOP, DONE],
+    "a ping event": [b'event: ping\ndata: {"type": "ping"}\n\n', *HELLO, STOP, DONE],
+    "words that are no JSON": [b"data: hello\n\n", *HELLO, STOP, DONE],
+    "several lines of data": [b'data: {"choices": [{"delta":\ndata:  {"content": "Hello"}, "finish_reason": "stop"}]}\n\n', DONE],
+    "other choices interleaved": [
+        choices({"index": 1, "delta": {"content": "no"}}, {"index": 0, "delta": {"content": "Hel"}}),
+        choices({"index": 1, "delta": {"content": "no"}}),
+        choices({"delta": {"content": "lo"}, "finish_reason": "stop"}),
+        DONE,
+    ],
+    "changing ids and models": [event({"choices": [{"delta": {"content": "Hel"}}]}), *[delta("lo", finish="stop")], DONE],
+    "a message for a delta": [choices({"index": 0, "message": {"content": "Hello"}, "finish_reason": "stop"}), DONE],
+    "an error that is null": [choices({"index": 0, "delta": {"content": "Hello"}, "finish_reason": "stop"}, error=None), DONE],
+}
+
+
+@pytest.mark.parametrize("name", HELLOS)
+async def test_each_quirk_of_a_stream_gives_the_same_text(provider, server, name):
+    server.tapes = [Tape(HELLOS[name])]
+    events = await ask(provider)
+    assert text(events) == "Hello"
+    assert isinstance(events[0], Started)
+    assert sum(isinstance(got, Started) for got in events) == 1
+    assert events[-1] == Finished(FinishReason.STOP, "stop")
+    if "usage" in name:
+        assert [got for got in events if isinstance(got, Usage)] == [Usage(input_tokens=11, output_tokens=5)]
+
+
+@pytest.mark.parametrize("how", ["bytewise", "gzip", "one chunk"])
+async def test_characters_cut_anywhere_and_compressed_arrive_whole(provider, server, how):
+    word = "¿naïve 🦊 日本?"
+    stream = b"".join([delta(word).replace(b"\\u", b"\\u"), event({"choices": [{"delta": {"content": word}}]}), STOP, DONE])
+    raw = stream.replace(json.dumps(word)[1:-1].encode(), word.encode())
+    pieces = [raw] if how == "one chunk" else [raw[at : at + 1] for at in range(len(raw))]
+    server.tapes = [Tape(pieces, gzip=how == "gzip")]
+    assert text(await ask(provider)) == word * 2
+
+
+async def test_one_event_of_700_kb_arrives(provider, server):
+    server.tapes = [Tape([delta(BIG), STOP, DONE])]
+    assert text(await ask(provider)) == BIG
+
+
+@pytest.mark.parametrize("kind", ["text/event-stream", "application/json", "text/plain", "text/html"])
+@pytest.mark.parametrize("padding", [b"", b"\n\n \n"])
+async def test_json_where_a_stream_was_asked_for_is_read(provider, server, kind, padding):
+    server.tapes = [Tape([padding, body("Hello")], content_type=kind)]
+    events = await ask(provider)
+    assert text(events) == "Hello"
+    assert Usage(7, 3) in events
+    assert events[-1] == Finished(FinishReason.STOP, "stop")
+
+
+async def test_a_stream_labelled_json_is_read(provider, server):
+    server.tapes = [Tape(HELLOS["plain"], content_type="application/json")]
+    assert text(await ask(provider)) == "Hello"
+
+
+async def test_regular_mode_asks_for_one_body(provider, server):
+    server.tapes = [
+        Tape([0.5, body("Hello")], content_type="application/json")
+    ]  # longer than the first-payload budget, which is a stream's
+    events = await ask(provider, request(MODEL, parameters={"stream": False}))
+    assert text(events) == "Hello"
+    assert sum(isinstance(got, TextDelta) for got in events) == 1
+    asked = server.calls[-1].body
+    assert asked["stream"] is False
+    assert "stream_options" not in asked
+
+
+# -------------------------------------------------------------------------------------------------- ends
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        ("stop", FinishReason.STOP),
+        ("eos", FinishReason.STOP),
+        ("eos_token", FinishReason.STOP),
+        ("end_turn", FinishReason.STOP),
+        ("tool_calls", FinishReason.STOP),
+        ("length", FinishReason.LENGTH),
+        ("max_tokens", FinishReason.LENGTH),
+        ("content_filter", FinishReason.CONTENT_FILTER),
+        ("SAFETY", FinishReason.CONTENT_FILTER),
+        ("abort", FinishReason.UNKNOWN),
+        ("never heard of", FinishReason.UNKNOWN),
+    ],
+)
+async def test_reasons_are_unified_and_the_raw_word_is_kept(provider, server, raw, reason):
+    server.tapes = [Tape([*HELLO, delta(finish=raw), DONE])]
+    assert (await ask(provider))[-1] == Finished(reason, raw)
+
+
+async def test_an_end_that_only_done_proves_is_complete(provider, server):
+    server.tapes = [Tape([*HELLO, DONE])]
+    assert (await ask(provider))[-1] == Finished(FinishReason.UNKNOWN, None, complete=True)
+
+
+@pytest.mark.parametrize("finish", [None, ""])
+async def test_an_end_that_nothing_proves_is_kept_and_marked_incomplete(provider, server, finish):
+    server.tapes = [Tape([*HELLO, delta(finish=finish)])]
+    events = await ask(provider)
+    assert text(events) == "Hello"
+    assert events[-1] == Finished(FinishReason.UNKNOWN, None, complete=False)
+
+
+async def test_a_cut_stream_is_incomplete_after_text_and_a_server_error_before(provider, server):
+    server.tapes = [
+        Tape(HELLO, drop=True),
+        Tape([delta("", role="assistant")], drop=True),
+        Tape([], drop=True),
+        Tape([*HELLO, STOP], drop=True),
+    ]
+    error, events = await fails(provider)
+    assert (error.kind, error.in_stream, error.billed) == (ErrorKind.INCOMPLETE, True, Billed.MAYBE)
+    assert text(events) == "Hello"
+    for _ in range(2):
+        error, _ = await fails(provider)
+        assert (error.kind, error.in_stream, error.billed) == (ErrorKind.SERVER, False, Billed.MAYBE)
+    assert (await ask(provider))[-1].complete  # the reason had come
+
+
+@pytest.mark.parametrize(
+    ("pieces", "kind"),
+    [
+        ([STOP, DONE], ErrorKind.EMPTY),
+        ([delta(" \n"), STOP, DONE], ErrorKind.EMPTY),
+        ([DONE], ErrorKind.EMPTY),
+        ([delta(reasoning_content="hm"), STOP, DONE], ErrorKind.EMPTY),
+        ([delta("<think>hm</think>\n"), STOP, DONE], ErrorKind.EMPTY),
+        ([delta(reasoning="hm"), delta(finish="length"), DONE], ErrorKind.EMPTY),
+        ([delta(finish="content_filter"), DONE], ErrorKind.CONTENT_FILTER),
+        ([], ErrorKind.PROTOCOL),
+        ([b": only comments\n\n"], ErrorKind.PROTOCOL),
+        ([delta(reasoning="hm")], ErrorKind.PROTOCOL),
+        ([*HELLO, delta(finish="error"), DONE], ErrorKind.SERVER),
+    ],
+)
+async def test_no_text_is_never_a_good_end(provider, server, pieces, kind):
+    server.tapes = [Tape(pieces)]
+    error, _ = await fails(provider)
+    assert error.kind is kind
+
+
+async def test_a_refusal_is_shown_and_ends_as_filtered(provider, server):
+    server.tapes = [Tape([delta(refusal="I can't"), STOP, DONE])]
+    events = await ask(provider)
+    assert text(events) == "I can't"
+    assert events[-1].reason is FinishReason.CONTENT_FILTER
+
+
+# --------------------------------------------------------------------------------------------- reasoning
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [delta(reasoning_content="hm "), delta(reasoning_content="so"), *HELLO],
+        [delta(reasoning="hm so"), *HELLO],
+        [delta(reasoning="hm so", reasoning_content="hm so"), *HELLO],
+        [delta("<think>hm so</think>\n\nHello")],
+        [delta(piece) for piece in "<think>hm so</think>\n\nHello"],
+        [delta("\n <th"), delta("ink>hm"), delta(" so</"), delta("think"), delta("> "), delta("\nHello")],
+    ],
+)
+async def test_reasoning_is_kept_apart_in_every_dialect(provider, server, pieces):
+    server.tapes = [Tape([*pieces, STOP, DONE])]
+    events = await ask(provider)
+    assert text(events) == "Hello"
+    assert reasoning(events) == "hm so"
+
+
+# ------------------------------------------------------------------------------------------------- errors
+
+ERRORS = {
+    "openai": ({"error": {"message": "slow down", "code": "rate_limit_exceeded"}}, ErrorKind.RATE_LIMIT),
+    "string": ({"error": "Insufficient credits"}, ErrorKind.QUOTA),
+    "vllm": ({"object": "error", "message": "the model is overloaded", "type": "x", "code": 503}, ErrorKind.OVERLOADED),
+    "status": ({"status": "error", "message": "Invalid API key"}, ErrorKind.AUTH),
+    "openrouter": (
+        {"error": {"code": 502, "message": "upstream"}, "choices": [{"delta": {"content": ""}, "finish_reason": "error"}]},
+        ErrorKind.SERVER,
+    ),
+    "context": ({"error": {"message": f"maximum context length is 8. You asked: {PROMPT} with {KEY}"}}, ErrorKind.CONTEXT_OVERFLOW),
+    "unknown": ({"error": {"message": "beats me"}}, ErrorKind.PROTOCOL),
+    "no json object": ([1, 2], ErrorKind.PROTOCOL),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+@pytest.mark.parametrize("before", [[], HELLO])
+async def test_an_error_event_is_an_error_first_and_in_the_middle(provider, server, name, before):
+    said, kind = ERRORS[name]
+    server.tapes = [Tape([*before, event(said), delta("not this"), STOP, DONE])]
+    error, events = await fails(provider)
+    assert (error.kind, error.in_stream) == (kind, bool(before))
+    assert text(events) == ("Hello" if before else "")
+    if before:
+        assert error.billed is not Billed.NO
+
+
+@pytest.mark.parametrize("said", [b'{"message": "the model is overloaded"}', b'"the model is overloaded"', b"the model is overloaded"])
+async def test_an_event_named_error_is_an_error_whatever_it_holds(provider, server, said):
+    server.tapes = [Tape([b"event: error\ndata: " + said + b"\n\n"])]
+    error, _ = await fails(provider)
+    assert error.kind is ErrorKind.OVERLOADED
+
+
+@pytest.mark.parametrize("name", ERRORS)
+async def test_an_error_body_with_status_200_is_an_error(provider, server, name):
+    said, kind = ERRORS[name]
+    server.tapes = [Tape([json.dumps(said).encode()], content_type="application/json")]
+    error, _ = await fails(provider)
+    assert error.kind is kind
+
+
+@pytest.mark.parametrize("said", [b"<html><h1>Welcome</h1></html>", b'{"id": "1", "choices": null}', b"{}", b'{"choices": '])
+async def test_a_page_or_a_body_without_choices_is_a_protocol_error(provider, server, said):
+    server.tapes = [Tape([said], content_type="text/html")]
+    error, _ = await fails(provider)
+    assert error.kind is ErrorKind.PROTOCOL
+
+
+async def test_broken_json_in_a_stream_is_not_passed_over(provider, server):
+    server.tapes = [Tape([*HELLO, b'data: {"choices": [{"delta": {"content": "lo\n\n', STOP, DONE])]
+    error, _ = await fails(provider)
+    assert (error.kind, error.in_stream) == (ErrorKind.PROTOCOL, True)
+
+
+async def test_an_event_over_the_cap_is_a_protocol_error(provider, server):
+    server.tapes = [Tape([delta("x" * 1_100_000), STOP, DONE])]
+    error, _ = await fails(provider)
+    assert error.kind is ErrorKind.PROTOCOL
+
+
+async def test_an_http_error_carries_kind_hint_and_scope(provider, server):
+    said = json.dumps({"error": {"message": f"limit for {KEY}: {PROMPT}"}}).encode()
+    server.tapes = [Tape([said], status=429, content_type="application/json", headers={"retry-after": "7"})]
+    error, events = await fails(provider)
+    assert (error.kind, error.retry_after, error.billed, error.scope) == (ErrorKind.RATE_LIMIT, 7.0, Billed.NO, Scope.ACCOUNT)
+    assert events == []
+
+
+async def test_stream_options_are_dropped_where_they_are_refused_and_not_sent_again(provider, server):
+    refusal = json.dumps({"error": {"message": "Unrecognized request argument supplied: stream_options"}}).encode()
+    server.tapes = [Tape([refusal], status=400, content_type="application/json"), Tape(HELLOS["plain"])]
+    assert text(await ask(provider)) == "Hello"
+    assert text(await ask(provider)) == "Hello"
+    assert ["stream_options" in call.body for call in server.calls] == [True, False, False]
+
+
+# ------------------------------------------------------------------------------------------------ budgets
+
+
+@pytest.mark.parametrize("noise", [b": keep-alive\n\n", delta(), choices({"index": 0, "delta": {"content": ""}}), b"\n"])
+@pytest.mark.parametrize(("before", "kind"), [([], ErrorKind.TIMEOUT_FIRST), (HELLO, ErrorKind.TIMEOUT_IDLE)])
+async def test_keepalives_do_not_count_as_life(provider, server, noise, before, kind):
+    server.tapes = [Tape([*before, *[noise, 0.05] * 40, STOP, DONE])]
+    began = asyncio.get_running_loop().time()
+    error, _ = await fails(provider)
+    assert asyncio.get_running_loop().time() - began < 1.5
+    assert (error.kind, error.in_stream, error.billed) == (kind, bool(before), Billed.MAYBE)
+    await asyncio.wait_for(server.left.wait(), 1)
+
+
+async def test_steady_text_ends_at_the_total_budget(server, session):
+    budgets = Budgets(first=0.3, idle=0.3, total=0.5)
+    provider = OpenAICompatible(session, OPENAI, key=KEY, base_url=f"{server.url}/v1", budgets=budgets)
+    server.tapes = [Tape([delta("x"), 0.02] * 200)]
+    error, events = await fails(provider)
+    assert error.kind is ErrorKind.TIMEOUT_TOTAL
+    assert len(text(events)) > 5
+
+
+async def test_a_slow_reader_is_not_taken_for_a_silent_provider(provider, server):
+    server.tapes = [Tape([HELLO[0], 0.2, HELLO[1], 0.2, STOP, DONE])]
+    got = []
+    async for made in provider.stream(request(MODEL)):
+        got.append(made)
+        if isinstance(made, TextDelta):
+            await asyncio.sleep(0.35)
+    assert text(got) == "Hello"
+
+
+async def test_a_finished_answer_does_not_wait_long_for_an_end_that_does_not_come(provider, server, monkeypatch):
+    monkeypatch.setattr("adapters.openai_compatible.GRACE_S", 0.1)
+    server.tapes = [Tape([*HELLO, STOP, 30.0])]
+    events = await asyncio.wait_for(ask(provider), 1)
+    assert events[-1] == Finished(FinishReason.STOP, "stop")
+
+
+# ---------------------------------------------------------------------------------------------------- ends
+
+
+@pytest.mark.parametrize("leave", ["close", "cancel"])
+async def test_leaving_in_the_middle_closes_the_socket_at_once(provider, server, leave):
+    server.tapes = [Tape([*HELLO, 30.0])]
+    stream = provider.stream(request(MODEL))
+    while not isinstance(await anext(stream), TextDelta):
+        pass
+    if leave == "cancel":
+        task = asyncio.ensure_future(_drain(stream))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    else:
+        await stream.aclose()
+    await asyncio.wait_for(server.left.wait(), 0.2)
+
+
+async def _drain(stream):
+    return [got async for got in stream]
+
+
+async def test_a_hundred_cancelled_streams_leave_no_task_and_no_socket(provider, server, session):
+    server.tapes = [Tape([*HELLO, 30.0])]
+    before = len(asyncio.all_tasks())
+    tasks = [asyncio.ensure_future(ask(provider)) for _ in range(100)]
+    await asyncio.sleep(0.3)
+    for task in tasks:
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {type(result) for result in results} == {asyncio.CancelledError}
+    assert not session.connector._acquired
+    for _ in range(100):
+        if len(asyncio.all_tasks()) <= before:
+            break
+        await asyncio.sleep(0.01)
+    assert len(asyncio.all_tasks()) <= before

@@ -1,0 +1,196 @@
+"""The outbox: what is wanted becomes visible, within the budget, whatever goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from bot.model import Button, Page
+from bot.outbox import DeliveryError, Outbox
+from bot.platforms.base import Call, FloodError, Refusal, RefusedError, UnavailableError, UnknownOutcomeError
+from storage.base import Owner, OwnerKind
+from tests.support.chat import MemoryDeliveries, MemoryPlatform, target
+from tests.support.clock import FakeClock
+
+
+class World:
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.platform = MemoryPlatform(self.clock)
+        self.rows = MemoryDeliveries()
+        self.outbox = self.restarted()
+
+    def restarted(self) -> Outbox:
+        return Outbox({"memory": self.platform}, self.rows, self.clock, rng=random.Random(1))
+
+
+@pytest.fixture
+async def world():
+    world = World()
+    yield world
+    await world.outbox.aclose()
+
+
+class Text:
+    """A source whose text grows."""
+
+    def __init__(self, *pages: str) -> None:
+        self.now = list(pages)
+
+    def __call__(self) -> list[Page]:
+        return [Page(text) for text in self.now if text]
+
+
+def turn(number: int = 1) -> Owner:
+    return Owner(OwnerKind.TURN, number)
+
+
+async def test_growing_text_is_sent_once_then_edited_and_ends_whole(world: World) -> None:
+    text = Text("")
+    delivery = await world.outbox.open(turn(), target(), text)
+    for token in range(200):
+        text.now[0] += f"w{token} "
+        delivery.touch()
+        await world.clock.run(0.05)
+    finished = asyncio.ensure_future(delivery.finish())
+    await world.clock.run(6)
+    await finished
+    calls = [taken.call for taken in world.platform.taken]
+    assert calls[0] is Call.SEND
+    assert set(calls[1:]) == {Call.EDIT}
+    assert 8 <= len(calls) <= 14, "ten seconds of growth at about an edit a second"
+    assert world.platform.shown["1"].text == text.now[0]
+    assert world.platform.floods == 0
+
+
+async def test_the_end_goes_out_at_once_when_the_budget_has_room(world: World) -> None:
+    text = Text("begin")
+    delivery = await world.outbox.open(turn(), target(), text)
+    delivery.touch()
+    await world.clock.run(0.1)
+    text.now[0] = "begin and end"
+    finished = asyncio.ensure_future(delivery.finish())
+    await world.clock.settle()
+    assert finished.done()
+    assert world.platform.shown["1"].text == "begin and end"
+
+
+@pytest.mark.parametrize("round_trip", [0.0, 0.12])
+async def test_many_answers_in_one_channel_share_its_budget_without_a_flood(world: World, round_trip: float) -> None:
+    world.platform.round_trip = round_trip
+    texts = [Text("") for _ in range(6)]
+    deliveries = [await world.outbox.open(turn(number), target(), text) for number, text in enumerate(texts)]
+    for step in range(100):
+        for text, delivery in zip(texts, deliveries, strict=True):
+            text.now[0] += f"{step} "
+            delivery.touch()
+        await world.clock.run(0.1)
+    ends = [asyncio.ensure_future(delivery.finish()) for delivery in deliveries]
+    await world.clock.run(30)
+    await asyncio.gather(*ends)
+    assert world.platform.floods == 0
+    assert sorted(page.text for page in world.platform.shown.values()) == [texts[0].now[0]] * 6
+
+
+async def test_a_flood_holds_up_its_own_chat_only_and_exactly_as_long_as_told(world: World) -> None:
+    world.platform.failures.append(FloodError(30.0))
+    flooded = await world.outbox.open(turn(1), target("1"), Text("flooded"))
+    other = await world.outbox.open(turn(2), target("2"), Text("other"))
+    began = world.clock.now()
+    ends = [asyncio.ensure_future(flooded.finish())]
+    await world.clock.settle()
+    ends.append(asyncio.ensure_future(other.finish()))
+    await world.clock.settle()
+    assert ends[1].done()
+    await world.clock.run(29.9)
+    assert not ends[0].done()
+    await world.clock.run(0.2)
+    await ends[0]
+    assert next(taken.at for taken in world.platform.taken if taken.text == "flooded") - began == pytest.approx(30.0)
+
+
+async def test_an_outage_is_outlasted_and_a_repeated_create_makes_one_message(world: World) -> None:
+    world.platform.failures += [UnavailableError("503")] * 4 + [UnknownOutcomeError("cut")]
+    delivery = await world.outbox.open(turn(), target(), Text("whole"))
+    finished = asyncio.ensure_future(delivery.finish())
+    await world.clock.run(60)
+    await finished
+    assert [page.text for page in world.platform.shown.values()] == ["whole"]
+    assert world.outbox.unknown_outcomes == 1
+
+
+async def test_after_a_restart_the_reply_goes_on_in_the_message_already_visible(world: World) -> None:
+    first = await world.outbox.open(turn(), target(), Text("half an ans"))
+    first.touch()
+    await world.clock.run(0.1)
+    await world.outbox.aclose()
+    world.outbox = world.restarted()
+    second = await world.outbox.open(turn(), target(), Text("the whole answer"))
+    finished = asyncio.ensure_future(second.finish())
+    await world.clock.run(2)
+    await finished
+    assert [(key, page.text) for key, page in world.platform.shown.items()] == [("1", "the whole answer")]
+
+
+async def test_surplus_pages_of_an_older_attempt_are_deleted(world: World) -> None:
+    first = await world.outbox.open(turn(), target(), Text("one", "two", "three"))
+    first.touch()
+    await world.clock.run(10)
+    assert len(world.platform.shown) == 3
+    await world.outbox.aclose()
+    world.outbox = world.restarted()
+    second = await world.outbox.open(turn(), target(), Text("only"))
+    finished = asyncio.ensure_future(second.finish())
+    await world.clock.run(10)
+    await finished
+    assert [page.text for page in world.platform.shown.values()] == ["only"]
+
+
+async def test_a_refused_chat_fails_its_own_delivery_only(world: World) -> None:
+    world.platform.failures.append(RefusedError(Refusal.FORBIDDEN))
+    barred = await world.outbox.open(turn(1), target(), Text("never"))
+    fine = await world.outbox.open(turn(2), target(), Text("fine"))
+    ends = [asyncio.ensure_future(barred.finish()), asyncio.ensure_future(fine.finish())]
+    await world.clock.run(5)
+    with pytest.raises(DeliveryError) as caught:
+        await ends[0]
+    assert caught.value.refusal is Refusal.FORBIDDEN
+    await ends[1]
+    assert [page.text for page in world.platform.shown.values()] == ["fine"]
+
+
+async def test_a_message_deleted_by_somebody_is_not_made_again(world: World) -> None:
+    text = Text("begin")
+    delivery = await world.outbox.open(turn(), target(), text)
+    delivery.touch()
+    await world.clock.run(0.1)
+    world.platform.failures.append(RefusedError(Refusal.GONE))
+    text.now[0] = "begin and end"
+    finished = asyncio.ensure_future(delivery.finish())
+    await world.clock.run(5)
+    await finished
+    assert [taken.call for taken in world.platform.taken] == [Call.SEND]
+
+
+async def test_what_is_refused_with_its_formatting_is_shown_without(world: World) -> None:
+    world.platform.failures.append(RefusedError(Refusal.BAD_REQUEST))
+    page = Page("text", buttons=((Button("Stop", "stop"),),))
+    posted = asyncio.ensure_future(world.outbox.post(turn(), target(), [page]))
+    await world.clock.run(5)
+    await posted
+    assert list(world.platform.shown.values()) == [Page("text")]
+
+
+async def test_a_source_that_fails_ends_its_own_delivery_only(world: World) -> None:
+    def broken() -> list[Page]:
+        raise ValueError("no text")
+
+    bad = await world.outbox.open(turn(1), target(), broken)
+    good = await world.outbox.open(turn(2), target(), Text("good"))
+    ends = [asyncio.ensure_future(bad.finish()), asyncio.ensure_future(good.finish())]
+    await world.clock.run(5)
+    with pytest.raises(DeliveryError):
+        await ends[0]
+    await ends[1]

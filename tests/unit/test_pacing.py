@@ -1,0 +1,75 @@
+"""Meters against the sandbox's own, independently written, counting: whatever the delays, what a meter lets out is never refused."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from bot.pacing import IDLE_SECONDS, Meter, Meters
+from bot.platforms import budgets
+from bot.platforms.base import Allowance
+from sandbox.limits import Gates
+
+TABLE = {
+    "discord edit": budgets.DISCORD_EDIT,
+    "discord old edit": budgets.DISCORD_OLD_EDIT,
+    "discord global": budgets.DISCORD_GLOBAL,
+    "telegram private": budgets.TELEGRAM_PRIVATE,
+    "telegram group": budgets.TELEGRAM_GROUP,
+    "telegram global": budgets.TELEGRAM_GLOBAL,
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("slowest", [0.0, 0.05, 0.4, 3.0])
+@pytest.mark.parametrize("heard", [False, True])
+def test_a_call_that_a_meter_lets_out_is_never_refused(name: str, slowest: float, heard: bool) -> None:
+    rng = random.Random(f"{name}{slowest}{heard}")
+    budget = TABLE[name]
+    now = 0.0
+    gates = Gates(lambda: now)
+    meter = Meter(budget)
+    for _ in range(400):
+        now += meter.wait(now) + rng.choice([0.0, 0.0, rng.uniform(0, budget.seconds)])
+        left = now
+        meter.leave(now)
+        now += rng.uniform(0, slowest)
+        verdict = gates.take("bucket", budget)
+        assert verdict.allowed
+        now += rng.uniform(0, slowest)
+        if heard:
+            meter.arrive(now, left, remaining=verdict.remaining, reset_after=verdict.reset_after)
+        else:
+            meter.arrive(now, left)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_over_a_long_time_a_meter_uses_nearly_the_whole_budget(name: str) -> None:
+    budget = TABLE[name]
+    now, calls = 0.0, 0
+    meter = Meter(budget)
+    while now < budget.seconds * 50:
+        now += meter.wait(now)
+        meter.leave(now)
+        meter.arrive(now, now)
+        calls += 1
+    assert calls >= 0.95 * budget.calls * 50
+
+
+def test_a_block_holds_until_the_time_told() -> None:
+    meter = Meter(budgets.TELEGRAM_PRIVATE)
+    meter.block(37.0)
+    assert meter.wait(7.0) == pytest.approx(30.0)
+    assert meter.wait(37.0) == 0.0
+
+
+def test_idle_meters_are_forgotten() -> None:
+    now = 0.0
+    meters = Meters(lambda: now)
+    old = meters.of(Allowance("a", budgets.DISCORD_EDIT))
+    old.leave(now)
+    old.arrive(now, now)
+    now = 2 * IDLE_SECONDS
+    meters.of(Allowance("b", budgets.DISCORD_EDIT))
+    assert meters.of(Allowance("a", budgets.DISCORD_EDIT)) is not old

@@ -1,0 +1,168 @@
+"""Group commit: many units, one transaction, none the victim of another."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from storage.base import StoreError, Turn
+from storage.records import Tx
+from storage.sqlite import SqliteStore
+from storage.writer import LARGEST_GROUP
+from tests.support.stores import SqlitePlace, accept, claim, drainer, eventually, message, opened, running
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqlitePlace(tmp_path).store()
+    async with opened(store):
+        yield store
+
+
+async def commits(store: SqliteStore) -> list[str]:
+    """Collect the statements that begin and end transactions from here on."""
+    seen: list[str] = []
+    connection = store._file._connection
+    assert connection is not None
+    await connection.set_trace_callback(lambda sql: seen.append(sql) if sql in {"BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"} else None)
+    return seen
+
+
+async def put(tx: Tx, key: str) -> str:
+    await tx.fetch("setting_put", "s", key, "v")
+    return key
+
+
+async def put_and_fail(tx: Tx, key: str) -> str:
+    await put(tx, key)
+    raise LookupError(key)
+
+
+async def put_and_break_a_rule(tx: Tx, key: str) -> str:
+    await put(tx, key)
+    await tx.fetch("usage_insert", 404, "p", "m", "{}", 0.0)
+    return key
+
+
+async def test_units_that_queue_up_are_committed_together(store: SqliteStore) -> None:
+    seen = await commits(store)
+    await asyncio.gather(*(store.put_setting("s", str(i), "v") for i in range(100)))
+    assert seen == ["BEGIN IMMEDIATE", "COMMIT"]
+
+
+async def test_a_group_is_bounded(store: SqliteStore) -> None:
+    seen = await commits(store)
+    await asyncio.gather(*(store.put_setting("s", str(i), "v") for i in range(LARGEST_GROUP * 2 + 1)))
+    assert seen.count("COMMIT") == 3
+
+
+@pytest.mark.parametrize(("bad", "error"), [(put_and_fail, LookupError), (put_and_break_a_rule, StoreError)])
+async def test_a_failing_unit_is_undone_alone_and_told_alone(
+    store: SqliteStore, bad: Callable[[Tx, str], Awaitable[str]], error: type[Exception]
+) -> None:
+    seen = await commits(store)
+    fns = {"a": put, "b": bad, "c": put, "d": bad, "e": put}
+    results = await asyncio.gather(
+        *(store._file.unit(lambda tx, fn=fn, key=key: fn(tx, key)) for key, fn in fns.items()),  # type: ignore[misc]  # mypy can't infer a lambda with a default
+        return_exceptions=True,
+    )
+    assert [results[i] for i in (0, 2, 4)] == ["a", "c", "e"]
+    assert all(isinstance(results[i], error) for i in (1, 3))
+    assert await store.settings(["s"]) == {"s": {"a": "v", "c": "v", "e": "v"}}
+    assert seen == ["BEGIN IMMEDIATE", "COMMIT"]
+
+
+async def test_what_a_failing_unit_wanted_to_set_in_motion_stays_still(store: SqliteStore) -> None:
+    woken: list[int] = []
+
+    async def drain(conversation: int) -> None:
+        woken.append(conversation)
+
+    async def wake_and_fail(tx: Tx) -> None:
+        await tx.wake(1)
+        await tx.interrupt(1)
+        raise LookupError
+
+    async def wake(tx: Tx) -> None:
+        await tx.wake(2)
+
+    async with running(store, drain):
+        await asyncio.sleep(0.01)
+        with pytest.raises(LookupError):
+            await store._file.unit(wake_and_fail)
+        await store._file.unit(wake)
+        await eventually(lambda: woken == [2])
+    assert not store.stop_signal(1).is_set()
+
+
+async def test_results_arrive_in_the_order_of_the_units_and_after_the_commit(store: SqliteStore) -> None:
+    connection = store._file._connection
+    assert connection is not None
+    told: list[int] = []
+    inside: list[bool] = []
+
+    async def one(i: int) -> None:
+        await store.put_setting("s", str(i), "v")
+        told.append(i)
+        inside.append(connection.in_transaction)
+
+    await asyncio.gather(*(one(i) for i in range(50)))
+    assert told == list(range(50))
+    assert not any(inside)
+
+
+async def test_a_transaction_that_is_lost_fails_every_unit_of_it_and_the_next_one_works(store: SqliteStore) -> None:
+    connection = store._file._connection
+    assert connection is not None
+
+    async def lose(tx: Tx) -> None:
+        await put(tx, "lost")
+        await connection.execute_fetchall("ROLLBACK")  # as SQLite does by itself on some I/O errors
+        raise sqlite3.OperationalError("disk I/O error")
+
+    results = await asyncio.gather(
+        store.put_setting("s", "before", "v"),
+        store._file.unit(lose),
+        store.put_setting("s", "after", "v"),
+        return_exceptions=True,
+    )
+    assert all(isinstance(result, StoreError) for result in results)
+    assert await store.settings(["s"]) == {"s": {}}
+    await store.put_setting("s", "next", "v")
+    assert await store.settings(["s"]) == {"s": {"next": "v"}}
+
+
+async def test_a_cancelled_caller_does_not_take_its_unit_back_or_disturb_others(store: SqliteStore) -> None:
+    tasks = [asyncio.create_task(store.put_setting("s", str(i), "v")) for i in range(3)]
+    await asyncio.sleep(0)
+    tasks[1].cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(results[1], asyncio.CancelledError)
+    assert results[::2] == [None, None]
+    assert await store.settings(["s"]) == {"s": {"0": "v", "1": "v", "2": "v"}}
+
+
+async def test_an_effect_that_fails_does_not_end_the_writer(store: SqliteStore, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(conversation: int) -> None:
+        raise RuntimeError("a bug")
+
+    store._lanes.wake = broken  # type: ignore[method-assign]  # there is no other way for it to fail
+    await accept(store, message("q"))
+    assert "set in motion" in caplog.text
+    assert (await claim(store, 1)).seq == 1
+
+
+async def test_accepts_and_drains_under_load_lose_and_repeat_nothing(store: SqliteStore) -> None:
+    done: list[tuple[int, int]] = []
+
+    async def work(turn: Turn) -> None:
+        done.append((turn.id, turn.attempt))
+
+    async with running(store, drainer(store, work)):
+        accepted = await asyncio.gather(*(accept(store, message(str(i))) for i in range(300)))
+        await eventually(lambda: len(done) == 300)
+    assert done == [(one.turn, 1) for one in accepted]

@@ -1,0 +1,134 @@
+"""The event-stream decoder against the WHATWG grammar and a plain reference."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.sse import EVENT_BYTES, Decoder, EventTooLarge, ServerEvent
+
+
+def decode(*chunks, end=True):
+    decoder = Decoder()
+    events = [event for chunk in chunks for event in decoder.feed(chunk)]
+    return events + (decoder.end() if end else [])
+
+
+def data(*chunks, **more):
+    return [event.data for event in decode(*chunks, **more)]
+
+
+def reference(stream: bytes) -> list[ServerEvent]:
+    """The grammar, read off the specification: whole text at once, one line after the other."""
+    text = stream.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    events, lines, name = [], [], ""
+    for line in text.split("\n")[:-1]:
+        if not line:
+            if lines:
+                events.append(ServerEvent("\n".join(lines), name))
+            lines, name = [], ""
+            continue
+        if line.startswith(":"):
+            continue
+        key, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if key == "data":
+            lines.append(value)
+        if key == "event":
+            name = value
+    return events
+
+
+@pytest.mark.parametrize(
+    ("stream", "expected"),
+    [
+        (b"data: a\n\n", ["a"]),
+        (b"data:a\n\ndata:  b\n\n", ["a", " b"]),
+        (b"data: a\ndata: b\n\n", ["a\nb"]),
+        (b"data: a\r\n\r\ndata: b\r\rdata: c\n\r\n", ["a", "b", "c"]),
+        (b"\xef\xbb\xbfdata: a\n\n", ["a"]),
+        (b": OPENROUTER PROCESSING\n\n:\n\ndata: a\n\n", ["a"]),
+        (b"id: 1\nretry: 5\nnonsense\ndata: a\n\n", ["a"]),
+        (b"data\n\n", [""]),
+        (b"event: x\n\ndata: a\n\n", ["a"]),
+        (b"data: [DONE]\n\n", ["[DONE]"]),
+        ("data: ¿🦊?\n\n".encode(), ["¿🦊?"]),
+        (b"data: \xff\n\n", ["\N{REPLACEMENT CHARACTER}"]),
+    ],
+)
+def test_every_cut_of_the_grammars_forms_gives_the_same_events(stream, expected):
+    assert data(stream) == expected
+    assert data(*(bytes([byte]) for byte in stream)) == expected
+    for cut in range(len(stream)):
+        assert data(stream[:cut], stream[cut:]) == expected
+
+
+def test_an_events_name_is_kept_and_does_not_reach_the_next():
+    assert decode(b"event: error\ndata: a\n\ndata: b\n\n") == [ServerEvent("a", "error"), ServerEvent("b", "")]
+
+
+@pytest.mark.parametrize(
+    ("tail", "expected"), [(b'data: {"a": 1}', ['{"a": 1}']), (b'data: {"a": 1}\n', ['{"a": 1}']), (b"data: [DONE]", ["[DONE]"])]
+)
+def test_a_whole_event_at_the_end_needs_no_blank_line(tail, expected):
+    assert data(b"data: 0\n\n", tail) == ["0", *expected]
+
+
+@pytest.mark.parametrize("tail", [b'data: {"a": ', b"data: half a wo", b"dat", b": comment", b""])
+def test_half_an_event_at_the_end_is_dropped(tail):
+    assert data(b"data: 0\n\n", tail) == ["0"]
+
+
+def test_an_event_of_700_kb_in_small_chunks_is_read_in_linear_time():
+    text = json.dumps({"t": "x" * 700_000}).encode()
+    stream = b"data: " + text + b"\n\n"
+    pieces = [stream[at : at + 100] for at in range(0, len(stream), 100)]
+    assert data(*pieces) == [text.decode()]
+
+
+@pytest.mark.parametrize("piece", [b"x" * 4096, b"data: " + b"x" * 4096 + b"\n", b"\n: " + b"x" * 4096])
+def test_an_endless_event_is_refused_and_endless_comments_are_not(piece):
+    decoder = Decoder()
+    pieces = EVENT_BYTES // len(piece) + 3
+    if piece.startswith(b"\n:"):
+        assert [event for _ in range(pieces) for event in decoder.feed(piece)] == []
+        return
+    with pytest.raises(EventTooLarge):
+        [decoder.feed(piece) for _ in range(pieces)]
+
+
+def test_many_events_do_not_add_up_to_one_that_is_too_large():
+    decoder = Decoder()
+    event = b"data: " + b"x" * 300_000 + b"\n\n"
+    got = [made for _ in range(10) for cut in (event[:7], event[7:]) for made in decoder.feed(cut)]
+    assert len(got) == 10
+
+
+LINES = st.sampled_from(
+    [
+        b"data: hello",
+        b"data:\xc3\xa9\xf0\x9f\xa6\x8a",
+        b"data",
+        b"data:  x",
+        b": ping",
+        b":",
+        b"event: e",
+        b"id: 3",
+        b"",
+        b"",
+        b"",
+        b"datax: no",
+        b"\xff\xfe",
+    ]
+)
+ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
+
+
+@settings(max_examples=2000, deadline=None)
+@given(st.data(), st.booleans(), st.lists(st.tuples(LINES, ENDS), max_size=25))
+def test_any_stream_cut_anywhere_equals_the_reference(drawn, bom, lines):
+    stream = (b"\xef\xbb\xbf" if bom else b"") + b"".join(line + end for line, end in lines)
+    cuts = sorted(drawn.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
+    chunks = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    assert decode(*chunks, end=False) == reference(stream)
