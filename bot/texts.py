@@ -23,7 +23,7 @@ _PROVIDER_ERRORS = {
     ErrorKind.QUOTA: "The account at {provider} has no credits left. The operator has to add some; meanwhile choose another /provider.",
     ErrorKind.MODEL_NOT_FOUND: "{provider} has no model {model} (any more). Choose another with /model.",
     ErrorKind.BAD_REQUEST: "{provider} did not accept the request{detail}. Check /settings, or choose another model with /model.",
-    ErrorKind.CONTEXT_OVERFLOW: "This conversation is too long for {model}. Use /reset to start afresh, or choose another model with /model.",
+    ErrorKind.CONTEXT_OVERFLOW: "This conversation is too long for {model}. Use /reset to start afresh, or choose another /model.",
     ErrorKind.CONTENT_FILTER: "{provider} declined to answer that. Ask in other words.",
     ErrorKind.PROTOCOL: "{provider} sent something that can't be understood. Use /retry to ask again.",
     ErrorKind.INCOMPLETE: "The answer was cut off on its way. Use /retry to ask again.",

@@ -14,8 +14,6 @@ from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
-from adapters.router import Router
-
 from adapters.base import (
     ChatRequest,
     Event,
@@ -28,6 +26,7 @@ from adapters.base import (
     TextDelta,
     Usage,
 )
+from adapters.router import Router
 from bot import texts, transcript
 from bot.clock import Clock
 from bot.model import Incoming, Target

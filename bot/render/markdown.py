@@ -17,7 +17,10 @@ from bot.render.document import BOLD, CODE, ITALIC, STRIKE, Block, Kind, Span
 from bot.render.table import Cell, table_spans
 
 _OPTIONS = (
-    pyromark.Options.ENABLE_TABLES | pyromark.Options.ENABLE_STRIKETHROUGH | pyromark.Options.ENABLE_TASKLISTS | pyromark.Options.ENABLE_MATH
+    pyromark.Options.ENABLE_TABLES
+    | pyromark.Options.ENABLE_STRIKETHROUGH
+    | pyromark.Options.ENABLE_TASKLISTS
+    | pyromark.Options.ENABLE_MATH
 )
 _NOWHERE: pyromark.event.Range = {"start": 0, "end": 0}
 _MARKS = {"Emphasis": ITALIC, "Strong": BOLD, "Strikethrough": STRIKE}

@@ -67,9 +67,7 @@ class Pager:
 
     def _take_in(self, markdown: str, *, final: bool) -> None:
         end = len(markdown)
-        if not final and markdown[self._seen :].endswith("\r"):  # its line feed may follow
-            end -= 1
-        elif not final and end > self._seen and "\ud800" <= markdown[-1] <= "\udbff":  # its other half may follow
+        if (not final and markdown[self._seen :].endswith("\r")) or (not final and end > self._seen and "\ud800" <= markdown[-1] <= "\udbff"):  # its line feed may follow
             end -= 1
         if end > self._seen:
             self._tail += clean(markdown[self._seen : end])

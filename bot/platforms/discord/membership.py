@@ -51,7 +51,7 @@ class Membership:
             async with asyncio.timeout(LOOKUP_SECONDS):
                 member = await self._find(person, list(guilds)[:GUILDS_ASKED])
         except (PlatformError, TimeoutError) as error:
-            log.warning("could not find out whether %d is in a server of the bot: %s", person, error or "Discord took too long")
+            log.warning("could not find out whether %d is in a server of the bot: %s", person, str(error) or "Discord took too long")
             return False
         self._note(person, member=member)
         return member

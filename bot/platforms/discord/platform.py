@@ -180,7 +180,7 @@ class DiscordPlatform:
             raise RefusedError(
                 Refusal.FORBIDDEN,
                 "Discord does not let the bot read message contents: switch on Message Content Intent in the Developer Portal "
-                "under your application, Bot, or start without it",
+                "under your application, Bot, or set DISCORD_MESSAGE_CONTENT to false",
             ) from None
         except discord.ConnectionClosed as closed:
             if closed.code in _CLOSE_CODES:

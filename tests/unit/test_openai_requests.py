@@ -1,0 +1,273 @@
+"""What is sent to an OpenAI-compatible provider, and what its settings take."""
+
+from dataclasses import replace
+
+import pytest
+from pydantic import ValidationError
+
+from adapters.base import ChatRequest, ErrorKind, ImagePart, Message, ModelInfo, ProviderError, TextPart
+from adapters.http import open_session
+from adapters.netmind import FORMER_URL, NETMIND, Netmind
+from adapters.openai_compatible import OPENAI, OpenAICompatible, openai_endpoint
+from adapters.openai_parameters import OpenAIParameters
+from adapters.openai_wire import flatten, request_body
+from tests.support.openai_tapes import DONE, MODEL, Tape, TapeServer, delta, event
+from tests.support.providers import KEY, request
+
+
+def said(role, text):
+    return Message(role, (TextPart(text),))
+
+
+PASTA = ChatRequest(
+    model=MODEL,
+    system="You are a cooking assistant.\nBe edgy in your cooking ideas.",
+    messages=(
+        said("user", "How do I make pasta?"),
+        said("assistant", "First, boil water."),
+        said("user", "How do I make it better?"),
+    ),
+)
+
+
+def built(asked=PASTA, *, vendor=OPENAI, completion=False, usage=True, **parameters):
+    return request_body(vendor, asked, OpenAIParameters(**parameters), completion=completion, usage=usage)
+
+
+@pytest.fixture
+async def session():
+    async with open_session() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def server():
+    async with TapeServer(Tape([delta("Hello"), delta(finish="stop"), DONE])) as opened:
+        yield opened
+
+
+def test_a_chat_request_is_the_documents():
+    assert built(max_tokens=512) == {
+        "model": MODEL,
+        "messages": [
+            {"role": "system", "content": PASTA.system},
+            {"role": "user", "content": "How do I make pasta?"},
+            {"role": "assistant", "content": "First, boil water."},
+            {"role": "user", "content": "How do I make it better?"},
+        ],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "max_tokens": 512,
+    }
+
+
+def test_every_parameter_of_the_document_travels_under_its_name():
+    values = {
+        "max_tokens": 7,
+        "temperature": 0.0,
+        "top_p": 0.5,
+        "stop": ["a", "b", "c", "d"],
+        "presence_penalty": -1.0,
+        "frequency_penalty": 2.0,
+        "repetition_penalty": 1.1,
+        "logit_bias": {"50256": -100.0},
+    }
+    sent = built(**values, stream=False)
+    assert {name: list(value) if name == "stop" else value for name, value in sent.items() if name in values} == values
+    assert sent["stream"] is False
+    assert not {"endpoint", "stream_options", "n"} & set(sent)
+
+
+def test_a_completion_is_flattened_as_in_the_document_and_ends_where_the_user_would_speak():
+    sent = built(completion=True, stop=["END"])
+    assert sent["prompt"] == (
+        "A chat between a curious user and an artificial intelligence assistant.\n"
+        "You are a cooking assistant.\nBe edgy in your cooking ideas.\n"
+        "USER: How do I make pasta?\nASSISTANT: First, boil water.\nUSER: How do I make it better?\nASSISTANT:"
+    )
+    assert sent["stop"] == ["\nUSER:", "</s>", "END"]
+    assert "messages" not in sent
+    assert len(built(completion=True, stop=["1", "2", "3", "4"])["stop"]) == 4
+    assert flatten(replace(PASTA, system=None)).count("\n") == 4
+
+
+@pytest.mark.parametrize(
+    ("mode", "messages"),
+    [
+        ("system", [("system", "be brief"), ("user", "hi")]),
+        ("developer", [("developer", "be brief"), ("user", "hi")]),
+        ("first_user", [("user", "be brief\n\nhi")]),
+    ],
+)
+def test_the_persona_travels_as_the_vendor_wants_it(mode, messages):
+    asked = ChatRequest(MODEL, (said("user", "hi"),), system="be brief")
+    sent = built(asked, vendor=replace(OPENAI, system_role=mode))
+    assert [(message["role"], message["content"]) for message in sent["messages"]] == messages
+
+
+def test_a_vendors_renames_gaps_and_extras_are_declared_not_coded():
+    vendor = replace(
+        OPENAI, renames={"max_tokens": "max_completion_tokens"}, unsupported=frozenset({"top_p"}), extra={"temperature": 0.4, "user": "x"}
+    )
+    sent = built(vendor=vendor, max_tokens=5, top_p=0.5)
+    assert (sent["max_completion_tokens"], sent["temperature"], sent["user"]) == (5, 0.4, "x")
+    assert not {"max_tokens", "top_p"} & set(sent)
+    assert built(vendor=vendor, temperature=1.5)["temperature"] == 1.5
+
+
+def test_pictures_travel_as_parts_beside_their_text():
+    asked = ChatRequest(MODEL, (Message("user", (TextPart("what is it?"), ImagePart("image/png", b"\x89PNG"))),), system="see")
+    parts = [{"type": "text", "text": "what is it?"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw=="}}]
+    assert built(asked)["messages"][1]["content"] == parts
+    first_user = built(asked, vendor=replace(OPENAI, system_role="first_user"))
+    assert first_user["messages"][0]["content"] == [{"type": "text", "text": "see"}, *parts]
+
+
+# --------------------------------------------------------------------------------------------- parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "value"),
+    [
+        ("max_tokens", "512", 512),
+        ("temperature", "0", 0.0),
+        ("top_p", "1", 1.0),
+        ("stop", "END", ("END",)),
+        ("stop", "\\n\\n", ("\n\n",)),
+        ("stop", '["a", "b"]', ("a", "b")),
+        ("logit_bias", '{"5": -100, "6": 1.5}', {"5": -100.0, "6": 1.5}),
+        ("stream", "off", False),
+        ("stream", "on", True),
+        ("endpoint", "completion", "completion"),
+    ],
+)
+def test_settings_take_what_a_person_types(name, typed, value):
+    assert getattr(OpenAIParameters.model_validate({name: typed}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_tokens", 0),
+        ("temperature", 2.1),
+        ("temperature", -0.1),
+        ("temperature", "nan"),
+        ("top_p", 0),
+        ("top_p", 1.1),
+        ("stop", ["a", "b", "c", "d", "e"]),
+        ("stop", [""]),
+        ("stop", '["a"'),
+        ("presence_penalty", 3),
+        ("frequency_penalty", -3),
+        ("repetition_penalty", 0),
+        ("logit_bias", {"word": 1}),
+        ("logit_bias", {"5": 101}),
+        ("logit_bias", "five"),
+        ("endpoint", "responses"),
+        ("n", 2),
+    ],
+)
+def test_settings_refuse_what_the_document_does_not_allow(name, value):
+    with pytest.raises(ValidationError) as caught:
+        OpenAIParameters.model_validate({name: value})
+    assert caught.value.errors()[0]["loc"][0] == name
+
+
+def test_every_setting_is_explained_and_left_to_the_provider_by_default():
+    for name, field in OpenAIParameters.model_fields.items():
+        assert field.description, name
+        assert field.default is None, name
+    assert not OpenAIParameters().model_dump(exclude_none=True)
+
+
+# ------------------------------------------------------------------------------------------- over the wire
+
+
+@pytest.mark.parametrize(
+    ("parameters", "completion_models", "path"),
+    [
+        ({}, frozenset(), "/v1/chat/completions"),
+        ({"endpoint": "completion"}, frozenset(), "/v1/completions"),
+        ({}, frozenset({MODEL}), "/v1/completions"),
+        ({"endpoint": "chat"}, frozenset({MODEL}), "/v1/chat/completions"),
+    ],
+)
+async def test_the_endpoint_is_the_settings_or_the_models(server, session, parameters, completion_models, path):
+    provider = Netmind(session, key=KEY, base_url=f"{server.url}/v1", completion_models=completion_models)
+    async for _ in provider.stream(request(MODEL, parameters=parameters)):
+        pass
+    assert [call.path for call in server.calls] == [path]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_completions_text_is_read_without_its_leading_blank(server, session, stream):
+    pieces = [event({"choices": [{"index": 0, "text": piece, "finish_reason": None}]}) for piece in (" ", " First", ", boil")]
+    whole = b'{"choices": [{"index": 0, "text": "  First, boil", "finish_reason": "stop"}]}'
+    server.tapes = [Tape([*pieces, event({"choices": [{"text": "", "finish_reason": "stop"}]}), DONE]) if stream else Tape([whole])]
+    provider = Netmind(session, key=KEY, base_url=f"{server.url}/v1")
+    asked = request(MODEL, parameters={"endpoint": "completion", "stream": stream})
+    assert "".join([getattr(got, "text", "") async for got in provider.stream(asked)]) == "First, boil"
+
+
+async def test_the_key_travels_as_bearer_trimmed_or_not_at_all(server, session):
+    async for _ in openai_endpoint(session, key=f" {KEY}\n", base_url=f"{server.url}/v1").stream(request(MODEL)):
+        pass
+    assert server.calls[0].headers["Authorization"] == f"Bearer {KEY}"
+    with pytest.raises(ProviderError):
+        await openai_endpoint(session, key=None, base_url=f"{server.url}/v1").check()
+    assert "Authorization" not in server.calls[1].headers
+
+
+async def test_settings_of_another_provider_are_a_bad_request_before_anything_is_sent(server, session):
+    provider = openai_endpoint(session, key=KEY, base_url=f"{server.url}/v1")
+    with pytest.raises(ProviderError) as caught:
+        await anext(provider.stream(request(MODEL, parameters={"top_k": 5, "stop": "x", "temperature": 9})))
+    assert caught.value.kind is ErrorKind.BAD_REQUEST
+    assert "temperature, top_k" in caught.value.detail
+    assert not server.calls
+
+
+@pytest.mark.parametrize(
+    ("listed", "models"),
+    [
+        ({"data": [{"id": "a", "context_length": 5000}, {"id": "b"}, {"id": "a"}]}, (ModelInfo("a", 5000), ModelInfo("b"))),
+        ([{"id": "a", "max_model_len": 9}], (ModelInfo("a", 9),)),
+        ({"data": ["a", 7, None, {"id": 3}, {"id": ""}]}, (ModelInfo("a"),)),
+        ({"data": []}, ()),
+    ],
+)
+async def test_model_lists_are_read_in_every_form(server, session, listed, models):
+    server.models = listed
+    assert await openai_endpoint(session, key=KEY, base_url=f"{server.url}/v1").models() == models
+
+
+@pytest.mark.parametrize(
+    ("listed", "kind"),
+    [({"models": {}}, ErrorKind.PROTOCOL), ("hello", ErrorKind.PROTOCOL), ({"error": {"message": "Invalid API key"}}, ErrorKind.AUTH)],
+)
+async def test_what_is_no_model_list_is_an_error(server, session, listed, kind):
+    server.models = listed
+    with pytest.raises(ProviderError) as caught:
+        await openai_endpoint(session, key=KEY, base_url=f"{server.url}/v1").models()
+    assert caught.value.kind is kind
+
+
+async def test_an_address_without_a_model_list_is_called_a_wrong_address_and_not_a_wrong_model(server, session):
+    with pytest.raises(ProviderError) as caught:
+        await openai_endpoint(session, key=KEY, base_url=f"{server.url}/v2").check()
+    assert caught.value.kind is ErrorKind.BAD_REQUEST
+
+
+async def test_windows_come_from_the_model_list_the_table_or_a_low_guess(server, session):
+    provider = OpenAICompatible(session, replace(OPENAI, contexts={"known": 99}), key=KEY, base_url=f"{server.url}/v1")
+    assert [provider.capabilities(model).context_tokens for model in ("known", MODEL)] == [99, 8192]
+    await provider.models()
+    assert [provider.capabilities(model).context_tokens for model in ("known", MODEL)] == [99, 5000]
+
+
+async def test_netmind_goes_to_the_current_address_and_never_by_itself_to_the_former(session):
+    assert NETMIND.base_url == "https://api.netmind.ai/inference-api/openai/v1"
+    provider = Netmind(session, key=KEY)
+    assert FORMER_URL not in str(vars(provider))
+    assert provider.default_model == "meta-llama/Meta-Llama-3.1-8B-Instruct"
+    assert provider.account != Netmind(session, key=KEY, base_url=FORMER_URL).account

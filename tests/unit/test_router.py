@@ -1,0 +1,252 @@
+"""Repeats only what cost nothing and showed nothing, and holds every provider to the seam."""
+
+import asyncio
+import logging
+
+import pytest
+
+from adapters.base import (
+    Billed,
+    Capabilities,
+    ErrorKind,
+    Finished,
+    Health,
+    Parameters,
+    Progress,
+    ProviderError,
+    Started,
+    Submitted,
+    TextDelta,
+)
+from adapters.router import RETRIES, Router
+from tests.support.providers import PROMPT, request
+
+END = Finished()
+ANSWER = [Started("1"), TextDelta("Hel"), TextDelta("lo"), END]
+
+
+class Scripted:
+    """A provider that plays one script per request: events are yielded, exceptions raised."""
+
+    name = "it"
+    title = "It"
+    account = "a"
+    parameters = Parameters
+    default_model = "m"
+    lists_all_models = True
+
+    def __init__(self, *scripts):
+        self.scripts = list(scripts)
+        self.requests = []
+        self.closed = 0
+
+    async def stream(self, request):
+        self.requests.append(request)
+        try:
+            for step in self.scripts.pop(0):
+                if isinstance(step, BaseException):
+                    raise step
+                yield step
+                await asyncio.sleep(0)
+        finally:
+            self.closed += 1
+
+    async def models(self):
+        return ()
+
+    async def check(self):
+        return Health()
+
+    def capabilities(self, model):
+        return Capabilities()
+
+    async def aclose(self):
+        pass
+
+
+def free(kind=ErrorKind.OVERLOADED, **more):
+    return ProviderError(kind, billed=Billed.NO, **more)
+
+
+class Waits(list):
+    async def __call__(self, seconds):
+        self.append(seconds)
+
+
+@pytest.fixture
+def waits():
+    return Waits()
+
+
+def routed(provider, waits, asked=None, chance=0.5):
+    return Router({"it": provider}, sleep=waits, chance=lambda: chance).stream("it", asked or request("m"))
+
+
+async def collect(stream):
+    return [event async for event in stream]
+
+
+async def fails(stream):
+    events = []
+    with pytest.raises(ProviderError) as caught:
+        await _into(events, stream)
+    return caught.value, events
+
+
+async def _into(events, stream):
+    async for event in stream:
+        events.append(event)
+
+
+async def test_a_good_answer_passes_unchanged_and_its_generator_is_closed(waits):
+    provider = Scripted(ANSWER)
+    assert await collect(routed(provider, waits)) == ANSWER
+    assert (waits, provider.closed) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ErrorKind.RATE_LIMIT,
+        ErrorKind.OVERLOADED,
+        ErrorKind.SERVER,
+        ErrorKind.CONNECT,
+        ErrorKind.TIMEOUT_FIRST,
+        ErrorKind.TIMEOUT_IDLE,
+        ErrorKind.TIMEOUT_TOTAL,
+    ],
+)
+async def test_a_passing_failure_that_cost_nothing_is_repeated_twice_with_growing_waits(waits, kind):
+    provider = Scripted([free(kind)], [Started("0"), Progress("queued"), free(kind)], ANSWER)
+    events = await collect(routed(provider, waits))
+    assert [event for event in events if isinstance(event, Started)] == [Started("0")]
+    assert events[-3:] == ANSWER[1:]
+    assert waits == [0.5, 1.0]
+    assert provider.closed == 3
+
+
+async def test_after_the_last_repeat_the_last_error_is_raised(waits):
+    errors = [free() for _ in range(RETRIES + 1)]
+    provider = Scripted(*([error] for error in errors), ANSWER)
+    error, _ = await fails(routed(provider, waits))
+    assert error is errors[-1]
+    assert len(waits) == RETRIES
+
+
+@pytest.mark.parametrize("billed", [Billed.MAYBE, Billed.YES])
+async def test_what_may_have_been_billed_is_never_repeated(waits, billed):
+    provider = Scripted([ProviderError(ErrorKind.SERVER, billed=billed)], ANSWER)
+    error, _ = await fails(routed(provider, waits))
+    assert error.kind is ErrorKind.SERVER
+    assert (len(provider.requests), waits) == (1, [])
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ErrorKind.AUTH,
+        ErrorKind.QUOTA,
+        ErrorKind.MODEL_NOT_FOUND,
+        ErrorKind.BAD_REQUEST,
+        ErrorKind.CONTEXT_OVERFLOW,
+        ErrorKind.CONTENT_FILTER,
+        ErrorKind.EMPTY,
+        ErrorKind.PROTOCOL,
+    ],
+)
+async def test_what_would_fail_again_is_not_repeated(waits, kind):
+    provider = Scripted([free(kind)], ANSWER)
+    assert (await fails(routed(provider, waits)))[0].kind is kind
+    assert len(provider.requests) == 1
+
+
+@pytest.mark.parametrize("shown", [TextDelta("x"), Submitted("job")])
+async def test_nothing_is_repeated_once_something_was_given_out(waits, shown):
+    provider = Scripted([Started(), shown, free()], ANSWER)
+    error, events = await fails(routed(provider, waits))
+    assert error.kind is ErrorKind.OVERLOADED
+    assert events == [Started(), shown]
+    assert len(provider.requests) == 1
+
+
+@pytest.mark.parametrize(("asked", "waited"), [(0.0, 0.5), (3.0, 3.25), (20.0, 20.25)])
+async def test_a_wait_that_was_asked_for_is_kept_and_never_shortened(waits, asked, waited):
+    await collect(routed(Scripted([free(retry_after=asked)], ANSWER), waits))
+    assert waits == [waited]
+
+
+async def test_a_wait_longer_than_a_person_waits_ends_at_once(waits):
+    error, _ = await fails(routed(Scripted([free(ErrorKind.RATE_LIMIT, retry_after=20.5)], ANSWER), waits))
+    assert error.retry_after == 20.5
+    assert waits == []
+
+
+async def test_waits_are_spread(waits):
+    await collect(routed(Scripted([free()], [free()], ANSWER), waits, chance=0.0))
+    await collect(routed(Scripted([free()], [free()], ANSWER), waits, chance=0.999))
+    assert waits == pytest.approx([0.25, 0.5, 0.75, 1.5], abs=0.01)
+
+
+async def test_lost_state_is_left_away_once_and_at_once(waits):
+    lost = ProviderError(ErrorKind.STATE_LOST, billed=Billed.MAYBE)
+    provider = Scripted([lost], ANSWER)
+    assert await collect(routed(provider, waits, request("m", state="chat-1"))) == ANSWER
+    assert [asked.state for asked in provider.requests] == ["chat-1", None]
+    assert waits == []
+
+    again = Scripted([lost], [lost], ANSWER)
+    assert (await fails(routed(again, waits, request("m", state="chat-1"))))[0] is lost
+    assert len(again.requests) == 2
+
+
+async def test_lost_state_without_state_or_after_text_is_the_error_it_is(waits):
+    lost = ProviderError(ErrorKind.STATE_LOST)
+    assert (await fails(routed(Scripted([lost], ANSWER), waits)))[0] is lost
+    assert (await fails(routed(Scripted([TextDelta("x"), lost], ANSWER), waits, request("m", state="s"))))[0] is lost
+
+
+@pytest.mark.parametrize("script", [[END], [Started(), TextDelta(""), TextDelta(" \n"), END]])
+async def test_an_end_without_visible_text_is_empty(waits, script):
+    error, events = await fails(routed(Scripted(script), waits))
+    assert error.kind is ErrorKind.EMPTY
+    assert not any(isinstance(event, Finished) or event == TextDelta("") for event in events)
+
+
+async def test_a_stream_without_an_end_is_a_protocol_error(waits):
+    error, _ = await fails(routed(Scripted([TextDelta("x")]), waits))
+    assert (error.kind, error.in_stream) == (ErrorKind.PROTOCOL, True)
+
+
+async def test_nothing_comes_after_the_end_and_started_comes_once(waits):
+    provider = Scripted([Started("1"), Started("2"), TextDelta("x"), END, TextDelta("y"), END])
+    assert await collect(routed(provider, waits)) == [Started("1"), TextDelta("x"), END]
+    assert provider.closed == 1
+
+
+async def test_an_adapters_bug_ends_in_one_error_without_its_words(waits, caplog):
+    with caplog.at_level(logging.ERROR):
+        error, _ = await fails(routed(Scripted([TextDelta("x"), KeyError(PROMPT)]), waits))
+    assert (error.kind, error.in_stream) == (ErrorKind.PROTOCOL, True)
+    assert "KeyError" in caplog.text
+    assert PROMPT not in f"{error!r}{caplog.text}"
+
+
+async def test_cancelling_is_never_converted_and_closes_the_provider(waits):
+    provider = Scripted([TextDelta("x"), asyncio.CancelledError()])
+    with pytest.raises(asyncio.CancelledError):
+        await collect(routed(provider, waits))
+    assert provider.closed == 1
+
+
+async def test_closing_in_the_middle_closes_the_provider(waits):
+    provider = Scripted(ANSWER)
+    stream = routed(provider, waits)
+    await anext(stream)
+    await stream.aclose()
+    assert provider.closed == 1
+
+
+async def test_a_provider_that_is_not_set_up_is_said_to_be_so(waits):
+    with pytest.raises(ProviderError) as caught:
+        await collect(Router({}).stream("it", request("m")))
+    assert (caught.value.kind, caught.value.billed) == (ErrorKind.BAD_REQUEST, Billed.NO)
