@@ -30,7 +30,7 @@ DRAIN_S = 0.02
 """After ``[DONE]``, the body's end is waited for so long: then the connection can serve the next question, which saves a TLS handshake."""
 
 OPENAI = Vendor(
-    name="openai", title="OpenAI-compatible", base_url="https://api.openai.com/v1", default_model="gpt-4.1-mini", context=32_768
+    name="openai", title="OpenAI-compatible", base_url="https://api.openai.com/v1", default_model="gpt-4.1-mini", lists_all_models=False
 )
 """Any further endpoint; its address and model come from the settings. Some such servers take models that they do not list."""
 

@@ -138,7 +138,7 @@ class Dispatcher:
             return Answer(texts.refused(incoming))
         call = self._call_of(incoming)
         if call is None:
-            return Answer(texts.NO_TEXT) if incoming.kind is EventKind.MESSAGE else None
+            return Answer(texts.DEAD_BUTTON if incoming.kind is EventKind.BUTTON else texts.NO_TEXT)
         command = self._by_name.get(call.name)
         if command is None:
             return Answer(
