@@ -30,13 +30,16 @@ Without any token `dragoman sandbox` lets you try the bot on this machine."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
     try:
         settings = load()
+        if arguments.command is None:
+            arguments = parser.parse_args([_default(settings)])
         for line in misspelt():
             print(f"warning: {line}", file=sys.stderr)
-        return _commands()[arguments.command or _default(settings)](settings, arguments)
-    except (SettingsError, StoreError, BridgeError, PlatformError) as error:
+        return _commands()[arguments.command](settings, arguments)
+    except (SettingsError, StoreError, BridgeError, PlatformError, OSError) as error:
         print(f"dragoman: {error}", file=sys.stderr)
         return USAGE if isinstance(error, SettingsError) else FAILED
     except KeyboardInterrupt:
@@ -53,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("run", help="run the bot on the platforms that have a token")
     sandbox = commands.add_parser("sandbox", help="try the bot on this machine: a web page with a Discord channel and a Telegram chat")
-    sandbox.add_argument("--port", type=int, default=8023, help="port of the page on 127.0.0.1 (default %(default)s; 0 takes a free one)")
+    sandbox.add_argument("--port", type=int, help="port of the page on 127.0.0.1 (default: 8023, or a free one if that is taken)")
     sandbox.add_argument("--data", metavar="FILE", help="keep the conversations in this file (default: they are forgotten at the end)")
     commands.add_parser("doctor", help="check settings, database, providers and platforms, and say what to mend")
     return parser

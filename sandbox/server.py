@@ -23,6 +23,7 @@ class Call:
         at: `Server.now()` when it arrived, in seconds.
         body: Parsed JSON or form, None if there was none.
         status: HTTP status of the answer; 0 while it is being answered or if the connection was cut.
+        answer: Body of the answer; None while it is being answered, for one that was streamed and for an empty one.
     """
 
     at: float
@@ -32,6 +33,7 @@ class Call:
     body: Any = None
     query: dict[str, str] = field(default_factory=dict)
     status: int = 0
+    answer: bytes | None = field(default=None, repr=False)
 
 
 class Server:
@@ -99,6 +101,8 @@ class Server:
         if fault is not None:
             response = await fault.after(request, response)
         call.status = response.status
+        if isinstance(response, web.Response) and isinstance(response.body, bytes):
+            call.answer = response.body
         return response
 
 

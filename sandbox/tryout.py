@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,8 @@ from sandbox.outside import Outside
 from sandbox.providers import LocalVoice
 from sandbox.web import Page
 
+USUAL_PORT = 8023
+"""Where the page is found again at the next start."""
 READY = """
   Dragoman is ready to be tried: open {url}
 
@@ -25,13 +28,13 @@ READY = """
 """
 
 
-async def run(settings: Settings, stop: asyncio.Event, *, port: int, data: str | None, say: Callable[[str], None]) -> None:
+async def run(settings: Settings, stop: asyncio.Event, *, port: int | None, data: str | None, say: Callable[[str], None]) -> None:
     """Serve the try-out until `stop` is set.
 
     Args:
         settings: The operator's; real provider keys are used, platform tokens are not.
         stop: Set it to end.
-        port: Of the page, on 127.0.0.1; 0 takes a free one.
+        port: Of the page, on 127.0.0.1; 0 takes a free one, None the usual one or else a free one.
         data: File that keeps the conversations; None forgets them at the end.
         say: Prints a line for the person at the terminal.
 
@@ -48,7 +51,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, port: int, data: str |
 
         async with Outside(voice=LocalVoice(model_address)) as outside:
             values = settings_for(settings, outside, database)
-            async with open_bridge(load(None, **values)) as bridge, Page(outside, bridge, port=port) as page:
+            async with open_bridge(load(None, **values)) as bridge, Page(outside, bridge, port=usual_port() if port is None else port) as page:
                 accepting: set[str] = set()
 
                 def ready(name: str) -> None:
@@ -57,6 +60,12 @@ async def run(settings: Settings, stop: asyncio.Event, *, port: int, data: str |
                         say(announcement(page.url, settings, bridge, data))
 
                 await bridge.run(stop, ready)
+
+
+def usual_port() -> int:
+    """Return the usual port if nothing listens there, else 0."""
+    with socket.socket() as probe:
+        return USUAL_PORT if probe.connect_ex(("127.0.0.1", USUAL_PORT)) else 0
 
 
 async def _address(local: Local) -> str | None:

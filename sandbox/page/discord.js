@@ -2,83 +2,90 @@
 import { buttonRows, call, Client, clock } from "./client.js";
 import { discordText, element } from "./markup.js";
 
+const PRIVATE_CHANNEL = 1;
 const PRIVATE = 64;
 const LOADING = 128;
-const STYLES = { 1: "primary", 4: "danger" };
+const STYLES = { 1: "primary", 3: "success", 4: "danger" };
 
 export class Discord {
   constructor(root, state) {
     this.state = state;
-    this.users = new Map(state.users.map((user) => [user.id, user.username]));
+    this.users = new Map(state.users.map((user) => [user.id, user.global_name ?? user.username]));
+    this.bot = this.users.get(state.bot);
     this.client = new Client(root, {
       brand: "Discord",
-      mentionText: `mention @${this.users.get(state.bot) ?? "dragoman"}`,
+      mentionText: `mention @${this.bot}`,
+      starters: ["Hello! What can you do?", "/provider", "/model", "/help"],
+      welcome: (tab) => (this.private(tab) ? `Just you and @${this.bot}. Say hello.` : `Say hello. In channels ${this.bot} answers whoever mentions it or replies to it.`),
       key: (message) => message.id,
       own: (message) => message.author.id === state.user,
       plain: (message) => message.content.slice(0, 90),
-      mayMention: (tab) => this.channel(tab).type !== 1,
+      answersBot: (message) => message.author.id === state.bot,
+      mayMention: (tab) => !this.private(tab),
       view: (message) => this.view(message),
       send: (client, text) => this.send(client, text),
       suggest: (client, text) => this.suggest(client, text),
     });
     state.channels.forEach((channel) => this.addChannel(channel));
     Object.entries(state.messages).forEach(([channel, messages]) => messages.forEach((message) => this.client.put(channel, message)));
+    this.client.started = true;
   }
 
-  channel(id) { return this.state.channels.find((channel) => channel.id === id) ?? { type: 0 }; }
+  private(id) { return this.state.channels.find((channel) => channel.id === id)?.type === PRIVATE_CHANNEL; }
 
   addChannel(channel) {
-    if (!this.state.channels.includes(channel)) this.state.channels.push(channel);
-    this.client.addTab(channel.id, channel.type === 1 ? "Direct message" : `#${channel.name}`);
+    if (!this.state.channels.some((known) => known.id === channel.id)) this.state.channels.push(channel);
+    this.client.addTab(channel.id, channel.type === PRIVATE_CHANNEL ? `@${this.bot}` : `# ${channel.name}`);
   }
 
+  // Returns whether there is something new to read.
   change(change) {
     const client = this.client;
-    if (change.type === "message_create" || change.type === "message_update") {
-      if (change.viewer && change.viewer !== this.state.user) return;
-      this.users.set(change.message.author.id, change.message.author.username);
-      client.put(change.channel_id, change.message);
-    } else if (change.type === "message_delete") {
-      client.remove(change.channel_id, change.message_id);
-    } else if (change.type === "typing" && change.channel_id === client.tab && change.user_id === this.state.bot) {
-      client.typing(10);
-    } else if (change.type === "channel_create") {
-      this.addChannel(change.channel);
-    }
+    if (change.viewer && change.viewer !== this.state.user) return false;
+    if (change.type === "message_create" || change.type === "message_update") return client.put(change.channel_id, change.message);
+    if (change.type === "message_delete") client.remove(change.channel_id, change.message_id);
+    if (change.type === "channel_create") this.addChannel(change.channel);
+    if (change.type === "user_create") this.users.set(change.user.id, change.user.global_name ?? change.user.username);
+    if (change.type === "typing" && change.channel_id === client.tab && change.user_id === this.state.bot) client.typing(10, `${this.bot} is typing …`);
+    return false;
   }
 
   view(message) {
     const bot = message.author.id === this.state.bot;
     const secret = Boolean(message.flags & PRIVATE);
-    const name = message.author.global_name ?? message.author.username;
-    const who = element("div", { className: "who" }, name, bot ? element("span", { className: "tag" }, "APP") : null);
-    who.append(element("span", { className: "meta" }, clock(message.timestamp) + (message.edited_timestamp ? " (edited)" : "")));
-    const reply = element("button", { type: "button", className: "reply", textContent: "Reply" });
-    reply.addEventListener("click", () => this.client.reply(message));
-    const body = message.flags & LOADING && !message.content
-      ? element("div", { className: "note" }, `${name} is thinking …`)
-      : element("div", { className: "body" }, ...discordText(message.content, this.users));
+    const name = this.users.get(message.author.id) ?? message.author.username;
+    const time = Date.parse(message.timestamp);
+    const head = this.head(message);
+    const thinking = message.flags & LOADING && !message.content;
+    const body = thinking ? element("div", { className: "note" }, `${name} is thinking …`) : element("div", { className: "body" }, ...discordText(message.content, this.users));
+    if (message.edited_timestamp) body.append(element("small", { className: "edited" }, " (edited)"));
     const rows = (message.components ?? []).map((row) => row.components.map((button) => ({
-      label: button.label, data: button.custom_id, style: STYLES[button.style],
+      label: button.label ?? "", data: button.custom_id, style: STYLES[button.style], disabled: button.disabled || !button.custom_id,
     })));
-    const node = element("li", { className: `message${bot ? "" : " own"}${secret ? " private" : ""}` }, reply, this.quote(message), who, body,
-      buttonRows(rows, (data) => this.press(message, data)), secret ? element("div", { className: "note" }, "Only you can see this.") : null);
-    node.dataset.id = message.id;
-    return node;
+    const reply = element("button", { type: "button", className: "reply", textContent: "Reply" });
+    reply.addEventListener("click", () => this.client.composer.reply(message));
+    const node = element("article", { className: `message${bot ? " bot" : " own"}${secret ? " private" : ""}` },
+      head,
+      element("span", { className: "avatar", ariaHidden: "true" }, name.slice(0, 1).toUpperCase()),
+      element("div", { className: "who" }, element("b", {}, name), bot ? element("span", { className: "tag" }, "APP") : null, clock(time)),
+      body,
+      buttonRows(rows, (data) => this.press(message, data)),
+      secret ? element("div", { className: "note" }, "👁 Only you can see this.") : null,
+      secret ? null : reply);
+    return { node, time, head: Boolean(head), author: message.author.id };
   }
 
-  quote(message) {
-    const about = message.interaction ?? message.interaction_metadata;
-    if (message.referenced_message) return element("div", { className: "replied" }, `↱ ${message.referenced_message.content.slice(0, 120)}`);
-    return about?.name ? element("div", { className: "replied" }, `↱ used /${about.name}`) : null;
+  head(message) {
+    const used = message.interaction;
+    if (used?.name) return element("div", { className: "replied" }, element("b", {}, this.users.get(used.user.id) ?? used.user.username), ` used /${used.name}`);
+    if (!message.message_reference) return null;
+    const target = this.client.message(message.channel_id, message.message_reference.message_id);
+    if (!target) return element("div", { className: "replied" }, "a message that is gone");
+    return element("div", { className: "replied" }, element("b", {}, `@${this.users.get(target.author.id) ?? target.author.username}`), " ", ...plainly(target.content, this.users));
   }
 
   async press(message, data) {
-    try {
-      await call("discord/press", { channel: message.channel_id, message: message.id, custom_id: data });
-    } catch (error) {
-      this.client.toast(error.message);
-    }
+    await this.client.attempt(() => call("discord/press", { channel: message.channel_id, message: message.id, custom_id: data }));
   }
 
   async send(client, text) {
@@ -86,15 +93,15 @@ export class Discord {
     if (command) {
       await call("discord/slash", { channel: client.tab, command: command.name, options: bind(command, text) });
     } else {
-      await call("discord/say", { channel: client.tab, text, mention: client.mention, reply_to: client.replyTo?.id });
+      await call("discord/say", { channel: client.tab, text, mention: client.composer.mention, reply_to: client.composer.replyTo?.id });
     }
   }
 
   async suggest(client, text) {
     const command = this.state.commands.find((item) => text.startsWith(`/${item.name} `));
     if (!command) {
-      return this.state.commands.filter((item) => item.name.startsWith(text.slice(1).split(" ")[0]))
-        .map((item) => ({ label: `/${item.name}`, hint: item.description, fill: `/${item.name} ` }));
+      return this.state.commands.filter((item) => item.name.startsWith(text.slice(1)))
+        .map((item, place) => ({ label: `/${item.name}`, hint: item.description, fill: `/${item.name} `, chosen: place === 0 }));
     }
     const options = command.options ?? [];
     const words = text.slice(command.name.length + 2).split(" ");
@@ -104,10 +111,16 @@ export class Discord {
     const typed = words.slice(place).join(" ");
     if (!option.autocomplete) return typed ? [] : [{ label: option.name, hint: option.description, fill: text }];
     const head = `/${command.name} ${words.slice(0, place).map((word) => `${word} `).join("")}`;
-    const choices = await call("discord/complete", { channel: client.tab, command: command.name, option: option.name, value: typed }).catch(() => []);
-    const done = choices.length === 1 && choices[0].value === typed;
-    return done ? [] : choices.map((choice) => ({ label: choice.name, hint: option.name, fill: `${head}${choice.value}${place < options.length - 1 ? " " : ""}` }));
+    const choices = await call("discord/complete", { channel: client.tab, command: command.name, option: option.name, value: typed, options: bind(command, head) }).catch(() => []);
+    if (choices.length === 1 && choices[0].value === typed) return [];
+    const more = place < options.length - 1 ? " " : "";
+    return choices.map((choice) => ({ label: choice.name, hint: option.name, fill: `${head}${choice.value}${more}` }));
   }
+}
+
+// A mention in a quoted line is shown, other markup is not.
+function plainly(source, users) {
+  return [source.slice(0, 160).replace(/<@!?(\d+)>/g, (_, id) => `@${users.get(id) ?? "unknown"}`)];
 }
 
 function bind(command, text) {

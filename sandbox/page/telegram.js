@@ -8,63 +8,68 @@ export class Telegram {
     this.client = new Client(root, {
       brand: "Telegram",
       mentionText: `mention @${state.username}`,
+      starters: ["Hello! What can you do?", "/provider", "/model", "/help"],
+      welcome: (tab) => (tab > 0 ? `Just you and @${state.username}. Say hello.` : "Say hello. In groups the bot gets commands, and what mentions it or replies to it."),
       key: (message) => message.message_id,
       own: (message) => message.from?.id === state.user,
-      plain: (message) => (message.text ?? "").slice(0, 90),
+      plain: (message) => textOf(message).slice(0, 90),
+      answersBot: (message) => message.from?.id === state.bot,
       mayMention: (tab) => tab < 0,
       view: (message) => this.view(message),
       send: (client, text) => this.send(client, text),
-      suggest: async (client, text) => this.suggest(text),
+      suggest: async (_, text) => this.suggest(text),
     });
     state.chats.forEach((chat) => this.client.addTab(chat.id, chat.name));
     Object.entries(state.messages).forEach(([chat, messages]) => messages.forEach((message) => this.client.put(Number(chat), message)));
+    this.client.started = true;
   }
 
+  // Returns whether there is something new to read.
   change(change) {
     const client = this.client;
-    if (change.type === "message" || change.type === "edited_message") {
-      client.put(change.chat_id, change.message);
-    } else if (change.type === "deleted") {
-      client.remove(change.chat_id, change.message_id);
-    } else if (change.type === "chat_action" && change.chat_id === client.tab) {
-      client.typing(5, "dragoman is typing …");
-    } else if (change.type === "commands") {
-      this.state.commands = change.commands;
-    }
+    if (change.type === "message" || change.type === "edited_message") return client.put(change.chat_id, change.message);
+    if (change.type === "deleted") client.remove(change.chat_id, change.message_id);
+    if (change.type === "commands" && change.scope === "default") this.state.commands = change.commands;
+    if (change.type === "chat_action" && change.chat_id === client.tab) client.typing(5, "Dragoman is typing …");
+    return false;
   }
 
   view(message) {
     const own = message.from?.id === this.state.user;
-    const who = element("div", { className: "who" }, own ? "" : message.from?.first_name ?? "");
-    who.append(element("span", { className: "meta" }, clock(message.date * 1000) + (message.edit_date ? " edited" : "")));
-    const reply = element("button", { type: "button", className: "reply", textContent: "Reply" });
-    reply.addEventListener("click", () => this.client.reply(message));
-    const quoted = message.reply_to_message ? element("div", { className: "replied" }, message.reply_to_message.text ?? "…") : null;
+    const name = message.from?.first_name ?? "";
+    const time = message.date * 1000;
+    const quoted = message.reply_to_message;
+    const head = quoted ? element("div", { className: "replied" }, element("b", {}, quoted.from?.first_name ?? ""), ` ${textOf(quoted).slice(0, 160)}`) : null;
     const rows = (message.reply_markup?.inline_keyboard ?? []).map((row) => row.map((button) => ({
-      label: button.text, data: button.callback_data, style: button.style,
+      label: button.text, data: button.callback_data, style: button.style, disabled: !button.callback_data,
     })));
-    const body = element("div", { className: "body" }, ...telegramText(message.text ?? message.caption ?? "", message.entities ?? []));
-    const node = element("li", { className: `message${own ? " own" : ""}` }, reply, who, quoted, body, buttonRows(rows, (data) => this.press(message, data)));
-    node.dataset.id = message.message_id;
-    return node;
+    const reply = element("button", { type: "button", className: "reply", textContent: "Reply" });
+    reply.addEventListener("click", () => this.client.composer.reply(message));
+    const body = element("div", { className: "body" }, ...telegramText(textOf(message), message.entities ?? message.caption_entities ?? []));
+    const bubble = element("div", { className: "bubble" },
+      own ? null : element("div", { className: "who" }, element("b", {}, name)),
+      head,
+      body,
+      element("div", { className: "meta" }, message.edit_date ? "edited " : "", clock(time)));
+    const node = element("article", { className: `message${own ? " own" : " bot"}` }, bubble, buttonRows(rows, (data) => this.press(message, data)), reply);
+    return { node, time, author: message.from?.id };
   }
 
   async press(message, data) {
-    try {
-      const answer = await call("telegram/press", { chat: message.chat.id, message: message.message_id, data });
-      if (answer?.text) this.client.toast(answer.text);
-    } catch (error) {
-      this.client.toast(error.message);
-    }
+    const answer = await this.client.attempt(() => call("telegram/press", { chat: message.chat.id, message: message.message_id, data }));
+    if (answer?.text) this.client.toast(answer.text, "news");
   }
 
   async send(client, text) {
-    await call("telegram/say", { chat: client.tab, text, mention: client.mention && !text.startsWith("/"), reply_to: client.replyTo?.message_id });
+    const { mention, replyTo } = client.composer;
+    await call("telegram/say", { chat: client.tab, text, mention: mention && !text.startsWith("/"), reply_to: replyTo?.message_id });
   }
 
   suggest(text) {
     if (/\s/.test(text)) return [];
     return this.state.commands.filter((item) => item.command.startsWith(text.slice(1)))
-      .map((item) => ({ label: `/${item.command}`, hint: item.description, fill: `/${item.command} ` }));
+      .map((item, place) => ({ label: `/${item.command}`, hint: item.description, fill: `/${item.command} `, chosen: place === 0 }));
   }
 }
+
+function textOf(message) { return message.text ?? message.caption ?? ""; }

@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import signal
-import subprocess
 import sys
 
 import pytest
@@ -154,15 +152,14 @@ asyncio.run(main())
 
 
 async def test_the_child_dies_with_a_bridge_that_was_killed():
-    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, stdout=asyncio.subprocess.PIPE)
     try:
         assert parent.stdout is not None
-        child = int(await asyncio.to_thread(parent.stdout.readline))
+        child = int(await parent.stdout.readline())
         assert alive(child)
     finally:
-        parent.send_signal(signal.SIGKILL)
-        parent.wait()
-        parent.stdout.close()
+        parent.kill()
+        await parent.wait()
     assert await gone(child)
 
 

@@ -207,7 +207,7 @@ async def test_a_streams_socket_closes_on_every_way_out(session, leave):
             if leave == "error":
                 raise ValueError
             if leave == "cancel":
-                asyncio.current_task().cancel()
+                task.cancel()
                 await asyncio.sleep(1)
 
     async with serving(handler) as url:

@@ -42,7 +42,7 @@ def test_the_sentence_is_found_in_every_spelling(body, text):
 
 
 def test_an_endless_or_deep_body_is_read_in_bounded_time():
-    deep = {"error": "x"}
+    deep: object = "x"
     for _ in range(500):
         deep = {"error": deep}
     assert error_text(deep) == ""

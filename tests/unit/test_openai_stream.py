@@ -8,6 +8,7 @@ import pytest
 from adapters.base import (
     Billed,
     ErrorKind,
+    Event,
     Finished,
     FinishReason,
     ProviderError,
@@ -50,7 +51,7 @@ async def ask(provider, asked=None):
 
 async def fails(provider, asked=None):
     """Return the error and what came before it."""
-    events = []
+    events: list[Event] = []
     with pytest.raises(ProviderError) as caught:
         await _into(events, provider.stream(asked or request(MODEL)))
     error = caught.value

@@ -9,6 +9,7 @@ from adapters.base import (
     Billed,
     Capabilities,
     ErrorKind,
+    Event,
     Finished,
     Health,
     Parameters,
@@ -68,7 +69,7 @@ def free(kind=ErrorKind.OVERLOADED, **more):
     return ProviderError(kind, billed=Billed.NO, **more)
 
 
-class Waits(list):
+class Waits(list[float]):
     async def __call__(self, seconds):
         self.append(seconds)
 
@@ -87,7 +88,7 @@ async def collect(stream):
 
 
 async def fails(stream):
-    events = []
+    events: list[Event] = []
     with pytest.raises(ProviderError) as caught:
         await _into(events, stream)
     return caught.value, events

@@ -22,7 +22,9 @@ def data(*chunks, **more):
 def reference(stream: bytes) -> list[ServerEvent]:
     """The grammar, read off the specification: whole text at once, one line after the other."""
     text = stream.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
-    events, lines, name = [], [], ""
+    events: list[ServerEvent] = []
+    lines: list[str] = []
+    name = ""
     for line in text.split("\n")[:-1]:
         if not line:
             if lines:
