@@ -9,9 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from adapters.local import Local
-
 from adapters.base import ProviderError
+from adapters.local import Local
 from bot.app import Bridge, open_bridge
 from bot.settings import DATABASE_SCHEME, Settings, load
 from sandbox.outside import Outside
@@ -51,7 +50,8 @@ async def run(settings: Settings, stop: asyncio.Event, *, port: int | None, data
 
         async with Outside(voice=LocalVoice(model_address)) as outside:
             values = settings_for(settings, outside, database)
-            async with open_bridge(load(None, **values)) as bridge, Page(outside, bridge, port=usual_port() if port is None else port) as page:
+            port = usual_port() if port is None else port
+            async with open_bridge(load(None, **values)) as bridge, Page(outside, bridge, port=port) as page:
                 accepting: set[str] = set()
 
                 def ready(name: str) -> None:

@@ -9,22 +9,40 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from importlib.resources import files
 from typing import Any, Self
 
 from aiohttp import web
 
 from bot.app import Bridge
+from bot.platforms.budgets import DISCORD_INTERACTION_ACK_SECONDS
+from sandbox.discord.errors import ApiError as DiscordError
+from sandbox.discord.interactions import Interaction
 from sandbox.outside import Outside
+from sandbox.telegram.errors import ApiError as TelegramError
 
 QUEUE_EVENTS = 1000
 """Changes kept for a page that reads slowly; one that falls further behind is cut off and loads anew."""
 PING_SECONDS = 15.0
 """A quiet event stream says so, to notice a page that is gone."""
-SCRIPTS = ("app.js", "client.js", "discord.js", "markup.js", "telegram.js")
-FILES = {"": ("index.html", "text/html"), "style.css": ("style.css", "text/css")} | {name: (name, "text/javascript") for name in SCRIPTS}
-POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+SCRIPTS = ("app.js", "client.js", "composer.js", "discord.js", "markup.js", "telegram.js")
+FILES = {
+    "": ("index.html", "text/html"),
+    "style.css": ("style.css", "text/css"),
+    "icon.svg": ("icon.svg", "image/svg+xml"),
+    **{name: (name, "text/javascript") for name in SCRIPTS},
+}
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+"""What every answer carries: were a model's text ever taken for markup, it still could not run or load anything."""
+
+NO_RESPONSE = "The application did not respond."
+"""Discord's own words for a bot that took no notice of a command or a button in time."""
 
 Handler = Callable[[Mapping[str, Any]], Awaitable[Any]]
 
@@ -54,12 +72,14 @@ class Page:
 
     async def __aenter__(self) -> Self:
         app = web.Application(middlewares=[self._guard])
+        app.on_response_prepare.append(_harden)
         app.add_routes([web.get("/api/state", self._state), web.get("/api/events", self._events), web.post("/api/{action:.+}", self._act)])
         app.add_routes([web.get("/{name:[a-z.]*}", self._file)])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
         self._port = self._runner.addresses[0][1]
+        self._outside.discord.open_dm(self._outside.discord.user_id)
         self._outside.discord.on_change.append(lambda change: self._tell("discord", change))
         self._outside.telegram.on_change.append(lambda change: self._tell("telegram", change))
         return self
@@ -76,10 +96,7 @@ class Page:
         origin = request.headers.get("Origin")
         if request.host not in own or (origin is not None and origin.removeprefix("http://") not in own):
             raise web.HTTPForbidden(text="this page is for this machine only")
-        response = await handler(request)
-        if not response.prepared:
-            response.headers.update({"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"})
-        return response
+        return await handler(request)
 
     async def _file(self, request: web.Request) -> web.Response:
         known = FILES.get(request.match_info["name"])
@@ -90,7 +107,7 @@ class Page:
 
     async def _state(self, _: web.Request) -> web.Response:
         discord, telegram = self._outside.discord, self._outside.telegram
-        channels = [channel for channel in discord.channels.values() if not channel.get("thread_metadata")]
+        channels = list(discord.channels.values())
         chats = ((telegram.user_id, "Private chat"), (telegram.group_id, "Sandbox group"))
         return web.json_response(
             {
@@ -108,21 +125,24 @@ class Page:
                     "username": telegram.bot_username,
                     "user": telegram.user_id,
                     "chats": [{"id": chat, "name": name} for chat, name in chats],
-                    "commands": next(iter(telegram.commands.values()), []),
+                    "commands": telegram.commands.get("default", []),
                     "messages": {str(chat): telegram.messages(chat) for chat, _ in chats},
                 },
             }
         )
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self._readers.add(queue)
-        with suppress(ConnectionResetError):
+        try:
             await response.write(b": open\n\n")
             await self._stream(queue, response)
-        self._readers.discard(queue)
+        except ConnectionResetError:
+            pass  # the page was closed
+        finally:
+            self._readers.discard(queue)
         return response
 
     @staticmethod
@@ -133,13 +153,22 @@ class Page:
             except TimeoutError:
                 await response.write(b": quiet\n\n")
                 continue
-            if event is None or queue.qsize() > QUEUE_EVENTS:
+            if event is None:
                 return
             await response.write(f"data: {json.dumps(event)}\n\n".encode())
 
     def _tell(self, platform: str, change: dict[str, Any]) -> None:
-        for queue in self._readers:
-            queue.put_nowait({"platform": platform, "change": change})
+        for queue in list(self._readers):
+            if queue.qsize() >= QUEUE_EVENTS:
+                self._cut_off(queue)
+            else:
+                queue.put_nowait({"platform": platform, "change": change})
+
+    def _cut_off(self, queue: asyncio.Queue[dict[str, Any] | None]) -> None:
+        self._readers.discard(queue)
+        while not queue.empty():
+            queue.get_nowait()
+        queue.put_nowait(None)
 
     async def _act(self, request: web.Request) -> web.Response:
         action = self._actions.get(request.match_info["action"])
@@ -149,10 +178,10 @@ class Page:
             raise web.HTTPUnsupportedMediaType(text="send JSON")
         try:
             result = await action(await request.json())
-        except (KeyError, ValueError, TypeError, LookupError) as error:
+        except (ValueError, TypeError, LookupError, DiscordError, TelegramError) as error:
             return web.json_response({"error": str(error) or type(error).__name__}, status=400)
         except TimeoutError:
-            return web.json_response({"error": "the bot did not respond in time"}, status=504)
+            return web.json_response({"error": NO_RESPONSE}, status=504)
         return web.json_response({"result": result})
 
     async def _discord_say(self, body: Mapping[str, Any]) -> Any:
@@ -163,7 +192,7 @@ class Page:
 
     async def _discord_slash(self, body: Mapping[str, Any]) -> Any:
         discord = self._outside.discord
-        return (await discord.slash(body["channel"], discord.user_id, body["command"], body.get("options") or {})).id
+        return await _acknowledged(await discord.slash(body["channel"], discord.user_id, body["command"], body.get("options") or {}))
 
     async def _discord_complete(self, body: Mapping[str, Any]) -> Any:
         discord = self._outside.discord
@@ -171,7 +200,7 @@ class Page:
 
     async def _discord_press(self, body: Mapping[str, Any]) -> Any:
         discord = self._outside.discord
-        return (await discord.press(body["channel"], body["message"], body["custom_id"], discord.user_id)).id
+        return await _acknowledged(await discord.press(body["channel"], body["message"], body["custom_id"], discord.user_id))
 
     async def _telegram_say(self, body: Mapping[str, Any]) -> Any:
         telegram = self._outside.telegram
@@ -182,3 +211,18 @@ class Page:
     async def _telegram_press(self, body: Mapping[str, Any]) -> Any:
         telegram = self._outside.telegram
         return await telegram.press(int(body["chat"]), int(body["message"]), body["data"], telegram.user_id)
+
+
+async def _acknowledged(interaction: Interaction) -> str:
+    """Return the interaction's id once the bot has taken it.
+
+    Raises:
+        TimeoutError: It did not within the time that Discord gives it.
+    """
+    async with asyncio.timeout(DISCORD_INTERACTION_ACK_SECONDS):
+        await interaction.responded.wait()
+    return interaction.id
+
+
+async def _harden(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)

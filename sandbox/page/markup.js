@@ -11,8 +11,14 @@ function link(url, ...children) {
   return safe ? element("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, ...children) : element("span", {}, ...children);
 }
 
+function codeBlock(text, language) {
+  const node = element("pre", { tabIndex: 0 }, element("code", {}, text));
+  if (language) node.dataset.language = language;
+  return node;
+}
+
 // Telegram: plain text with ranges in UTF-16 units, which are JavaScript's own.
-const TELEGRAM_TAGS = { bold: "b", italic: "i", underline: "u", strikethrough: "s", code: "code", pre: "pre", blockquote: "blockquote" };
+const TELEGRAM_TAGS = { bold: "b", italic: "i", underline: "u", strikethrough: "s", code: "code", blockquote: "blockquote" };
 
 export function telegramText(text, entities = []) {
   const sorted = [...entities].sort((a, b) => a.offset - b.offset || b.length - a.length);
@@ -36,6 +42,7 @@ function build(text, start, end, entities) {
 }
 
 function dress(entity, inner, plain) {
+  if (entity.type === "pre") return codeBlock(plain, entity.language);
   if (entity.type === "text_link") return link(entity.url, ...inner);
   if (entity.type === "url") return link(plain, ...inner);
   if (entity.type === "spoiler") return element("span", { className: "spoiler" }, ...inner);
@@ -51,7 +58,7 @@ export function discordText(source, users) {
   let at = 0;
   for (const match of source.matchAll(fence)) {
     nodes.push(...blocks(source.slice(at, match.index), users));
-    nodes.push(element("pre", {}, element("code", {}, match[2].replace(/\n$/, ""))));
+    nodes.push(codeBlock(match[2].replace(/\n$/, ""), match[1]));
     at = match.index + match[0].length;
     if (source[at] === "\n") at += 1;
   }
@@ -74,12 +81,18 @@ function blocks(source, users) {
     const small = /^-# (.+)$/.exec(line);
     if (heading) { nodes.push(element(`h${heading[1].length}`, {}, ...inline(heading[2], users))); return; }
     if (small) { nodes.push(element("div", { className: "note" }, ...inline(small[1], users))); return; }
-    const item = /^(\s*)[-*] (.*)$/.exec(line);
-    nodes.push(...inline(item ? `${item[1]}• ${item[2]}` : line, users));
+    const item = /^( *)(?:[-*]|(\d+\.)) (.*)$/.exec(line);
+    if (item) { nodes.push(listItem(item, users)); return; }
+    nodes.push(...inline(line, users));
     if (index < lines.length - 1) nodes.push("\n");
   });
   flush();
   return nodes;
+}
+
+function listItem([, indent, number, text], users) {
+  const depth = Math.min(Math.floor(indent.length / 2), 5);
+  return element("div", { className: `item deep${depth}` }, element("span", { className: "sign" }, `${number ?? "•"} `), ...inline(text, users));
 }
 
 const INLINE = [
