@@ -56,8 +56,8 @@ KEEPALIVE_S = 30.0
 class Budgets:
     """How long to wait for what, in seconds.
 
-    The defaults: 30 s of silence is more than any healthy model took that does not reason (means published are 2 to 10 s; reasoning ones need
-    60 s and more), and 180 s is what comparable clients wait in all.
+    The defaults: 30 s of silence is more than a healthy model takes that does not reason (published means are 2 to 10 s; reasoning ones
+    need 60 s and more), and 180 s is what comparable clients wait in all.
 
     Attributes:
         connect: Name resolution, TCP and TLS together.

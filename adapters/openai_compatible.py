@@ -244,7 +244,7 @@ class _Reading:
             raise self._http.error(200, data, self._stream.headers, private=self._private, in_stream=self._answer.visible)
         piece = read_piece(data)
         events = [*self._start(data), *self._answer.take(piece)]
-        self._alive = self._alive or bool(piece)
+        self._alive = self._alive or piece.alive()
         return events
 
     def _rearm(self) -> None:

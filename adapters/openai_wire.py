@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 from adapters.base import ChatRequest, FinishReason, ImagePart, Message, ModelInfo, Usage
 from adapters.openai_parameters import STOPS, OpenAIParameters, Vendor
@@ -100,9 +99,8 @@ def finish_reason(raw: str | None) -> FinishReason:
     return _REASONS.get((raw or "").lower(), FinishReason.UNKNOWN)
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """What one chunk, or one whole body, brings. A keepalive brings nothing and is falsy."""
+class Piece(NamedTuple):
+    """What one chunk, or one whole body, brings. A tuple, as it is made for every chunk and costs a fifth of a frozen dataclass."""
 
     text: str = ""
     reasoning: str = ""
@@ -111,7 +109,8 @@ class Piece:
     usage: Usage | None = None
     spoke: bool = False  # a role or anything else stood in the delta: the model is at work
 
-    def __bool__(self) -> bool:
+    def alive(self) -> bool:
+        """Whether it brings anything; a keepalive does not."""
         return bool(self.text or self.reasoning or self.refusal or self.finish or self.usage or self.spoke)
 
 
@@ -120,14 +119,14 @@ def is_error(data: Any) -> bool:
 
     ``{"error": {…}}``, ``{"error": "…"}``, vLLM's ``{"object": "error", "message": …}`` and ``{"status": "error", "message": …}``.
     """
-    if not isinstance(data, Mapping):
+    if not isinstance(data, dict):
         return True
     if data.get("error") or data.get("object") == "error":
         return True
     return data.get("status") in {"error", "failed"} and not data.get("choices")
 
 
-def read_piece(data: Mapping[str, Any]) -> Piece:
+def read_piece(data: dict[str, Any]) -> Piece:
     """Read a chunk of a stream or a whole body: `delta`, `message` or `text` of the first choice."""
     usage = _usage(data.get("usage"))
     choice = _first_choice(data.get("choices"))
@@ -135,7 +134,7 @@ def read_piece(data: Mapping[str, Any]) -> Piece:
         return Piece(usage=usage)
     finish = choice.get("finish_reason")
     delta = choice.get("delta") or choice.get("message")
-    if not isinstance(delta, Mapping):
+    if not isinstance(delta, dict):
         return Piece(text=_text(choice.get("text")), finish=_word(finish), usage=usage)
     return Piece(
         text=_text(delta.get("content")),
@@ -147,11 +146,11 @@ def read_piece(data: Mapping[str, Any]) -> Piece:
     )
 
 
-def _first_choice(choices: Any) -> Mapping[str, Any] | None:
+def _first_choice(choices: Any) -> dict[str, Any] | None:
     """With n > 1 choices come interleaved; only index 0 counts, or one without an index."""
     if not isinstance(choices, list):
         return None
-    return next((choice for choice in choices if isinstance(choice, Mapping) and not choice.get("index")), None)
+    return next((choice for choice in choices if isinstance(choice, dict) and not choice.get("index")), None)
 
 
 def _text(content: Any) -> str:
@@ -159,7 +158,7 @@ def _text(content: Any) -> str:
         return content
     if not isinstance(content, list):
         return ""
-    return "".join(_text(part.get("text")) if isinstance(part, Mapping) else _text(part) for part in content)
+    return "".join(_text(part.get("text")) if isinstance(part, dict) else _text(part) for part in content)
 
 
 def _word(value: Any) -> str:
@@ -167,7 +166,7 @@ def _word(value: Any) -> str:
 
 
 def _usage(data: Any) -> Usage | None:
-    if not isinstance(data, Mapping):
+    if not isinstance(data, dict):
         return None
     cost = data.get("cost")
     found = Usage(
@@ -184,19 +183,19 @@ def _count(value: Any) -> int | None:
 
 def read_models(data: Any) -> tuple[ModelInfo, ...] | None:
     """Read ``GET /models``: OpenAI's ``{"data": […]}``, or a bare list; None if it is neither."""
-    entries = data.get("data") if isinstance(data, Mapping) else data
+    entries = data.get("data") if isinstance(data, dict) else data
     if not isinstance(entries, list):
         return None
     found: dict[str, ModelInfo] = {}
     for entry in entries:
-        name = entry.get("id") if isinstance(entry, Mapping) else entry
+        name = entry.get("id") if isinstance(entry, dict) else entry
         if isinstance(name, str) and name:
             found.setdefault(name, ModelInfo(name, _window(entry)))
     return tuple(found.values())
 
 
 def _window(entry: Any) -> int | None:
-    if not isinstance(entry, Mapping):
+    if not isinstance(entry, dict):
         return None
     names: Sequence[str] = ("context_length", "context_window", "max_model_len", "max_context_length")
     counts: Iterable[int | None] = (_count(entry.get(name)) for name in names)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import structlog
 
-NOISY = ("discord", "discord.gateway", "httpx", "httpcore", "telegram", "aiohttp", "asyncio")
+NOISY = ("discord", "httpx", "httpcore", "telegram", "aiohttp", "asyncio")
 """Libraries whose own chatter is of use only when they warn."""
 
 

@@ -98,12 +98,12 @@ class Turns:
         except _Fenced:
             log.warning("turn.fenced turn=%d attempt=%d", turn.id, turn.attempt)
             delivery.abandon()
-        except asyncio.CancelledError:
-            delivery.abandon()
-            raise
         except DeliveryError as error:
             log.warning("turn.undeliverable turn=%d: %s", turn.id, error)
             await self._store.close(turn, TurnState.FAILED, error=f"delivery: {error}")
+        except BaseException:  # cancelled, or a fault of ours: what is still to be shown must not come after the sentence that tells it
+            delivery.abandon()
+            raise
 
     async def fail(self, turn: Turn, incoming: Incoming, text: str, error: str) -> None:
         """End a turn that is not to be asked with a sentence in the chat."""

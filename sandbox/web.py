@@ -59,6 +59,7 @@ class Page:
         self._actions: dict[str, Handler] = {
             "discord/say": self._discord_say,
             "discord/slash": self._discord_slash,
+            "discord/commands": self._discord_commands,
             "discord/complete": self._discord_complete,
             "discord/press": self._discord_press,
             "telegram/say": self._telegram_say,
@@ -193,6 +194,9 @@ class Page:
     async def _discord_slash(self, body: Mapping[str, Any]) -> Any:
         discord = self._outside.discord
         return await _acknowledged(await discord.slash(body["channel"], discord.user_id, body["command"], body.get("options") or {}))
+
+    async def _discord_commands(self, _: Mapping[str, Any]) -> Any:
+        return self._outside.discord.commands
 
     async def _discord_complete(self, body: Mapping[str, Any]) -> Any:
         discord = self._outside.discord

@@ -48,9 +48,9 @@ def read(source: str, *, located: bool = False, number: int | None = None) -> li
     reader = _Reader(masked, number, located=located, masked=masked is not source)
 
     def resolve(link: pyromark.event.BrokenLink) -> tuple[str, str] | None:
-        target = targets.get(link["reference"].casefold())
+        target = targets.get(link["reference"].casefold(), "")
         defined_here = masked.encode()[link["span"]["end"] :].startswith(_COLON.encode())
-        return (target, "") if target and not defined_here else None
+        return (target, "") if _LINK.fullmatch(target) and not defined_here else None
 
     callback = resolve if targets else None
     pairs: Iterable[tuple[pyromark.event.Event, pyromark.event.Range]]
@@ -248,9 +248,7 @@ class _Reader:
                 self._close_link(where)
             elif tag == "TableCell":
                 self._close_cell(where)
-            elif tag == "TableHead":
-                self._rule_at = max(0, self._char(where["end"]) - 1)
-            elif tag == "TableRow":
+            elif tag in {"TableHead", "TableRow"}:
                 pass
             elif tag == "Table":
                 self._spans = list(table_spans(self._rows, self._alignments, self._rule_at))
@@ -296,6 +294,8 @@ class _Reader:
         text = "".join([span.text for span in self._spans]).replace("\n", " ").strip()
         start, end = self._char(where["start"]), self._char(where["end"])
         self._rows[-1].append(Cell(text, start, end))
+        if len(self._rows) == 1:  # healing may have made the end of the header row: its text ends in what is really there
+            self._rule_at = self._spans[-1].end if self._spans else start
         self._spans = []
 
     def _rule(self, where: pyromark.event.Range) -> None:

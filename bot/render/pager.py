@@ -100,8 +100,8 @@ class Pager:
     def _advance(self, blocks: Sequence[Block], index: int, cut: Cut) -> None:
         """Cut off what is frozen, as far as reading can start anew."""
         tail = self._tail
-        offset = min(cut.offset, len(tail))
-        if index >= len(blocks):
+        offset = cut.offset
+        if index >= len(blocks) or offset > len(tail):  # a place that only healing made: all that was said is shown
             self._tail, self._cut, self._number = tail[offset:], Cut(0), None
             return
         block = blocks[index]

@@ -3,6 +3,7 @@ import { Discord } from "./discord.js";
 import { Telegram } from "./telegram.js";
 
 const status = document.getElementById("status");
+const narrow = matchMedia("(max-width: 760px)");
 const shown = document.querySelector("main").dataset;
 const switches = [...document.querySelectorAll(".switch button")];
 
@@ -21,7 +22,7 @@ function show(name) {
 }
 
 function markUnread(name) {
-  if (shown.shown !== name) switches.find((button) => button.dataset.show === name).classList.add("unread");
+  if (narrow.matches && shown.shown !== name) switches.find((button) => button.dataset.show === name).classList.add("unread");
 }
 
 async function start() {

@@ -70,37 +70,46 @@ export class Discord {
       element("div", { className: "who" }, element("b", {}, name), bot ? element("span", { className: "tag" }, "APP") : null, clock(time)),
       body,
       buttonRows(rows, (data) => this.press(message, data)),
-      secret ? element("div", { className: "note" }, "👁 Only you can see this.") : null,
+      secret ? element("div", { className: "note" }, "Only you can see this.") : null,
       secret ? null : reply);
     return { node, time, head: Boolean(head), author: message.author.id };
   }
 
   head(message) {
     const used = message.interaction;
-    if (used?.name) return element("div", { className: "replied" }, element("b", {}, this.users.get(used.user.id) ?? used.user.username), ` used /${used.name}`);
+    if (used?.name) return element("div", { className: "replied" }, element("b", {}, this.users.get(used.user.id) ?? used.user.username), element("span", {}, `used /${used.name}`));
     if (!message.message_reference) return null;
     const target = this.client.message(message.channel_id, message.message_reference.message_id);
     if (!target) return element("div", { className: "replied" }, "a message that is gone");
-    return element("div", { className: "replied" }, element("b", {}, `@${this.users.get(target.author.id) ?? target.author.username}`), " ", ...plainly(target.content, this.users));
+    return element("div", { className: "replied" },
+      element("b", {}, `@${this.users.get(target.author.id) ?? target.author.username}`), element("span", {}, plainly(target.content, this.users)));
   }
 
   async press(message, data) {
     await this.client.attempt(() => call("discord/press", { channel: message.channel_id, message: message.id, custom_id: data }));
   }
 
+  // The bot registers them in its own time, perhaps after the page was opened.
+  async commands() {
+    if (!this.state.commands.length) this.state.commands = await call("discord/commands", {});
+    return this.state.commands;
+  }
+
   async send(client, text) {
-    const command = this.state.commands.find((item) => text === `/${item.name}` || text.startsWith(`/${item.name} `));
+    const { tab, composer: { mention, replyTo } } = client;
+    const command = text.startsWith("/") && (await this.commands()).find((item) => text === `/${item.name}` || text.startsWith(`/${item.name} `));
     if (command) {
-      await call("discord/slash", { channel: client.tab, command: command.name, options: bind(command, text) });
+      await call("discord/slash", { channel: tab, command: command.name, options: bind(command, text) });
     } else {
-      await call("discord/say", { channel: client.tab, text, mention: client.composer.mention, reply_to: client.composer.replyTo?.id });
+      await call("discord/say", { channel: tab, text, mention, reply_to: replyTo?.id });
     }
   }
 
   async suggest(client, text) {
-    const command = this.state.commands.find((item) => text.startsWith(`/${item.name} `));
+    const commands = await this.commands();
+    const command = commands.find((item) => text.startsWith(`/${item.name} `));
     if (!command) {
-      return this.state.commands.filter((item) => item.name.startsWith(text.slice(1)))
+      return commands.filter((item) => item.name.startsWith(text.slice(1)))
         .map((item, place) => ({ label: `/${item.name}`, hint: item.description, fill: `/${item.name} `, chosen: place === 0 }));
     }
     const options = command.options ?? [];
@@ -120,7 +129,7 @@ export class Discord {
 
 // A mention in a quoted line is shown, other markup is not.
 function plainly(source, users) {
-  return [source.slice(0, 160).replace(/<@!?(\d+)>/g, (_, id) => `@${users.get(id) ?? "unknown"}`)];
+  return source.slice(0, 160).replace(/<@!?(\d+)>/g, (_, id) => `@${users.get(id) ?? "unknown"}`);
 }
 
 function bind(command, text) {

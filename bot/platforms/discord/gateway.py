@@ -20,8 +20,8 @@ _UNGUARDED: Final = frozenset({"READY", "RESUMED"})
 
 
 for _name in ("discord.gateway", "discord.http", "discord.webhook.async_"):
-    # At DEBUG these write whole payloads: what people said, and interaction tokens.
-    logging.getLogger(_name).setLevel(logging.INFO)
+    # At DEBUG these write whole payloads: what people said, and interaction tokens. Who wants them quieter still is left alone.
+    logging.getLogger(_name).setLevel(max(logging.INFO, logging.getLogger(_name).getEffectiveLevel()))
 
 
 def point_at(api_base_url: str | None, gateway_url: str | None) -> None:

@@ -1,0 +1,494 @@
+"""Every request of the bot, and every answer of the stand-ins, against the platforms' own machine-readable specifications.
+
+Where a specification is laxer than the platform (Discord's names 4,000 characters of content), the stand-in's own limits rule: it refuses, and
+here nothing that the bot sends may be refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from bot.clock import SystemClock
+from bot.model import ChatAddress, ChatKind, Target
+from bot.platforms.telegram import TelegramPlatform, WebhookSettings
+from bot.render.telegram import STYLE
+from sandbox.discord import DiscordSandbox
+from sandbox.discord.server import API
+from sandbox.outside import Outside
+from sandbox.providers.voices import last_user_text
+from sandbox.server import Call, Server
+from sandbox.telegram import TelegramSandbox
+from tests.support.bridge import DiscordChat, TelegramChat, eventually, running_bridge, until_said
+from tests.support.seam import Inbox, Memo, Menu, running
+from tests.support.specifications import DISCORD_FILE, TELEGRAM_FILE, DiscordSpecification, TelegramSpecification
+
+FOLDER = "PLATFORM_SPECS"
+RICH = """# Heading
+
+A **bold** and _slanted_ word, ~~struck~~, `code`, a [link](https://example.org/a?b=c) and @everyone.
+
+> quoted
+
+1. one
+   - inner
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+```python
+def f(x):
+    return x
+```
+"""
+LONG = RICH + "\n```python\n" + "\n".join(f"value_{number} = {number}  # a line of code" for number in range(140)) + "\n```\n\nThe end."
+
+
+class Voice:
+    """Says what the question asks for."""
+
+    async def speak(self, model: str, messages: Sequence[Mapping[str, Any]]) -> AsyncIterator[str]:
+        question = last_user_text(messages)
+        if "nothing" in question:
+            return
+        yield f"heard: {question}\n\n"
+        for number in range(4000 if "for ever" in question else 4 if "slowly" in question else 0):
+            await asyncio.sleep(0.4 if "slowly" in question else 0.05)
+            yield f"word{number} "
+        yield LONG if "long" in question else RICH
+
+
+def specification(name: str) -> dict[str, Any]:
+    folder = os.environ.get(FOLDER)
+    if not folder:
+        pytest.skip(f"{FOLDER} does not name the folder of the platforms' specifications")
+    document: dict[str, Any] = json.loads((Path(folder) / name).read_text(encoding="utf-8"))
+    return document
+
+
+@pytest.fixture(scope="module")
+def discord_says() -> DiscordSpecification:
+    return DiscordSpecification(specification(DISCORD_FILE))
+
+
+@pytest.fixture(scope="module")
+def telegram_says() -> TelegramSpecification:
+    return TelegramSpecification(specification(TELEGRAM_FILE))
+
+
+def answer_of(call: Call) -> Any:
+    return json.loads(call.answer) if call.answer else None
+
+
+# ---------------------------------------------------------------------------------------------------------- what is done
+
+
+async def talk(outside: Outside) -> None:
+    """Mention, reply, thread, private chat; a stream that is edited, a long answer."""
+    discord = outside.discord
+    thread = await discord.start_thread(discord.channel_id, "aside")
+    channel, aside = DiscordChat(outside), DiscordChat(outside, thread)
+    await asyncio.gather(channel.say("slowly hello"), aside.say("in the thread"))
+    await asyncio.gather(until_said(channel, "word3"), until_said(aside, "in the thread"))
+    own = next(message for message in discord.messages(channel.channel) if message["author"]["id"] == discord.bot_id)
+    await discord.say(channel.channel, discord.user_id, "a reply", reply_to=own["id"])
+    await until_said(channel, "heard: a reply")
+    private = DiscordChat(outside, discord.open_dm(discord.user_id))
+    await discord.say(private.channel, discord.user_id, "a long one, in private")
+    await until_said(private, "The end.")
+
+
+async def command(outside: Outside) -> None:
+    """Use every command with and without arguments; suggestions and buttons."""
+    discord = outside.discord
+    await eventually(lambda: discord.commands, "the command tree")
+    chats = [DiscordChat(outside, discord.add_channel(discord.guild_id, f"commands-{number}")) for number in range(3)]
+
+    async def use(chat: DiscordChat, name: str, /, **options: str) -> None:
+        before = len(chat.texts())
+        await chat.command(name, **options)
+        await eventually(lambda: len(chat.texts()) > before, f"an answer to /{name}")
+
+    async def first() -> None:
+        for name in ("help", "status", "models", "settings"):
+            await use(chats[0], name)
+
+    async def second() -> None:
+        await use(chats[1], "provider")
+        await chats[1].press("Segmind")
+        await until_said(chats[1], "**Segmind** answers")
+        await use(chats[1], "model")
+        await use(chats[1], "settings", name="temperature", value="0.3")
+        assert await discord.complete(chats[1].channel, discord.user_id, "model", "name", "llama")
+
+    async def third() -> None:
+        await use(chats[2], "ask", question="slowly, by slash")
+        await until_said(chats[2], "word3")
+        await use(chats[2], "system", text="You are a pirate.")
+        await use(chats[2], "reset")
+
+    await asyncio.gather(first(), second(), third())
+
+
+async def halt(outside: Outside) -> None:
+    """Stop, retry, an empty answer, and a long answer to a command where the bot may not write by itself."""
+    discord = outside.discord
+    chat, barred = (DiscordChat(outside, discord.add_channel(discord.guild_id, name)) for name in ("stops", "barred"))
+    discord.barred[barred.channel] = 50013
+    await eventually(lambda: discord.commands, "the command tree")
+    await barred.command("ask", question="a long one, barred")
+    await chat.say("for ever")
+    await until_said(chat, "word3")
+    await chat.command("stop")
+    await until_said(chat, "Stopped")
+    await chat.say("nothing")
+    await until_said(chat, "empty answer")
+    await chat.command("retry")
+    await until_said(barred, "The end.")
+
+
+async def use_telegram(outside: Outside) -> None:
+    """Private chat, group, topic; commands, buttons, a stream that is edited, stop, retry, a long answer."""
+    telegram = outside.telegram
+    forum = telegram.add_group("Forum", [telegram.user_id], forum=True)
+    topic = telegram.add_topic(forum, "aside")
+    others = [TelegramChat(outside, telegram.add_user(name)) for name in ("bob", "eve", "joe", "kim")]
+
+    async def say(chat: TelegramChat, text: str, answer: str) -> None:
+        await telegram.say(chat.chat, chat.chat, text)
+        await until_said(chat, answer)
+
+    async def group() -> None:
+        chat = TelegramChat(outside, telegram.group_id)
+        await chat.say("in the group")
+        await until_said(chat, "heard")
+        own = next(message for message in telegram.messages(chat.chat) if message["from"]["id"] == telegram.bot_id)
+        await telegram.say(chat.chat, telegram.user_id, "a reply", reply_to=own["message_id"])
+        await until_said(chat, "heard: a reply")
+        await telegram.say(forum, telegram.user_id, "in the topic", thread=topic, mention=True)
+        await eventually(lambda: any("heard" in message.get("text", "") for message in telegram.messages(forum, thread=topic)))
+
+    async def buttons() -> None:
+        chat = TelegramChat(outside)
+        await chat.command("provider")
+        await until_said(chat, "Choose another")
+        await chat.press("Segmind")
+        await until_said(chat, "Segmind answers")
+
+    async def stop() -> None:
+        await say(others[0], "for ever", "word3")
+        await say(others[0], "/stop", "Stopped")
+        await say(others[0], "nothing", "empty answer")
+        await telegram.say(others[0].chat, others[0].chat, "/retry")
+
+    async def commands() -> None:
+        for text, answer in (("/help", "/provider"), ("/models", "model"), ("/settings", "temperature"), ("/status", "Netmind")):
+            await say(others[3], text, answer)
+
+    await asyncio.gather(
+        group(), buttons(), stop(), commands(), say(others[1], "slowly", "word3"), say(others[2], "a long one", "The end.")
+    )
+
+
+async def delete_last(bridge_platforms: Mapping[str, Any], account: str, chat: DiscordChat | TelegramChat) -> None:
+    """Delete the last message of a chat through the platform, as the outbox does with pages that are left over."""
+    if isinstance(chat, DiscordChat):
+        address, message = ChatAddress("discord", account, chat.channel), chat._own()[-1]["id"]
+    else:
+        address, message = ChatAddress("telegram", account, str(chat.chat)), str(chat._own()[-1]["message_id"])
+    await bridge_platforms[address.platform].delete(Target(address, ChatKind.GROUP), message)
+
+
+async def set_webhook(telegram: TelegramSandbox, port: int) -> None:
+    settings = WebhookSettings(f"http://127.0.0.1:{port}/hook", "a-shared_secret", port=port)
+    platform = TelegramPlatform(
+        telegram.token, Menu(()), Memo(), style=STYLE, api_base_url=telegram.api_url, webhook=settings, clock=SystemClock()
+    )
+    await platform.open()
+    async with running(platform, Inbox()):
+        await telegram.connected()
+    await platform.aclose()
+
+
+# ---------------------------------------------------------------------------------------------------------- Discord
+
+
+DISCORD_ROUTES = {
+    "DELETE /channels/{channel_id}/messages/{message_id}",
+    "GET /guilds/{guild_id}/members/{user_id}",
+    "GET /oauth2/applications/@me",
+    "GET /users/@me",
+    "PATCH /channels/{channel_id}/messages/{message_id}",
+    "PATCH /webhooks/{webhook_id}/{webhook_token}/messages/@original",
+    "PATCH /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}",
+    "POST /channels/{channel_id}/messages",
+    "POST /channels/{channel_id}/typing",
+    "POST /interactions/{interaction_id}/{interaction_token}/callback",
+    "POST /webhooks/{webhook_id}/{webhook_token}",
+    "PUT /applications/{application_id}/commands",
+}
+
+
+async def test_every_request_of_the_bot_and_every_answer_follows_discords_specification(
+    tmp_path: Path, discord_says: DiscordSpecification
+) -> None:
+    async with Outside(voice=Voice()) as outside, running_bridge(outside, tmp_path / "d.db", telegram_token=None) as bridge:
+        await asyncio.gather(talk(outside), command(outside), halt(outside))
+        await delete_last(bridge.platforms, bridge.accounts["discord"], DiscordChat(outside))
+        calls = [call for call in outside.discord.calls if call.path.startswith(API)]
+    complaints: list[str] = []
+    routes: set[str] = set()
+    for call in calls:
+        path = call.path.removeprefix(API)
+        complaints += discord_says.request(call.method, path, call.query, call.body)
+        complaints += discord_says.response(call.method, path, call.status, answer_of(call))
+        routes.add(f"{call.method} {discord_says.template(call.method, path)}")
+    assert sorted(set(complaints)) == []
+    assert routes == DISCORD_ROUTES
+    refused = [call for call in calls if call.status >= 400 and call.path.rsplit("/", 2)[1] not in outside.discord.barred]
+    assert refused == []
+
+
+async def ask_discord(discord: DiscordSandbox) -> None:
+    """Call, as any client might, what the bot does not, and what has to be refused."""
+    channel, headers = discord.channel_id, {"Authorization": f"Bot {discord.token}"}
+    message = (await discord.say(channel, discord.user_id, "hello", mention=True))["id"]
+    reply = {"content": "hi", "message_reference": {"message_id": message}, "nonce": "1", "enforce_nonce": True}
+    wrong: list[tuple[str, str, Any]] = [
+        ("POST", f"/channels/{channel}/messages", {"content": ""}),
+        ("POST", f"/channels/{channel}/messages", {"content": "x" * 2001}),
+        ("POST", "/channels/1/messages", {"content": "x"}),
+        ("PATCH", f"/channels/{channel}/messages/{message}", {"content": "not mine"}),
+        ("GET", f"/guilds/{discord.guild_id}/members/1", None),
+        ("PATCH", f"/webhooks/{discord.application_id}/no-token/messages/@original", {"content": "x"}),
+    ]
+    right: list[tuple[str, str, Any]] = [
+        ("POST", f"/channels/{channel}/messages", reply),
+        ("GET", f"/channels/{channel}/messages?limit=5", None),
+        ("GET", f"/channels/{channel}/messages/{message}", None),
+        ("GET", f"/channels/{channel}", None),
+        ("GET", f"/channels/{discord.open_dm(discord.user_id)}", None),
+        ("POST", "/users/@me/channels", {"recipient_id": discord.user_id}),
+        ("POST", f"/channels/{channel}/messages/{message}/threads", {"name": "from a message"}),
+        ("POST", f"/channels/{channel}/threads", {"name": "on its own", "type": 11}),
+        ("GET", f"/users/{discord.user_id}", None),
+        ("GET", f"/guilds/{discord.guild_id}", None),
+        ("GET", f"/guilds/{discord.guild_id}/members/{discord.user_id}", None),
+        ("GET", "/applications/@me", None),
+        ("GET", f"/applications/{discord.application_id}/commands", None),
+        ("GET", "/gateway", None),
+        ("GET", "/gateway/bot", None),
+    ]
+    async with aiohttp.ClientSession(discord.api_url + "/", headers=headers) as session:
+        for method, path, body in [*right, *wrong]:
+            async with session.request(method, path[1:], json=body):
+                pass
+        async with session.get("users/@me", headers={"Authorization": "Bot wrong"}):
+            pass
+        for _ in range(8):
+            async with session.post(f"channels/{channel}/messages", json={"content": "too often"}):
+                pass
+
+
+async def test_what_discords_stand_in_answers_to_any_client_follows_the_specification(discord_says: DiscordSpecification) -> None:
+    async with DiscordSandbox() as discord:
+        await ask_discord(discord)
+    statuses = {call.status for call in discord.calls}
+    assert {200, 201, 400, 401, 403, 404, 429} <= statuses
+    complaints = [
+        complaint
+        for call in discord.calls
+        for complaint in discord_says.response(call.method, call.path.removeprefix(API), call.status, answer_of(call))
+    ]
+    assert sorted(set(complaints)) == []
+
+
+# ---------------------------------------------------------------------------------------------------------- Telegram
+
+
+TELEGRAM_METHODS = {
+    "answerCallbackQuery",
+    "deleteMessage",
+    "deleteWebhook",
+    "editMessageText",
+    "getMe",
+    "getUpdates",
+    "sendChatAction",
+    "sendMessage",
+    "setMyCommands",
+    "setWebhook",
+}
+
+
+def method_of(call: Call) -> str:
+    return call.path.rpartition("/")[2]
+
+
+def telegram_complaints(says: TelegramSpecification, server: Server) -> list[str]:
+    complaints: list[str] = []
+    for call in server.calls:
+        complaints += says.request(method_of(call), {**call.query, **(call.body or {})})
+        if call.answer is not None:
+            complaints += says.answer(method_of(call), call.status, answer_of(call))
+    return sorted(set(complaints))
+
+
+async def test_every_call_of_the_bot_and_every_answer_follows_telegrams_specification(
+    tmp_path: Path, telegram_says: TelegramSpecification, unused_tcp_port: int
+) -> None:
+    async with Outside(voice=Voice()) as outside:
+        async with running_bridge(outside, tmp_path / "d.db", discord_token=None) as bridge:
+            await use_telegram(outside)
+            await delete_last(bridge.platforms, bridge.accounts["telegram"], TelegramChat(outside))
+        await set_webhook(outside.telegram, unused_tcp_port)
+    assert telegram_complaints(telegram_says, outside.telegram) == []
+    assert {method_of(call) for call in outside.telegram.calls} == TELEGRAM_METHODS
+    assert [call for call in outside.telegram.calls if call.status >= 400] == []
+    assert outside.telegram.unknown_parameters == []
+
+
+async def ask_telegram(telegram: TelegramSandbox) -> None:
+    """Call, as any client might, what the bot does not, and what has to be refused; let every kind of update come."""
+    user, group = telegram.user_id, telegram.group_id
+    forum = telegram.add_group("Forum", [user], forum=True)
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("getChat", {"chat_id": user}),
+        ("getChat", {"chat_id": group}),
+        ("getChatMember", {"chat_id": group, "user_id": user}),
+        ("getChatAdministrators", {"chat_id": group}),
+        ("getChatMemberCount", {"chat_id": group}),
+        ("createForumTopic", {"chat_id": forum, "name": "aside"}),
+        ("sendMessage", {"chat_id": user, "text": "<b>bold</b> https://example.org", "parse_mode": "HTML"}),
+        ("sendMessageDraft", {"chat_id": user, "draft_id": 1, "text": "so far"}),
+        ("setMyCommands", {"commands": [{"command": "help", "description": "Help"}]}),
+        ("getMyCommands", {}),
+        ("getWebhookInfo", {}),
+        ("getUpdates", {"timeout": 0}),
+        ("sendMessage", {"chat_id": 1, "text": "nobody"}),
+        ("editMessageText", {"chat_id": user, "message_id": 999, "text": "nothing"}),
+        *[("sendMessage", {"chat_id": user, "text": "too often"})] * 6,
+    ]
+    topic = telegram.add_topic(forum, "other")
+    said = await telegram.say(user, user, "hello https://example.org /help")
+    await telegram.edit(user, said["message_id"], "edited")
+    await telegram.say(user, user, "look", photo=True)
+    await telegram.say(group, user, "hey", mention=True)
+    await telegram.say(forum, user, "/help", thread=topic)
+    with pytest.raises(TimeoutError):
+        await telegram.press(user, 999, "gone", user, wait_seconds=0.01)
+    telegram.kick(group)
+    async with aiohttp.ClientSession() as session:
+        for method, parameters in calls:
+            async with session.post(f"{telegram.api_url}/bot{telegram.token}/{method}", json=parameters):
+                pass
+        async with session.post(f"{telegram.api_url}/botwrong/getMe"):
+            pass
+
+
+async def test_what_telegrams_stand_in_answers_to_any_client_follows_the_specification(telegram_says: TelegramSpecification) -> None:
+    async with TelegramSandbox() as telegram:
+        await ask_telegram(telegram)
+    assert {200, 400, 401, 429} <= {call.status for call in telegram.calls}
+    assert telegram_complaints(telegram_says, telegram) == []
+
+
+# ---------------------------------------------------------------------------------------------------------- the checker
+
+
+MESSAGES = "/channels/1/messages"
+BUTTON = {"type": 2, "style": 1, "label": "a", "custom_id": "b"}
+COMMAND = {"name": "ask", "type": 1, "description": "Ask", "options": [{"type": 3, "name": "question", "description": "What"}]}
+DISCORD_MISTAKES: dict[str, tuple[str, str, dict[str, str], Any]] = {
+    "unknown route": ("POST", "/channels/1/massages", {}, {"content": "x"}),
+    "unknown method": ("PUT", MESSAGES, {}, {"content": "x"}),
+    "not a snowflake": ("POST", "/channels/general/messages", {}, {"content": "x"}),
+    "unknown query": ("GET", MESSAGES, {"limits": "5"}, None),
+    "wrong query": ("GET", MESSAGES, {"limit": "many"}, None),
+    "missing body": ("POST", MESSAGES, {}, None),
+    "unknown field": ("POST", MESSAGES, {}, {"content": "x", "nonse": "1"}),
+    "wrong type": ("POST", MESSAGES, {}, {"content": 5}),
+    "nonce too long": ("POST", MESSAGES, {}, {"content": "x", "nonce": "1" * 26}),
+    "nested unknown field": ("POST", MESSAGES, {}, {"content": "x", "message_reference": {"message_id": "1", "fail": False}}),
+    "nested missing": ("POST", MESSAGES, {}, {"content": "x", "message_reference": {"fail_if_not_exists": False}}),
+    "button without style": ("POST", MESSAGES, {}, {"components": [{"type": 1, "components": [{"type": 2, "label": "a"}]}]}),
+    "button outside a row": ("POST", MESSAGES, {}, {"components": [BUTTON]}),
+    "unknown mention": ("PATCH", f"{MESSAGES}/2", {}, {"allowed_mentions": {"parse": ["all"]}}),
+    "unknown callback": ("POST", "/interactions/1/t/callback", {}, {"type": 99}),
+    "option without description": ("PUT", "/applications/1/commands", {}, [{**COMMAND, "options": [{"type": 3, "name": "question"}]}]),
+    "unknown option field": ("PUT", "/applications/1/commands", {}, [{**COMMAND, "option": []}]),
+    "body of a plain call": ("POST", "/channels/1/typing", {}, {"a": 1}),
+}
+
+
+@pytest.mark.parametrize("mistake", DISCORD_MISTAKES)
+def test_a_wrong_request_to_discord_is_found(discord_says: DiscordSpecification, mistake: str) -> None:
+    assert discord_says.request(*DISCORD_MISTAKES[mistake])
+
+
+def test_a_right_request_to_discord_is_let_through(discord_says: DiscordSpecification) -> None:
+    rows = [{"type": 1, "components": [BUTTON]}]
+    assert discord_says.request("POST", MESSAGES, {}, {"content": "x", "components": rows, "nonce": "1"}) == []
+    assert discord_says.request("PUT", "/applications/1/commands", {}, [COMMAND]) == []
+    assert discord_says.request("GET", MESSAGES, {"limit": "5", "after": "1"}, None) == []
+
+
+def test_a_wrong_answer_of_discord_is_found(discord_says: DiscordSpecification) -> None:
+    assert discord_says.response("GET", "/users/@me", 200, {"id": "1"})
+    assert discord_says.response("GET", "/users/@me", 302, None)
+    assert discord_says.response("GET", "/users/@me", 404, {"message": "no code"})
+    assert discord_says.response("POST", "/channels/1/typing", 204, {})
+
+
+TELEGRAM_MISTAKES: dict[str, tuple[str, dict[str, Any]]] = {
+    "unknown method": ("sendMassage", {}),
+    "unknown parameter": ("sendMessage", {"chat_id": "1", "text": "x", "reply_to": "1"}),
+    "missing parameter": ("sendMessage", {"chat_id": "1"}),
+    "wrong type": ("deleteMessage", {"chat_id": "1", "message_id": "abc"}),
+    "flag that is none": ("deleteWebhook", {"drop_pending_updates": "maybe"}),
+    "no list": ("sendMessage", {"chat_id": "1", "text": "x", "entities": '{"type": "bold"}'}),
+    "entity without length": ("sendMessage", {"chat_id": "1", "text": "x", "entities": '[{"type": "bold", "offset": 0}]'}),
+    "entity of an unknown kind": ("sendMessage", {"chat_id": "1", "text": "x", "entities": '[{"type": "bald", "offset": 0, "length": 1}]'}),
+    "number as text": ("sendMessage", {"chat_id": "1", "text": "x", "entities": '[{"type": "bold", "offset": "0", "length": 1}]'}),
+    "unknown nested field": ("sendMessage", {"chat_id": "1", "text": "x", "link_preview_options": '{"disabled": true}'}),
+    "button without text": (
+        "sendMessage",
+        {"chat_id": "1", "text": "x", "reply_markup": '{"inline_keyboard": [[{"callback_data": "a"}]]}'},
+    ),
+    "rows missing": ("sendMessage", {"chat_id": "1", "text": "x", "reply_markup": '{"inline_keyboard": [{"text": "a"}]}'}),
+    "unknown style": (
+        "sendMessage",
+        {"chat_id": "1", "text": "x", "reply_markup": '{"inline_keyboard": [[{"text": "a", "callback_data": "a", "style": "pink"}]]}'},
+    ),
+    "unknown scope": ("setMyCommands", {"commands": "[]", "scope": '{"type": "everywhere"}'}),
+    "command without description": ("setMyCommands", {"commands": '[{"command": "help"}]'}),
+}
+
+
+@pytest.mark.parametrize("mistake", TELEGRAM_MISTAKES)
+def test_a_wrong_call_of_telegram_is_found(telegram_says: TelegramSpecification, mistake: str) -> None:
+    assert telegram_says.request(*TELEGRAM_MISTAKES[mistake])
+
+
+def test_a_right_call_of_telegram_is_let_through(telegram_says: TelegramSpecification) -> None:
+    entities = '[{"type": "bold", "offset": 0, "length": 1}]'
+    keyboard = '{"inline_keyboard": [[{"text": "a", "callback_data": "a", "style": "danger"}]]}'
+    call = {"chat_id": "1", "text": "1", "entities": entities, "reply_markup": keyboard, "reply_parameters": '{"message_id": 1}'}
+    assert telegram_says.request("sendMessage", call) == []
+    assert telegram_says.request("setMyCommands", {"commands": "[]", "scope": '{"type": "chat", "chat_id": 1}'}) == []
+
+
+def test_a_wrong_answer_of_telegram_is_found(telegram_says: TelegramSpecification) -> None:
+    message = {"message_id": 1, "date": 1, "chat": {"id": 1, "type": "private"}, "text": "x"}
+    assert telegram_says.answer("sendMessage", 200, {"ok": True, "result": message}) == []
+    assert telegram_says.answer("sendMessage", 200, {"ok": True, "result": {**message, "date": "today"}})
+    assert telegram_says.answer("sendMessage", 200, {"ok": True, "result": {**message, "chat": {"id": 1}}})
+    assert telegram_says.answer("sendMessage", 200, {"ok": True, "result": {**message, "thread": 1}})
+    assert telegram_says.answer("getMe", 400, {"ok": False, "error_code": 400})

@@ -1,0 +1,71 @@
+"""Half-written Markdown never shows its raw signs."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.render import telegram
+from bot.render.heal import heal
+from bot.render.text import clean
+from tests.support.documents import ANSWER, DOCUMENTS
+
+# Documents that show these signs on purpose, in code or escaped, when they are whole.
+_SHOWS_SIGNS = {"odd", "inline", "code", "latex", "markdown in fence", "mentions"}
+
+
+@pytest.mark.parametrize(
+    ("half", "healed"),
+    [
+        ("a **b", "a **b**"),
+        ("a **b*", "a **b**"),
+        ("***a**", "***a***"),
+        ("a **", "a"),
+        ("a *b _c", "a *b _c_*"),
+        ("**a `b", "**a `b`**"),
+        ("~~a", "~~a~~"),
+        ("a ``x`", "a ``x``"),
+        ("[a](http://exa", "[a]()"),
+        ("[**a", "[**a**]()"),
+        ("![a", "![a]()"),
+        ("a <thi", "a"),
+        ("- a\n- ", "- a"),
+        ("- [", ""),
+        ("foo\n-", "foo"),
+        ("# ", ""),
+        ("```py\nx\n``", "```py\nx\n```"),
+        ("- ```py\n  x", "- ```py\n  x\n  ```"),
+        ("> ```\n> x", "> ```\n> x\n> ```"),
+        ("| a | b |\n|--", "| a | b |\n|---|---|"),
+    ],
+)
+def test_half_written_markup_is_closed_or_held_back(half, healed):
+    assert heal(half) == healed
+
+
+@pytest.mark.parametrize("whole", ["a **b** c", "```py\nx\n```", "x * y", "foo_bar", "42.", "takes ~5 s", "[a](http://x) b", "a \\*b", "use `**x` so"])
+def test_whole_markup_stays_as_it_is(whole):
+    assert heal(whole) == whole
+
+
+@pytest.mark.parametrize("name", [name for name in DOCUMENTS if name not in _SHOWS_SIGNS])
+def test_no_prefix_shows_raw_signs(name):
+    document = DOCUMENTS[name]
+    for end in range(len(document) + 1):
+        assert not re.search(r"\*\*|~~|```|\]\(", telegram.render(document[:end]).text), document[max(0, end - 60) : end]
+
+
+def test_healing_changes_only_the_end():
+    for end in range(len(ANSWER) + 1):
+        assert heal(ANSWER[:end]).startswith(ANSWER[: max(0, end - 60)].rstrip())
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(alphabet="ab *_~`[]()<>!#-+=|\\\n1.:$", max_size=80))
+def test_healing_takes_any_text(text):
+    healed = heal(clean(text))
+    assert isinstance(healed, str)
+    assert len(healed) <= 4 * len(text) + 8
