@@ -190,13 +190,13 @@ class Bridge:
         Raises:
             BridgeError: No platform's intake is left.
         """
+        await self.inbox.recover()  # before any intake: what that brings is open, too, and would be carried out twice
         drain = asyncio.create_task(self.store.run(self.dispatcher.drain))
         intakes = {
             asyncio.create_task(platform.run(self.inbox.accept, partial(ready, name))): name for name, platform in self.platforms.items()
         }
         stopper = asyncio.create_task(stop.wait())
         try:
-            await self.inbox.recover()
             await self._serve(drain, intakes, stopper)
         finally:
             await _end(stopper, *intakes)

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from adapters.base import ModelInfo, Provider
+from adapters.base import ModelInfo, Provider, ProviderError
 from bot.clock import Clock
 
 FRESH_SECONDS = 300.0
@@ -41,7 +41,12 @@ class Catalogue:
         kept = self._kept.get(provider)
         if kept is not None and self._clock.now() - kept.at < FRESH_SECONDS:
             return kept.models
-        models = await self._providers[provider].models()
+        try:
+            models = await self._providers[provider].models()
+        except ProviderError:
+            if kept is None:
+                raise
+            return kept.models
         self._kept[provider] = _Kept(self._clock.now(), models)
         return models
 

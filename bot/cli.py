@@ -33,11 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
     try:
+        for line in misspelt():  # before what is wrong: it may be the reason
+            print(f"warning: {line}", file=sys.stderr)
         settings = load()
         if arguments.command is None:
             arguments = parser.parse_args([_default(settings)])
-        for line in misspelt():
-            print(f"warning: {line}", file=sys.stderr)
         return _commands()[arguments.command](settings, arguments)
     except (SettingsError, StoreError, BridgeError, PlatformError, OSError) as error:
         print(f"dragoman: {error}", file=sys.stderr)

@@ -24,7 +24,7 @@ from bot.platforms.base import Platform
 from bot.preferences import Preferences
 from bot.reply import Buttons, Reply
 from bot.turn import Turns
-from storage.base import Accepted, Owner, OwnerKind, Store, Turn, TurnState
+from storage.base import Accepted, Owner, OwnerKind, Store, StoreError, Turn, TurnState
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,12 @@ class Dispatcher:
 
     async def _drain(self, conversation: int) -> None:
         while not self._closing and (turn := await self._store.claim(conversation)) is not None:
-            incoming = load((await self._store.event(turn.event)).payload)
+            try:
+                incoming = load((await self._store.event(turn.event)).payload)
+            except ValueError:  # written by another version, or by hand: it must not hold up the next ones of the conversation
+                log.error("turn.unreadable turn=%d event=%d", turn.id, turn.event)  # noqa: TRY400 - the error quotes what people wrote
+                await self._store.close(turn, TurnState.FAILED, error="its event can't be read back")
+                continue
             if not self._access.admits(incoming):
                 await self._turns.fail(turn, incoming, texts.refused(incoming), "refused")
                 continue
@@ -187,10 +192,10 @@ class Dispatcher:
         known = {item.name: item for item in declared.options} if declared else {}
         if option not in known or (completer := known[option].complete) is None:
             return []
-        context = self._context(await self._store.conversation_of(chat), chat, server, 0, {})
         try:
+            context = self._context(await self._store.conversation_of(chat), chat, server, 0, {})
             return await completer(context, text)
-        except ProviderError as error:
+        except (ProviderError, StoreError) as error:
             log.info("completion.unavailable command=%s: %s", command, error)
             return []
 

@@ -58,8 +58,13 @@ class Inbox:
     async def recover(self) -> None:
         """Take up commands and buttons that a crash interrupted. Turns are taken up by the store's own run."""
         for event in await self._store.open_events():
-            incoming = load(event.payload)
             accepted = Accepted(event.id, event.conversation, None)
+            try:
+                incoming = load(event.payload)
+            except ValueError:  # written by another version, or by hand: it must not keep the bot from starting
+                log.error("command.unreadable event=%d", event.id)  # noqa: TRY400 - the error quotes what people wrote
+                await self._store.finish_event(event.id)
+                continue
             if event.kind is EventKind.EDIT:
                 await self._edited(accepted, incoming)
             else:

@@ -30,7 +30,8 @@ class Cleaner(logging.Formatter):
 
 def configure(level: str, secrets: Iterable[str]) -> None:
     """Send everything to standard error as one line an event."""
-    renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+    # The default is rich's traceback where rich is installed: it shows local variables, and those hold prompts and keys.
+    renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback)
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             structlog.stdlib.add_log_level,

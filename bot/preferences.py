@@ -138,7 +138,8 @@ def parse(model: type[Parameters], name: str, text: str, others: Mapping[str, An
     readings: list[Any] = [text]
     with suppress(ValueError):
         readings.append(json.loads(text))
-    readings.append([piece.strip() for piece in text.split(",") if piece.strip()])
+    if not text.startswith(("[", "{")):  # what looks like JSON and is none has a mistake in it
+        readings.append([piece.strip() for piece in text.split(",") if piece.strip()])
     problem = ""
     for reading in readings:
         try:
@@ -147,7 +148,9 @@ def parse(model: type[Parameters], name: str, text: str, others: Mapping[str, An
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             problem = problem or first["msg"]
         else:
-            return valid.model_dump(mode="json")[name]
+            value = valid.model_dump(mode="json")[name]
+            if value is not None:  # "null" is no value
+                return value
     raise InvalidPreferenceError(problem[:1].lower() + problem[1:])
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -28,7 +30,7 @@ class SettingsError(Exception):
 
 
 def _numeric(ids: frozenset[str]) -> frozenset[str]:
-    wrong = sorted(item for item in ids if not item.lstrip("-").isdigit())
+    wrong = sorted(item for item in ids if not re.fullmatch(r"-?[0-9]+", item))
     if wrong:
         raise ValueError(f"takes numeric ids separated by commas; {', '.join(wrong)} is none (names don't work)")
     return ids
@@ -52,6 +54,12 @@ def _address(value: str | None) -> str | None:
 def _database(value: str) -> str:
     if not value.startswith(DATABASE_SCHEME) or value == DATABASE_SCHEME:
         raise ValueError(f"takes {DATABASE_SCHEME} and a file, such as {DATABASE_SCHEME}/var/lib/dragoman/dragoman.db")
+    return value
+
+
+def _webhook_secret(value: SecretStr | None) -> SecretStr | None:
+    if value is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,256}", value.get_secret_value()):
+        raise ValueError("takes 1-256 characters of A-Z, a-z, 0-9, _ and - (that is all Telegram passes on)")
     return value
 
 
@@ -83,7 +91,7 @@ class Settings(BaseSettings):
     telegram_token: SecretStr | None = None
     telegram_api_base_url: Address = None
     telegram_webhook_url: Address = None
-    telegram_webhook_secret: SecretStr | None = None
+    telegram_webhook_secret: Annotated[SecretStr | None, AfterValidator(_webhook_secret)] = None
     telegram_webhook_host: str = "127.0.0.1"
     telegram_webhook_port: int = Field(default=8443, ge=0, le=65535)
     telegram_allowed_users: Ids = frozenset()
@@ -159,6 +167,8 @@ def load(env_file: Path | None = Path(".env"), **values: Any) -> Settings:
     except ValidationError as error:
         lines = [_line(problem) for problem in error.errors(include_url=False, include_context=False, include_input=False)]
         raise SettingsError("The settings are not right:\n" + "\n".join(lines)) from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{env_file} is not UTF-8 text: save it in that encoding.") from None
 
 
 def _line(problem: Mapping[str, Any]) -> str:
@@ -170,7 +180,10 @@ def _line(problem: Mapping[str, Any]) -> str:
 def misspelt(env_file: Path | None = Path(".env"), environment: Mapping[str, str] | None = None) -> list[str]:
     """Return a line for each variable that looks like a misspelt one of ours."""
     named = set(os.environ if environment is None else environment)
-    in_file = {key for key in dotenv_values(env_file) if key} if env_file is not None and env_file.is_file() else set()
+    in_file: set[str] = set()
+    if env_file is not None and env_file.is_file():
+        with suppress(UnicodeDecodeError):  # `load` says so
+            in_file = {key for key in dotenv_values(env_file) if key}
     return [line for name in sorted(named | in_file) if (line := _advice(name, in_file))]
 
 

@@ -5,6 +5,7 @@ A sentence says what happened and what to do next.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from adapters.base import ErrorKind, FinishReason, ProviderError
@@ -34,7 +35,7 @@ _PROVIDER_ERRORS = {
 
 def provider_error(error: ProviderError, provider: str, model: str) -> str:
     """Say what went wrong with a question, in one sentence and what to do."""
-    when = f"in {error.retry_after:.0f} s" if error.retry_after else "in a while"
+    when = f"in {math.ceil(error.retry_after)} s" if error.retry_after else "in a while"
     detail = f" ({escape(error.detail)})" if error.kind is ErrorKind.BAD_REQUEST and error.detail else ""
     sentence = _PROVIDER_ERRORS[error.kind].format(provider=escape(provider), model=escape(model), when=when, detail=detail)
     return f"⚠️ {sentence}"

@@ -311,7 +311,7 @@ class Store(DeliveryStore, Protocol):
         ...
 
     async def open_events(self) -> Sequence[StoredEvent]:
-        """List commands and buttons that were accepted and not yet finished, oldest first (after a crash)."""
+        """List events that were accepted, that no turn carries and that are not finished yet, oldest first (after a crash)."""
         ...
 
     async def event(self, event_id: int) -> StoredEvent:
@@ -319,7 +319,7 @@ class Store(DeliveryStore, Protocol):
         ...
 
     async def finish_event(self, event_id: int) -> None:
-        """Mark a command or button as carried out."""
+        """Mark an event that no turn carries as carried out."""
         ...
 
     async def reply_route(self, event_id: int) -> ReplyRoute | None:

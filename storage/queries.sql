@@ -43,11 +43,11 @@ RETURNING id;
 SELECT id, key, kind, conversation, payload FROM event WHERE id = $1;
 
 -- name: events_open
--- Commands and buttons not carried out yet, oldest first.
+-- Events not carried out yet that no turn carries, oldest first.
 SELECT id, key, kind, conversation, payload FROM event WHERE finished_at IS NULL ORDER BY id;
 
 -- name: event_finish
--- Note that a command or button was carried out.
+-- Note that an event was carried out.
 UPDATE event SET finished_at = $2 WHERE id = $1 AND finished_at IS NULL;
 
 -- name: route_insert

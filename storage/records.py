@@ -31,8 +31,8 @@ from storage.base import (
 T = TypeVar("T")
 
 OPEN_STATES = frozenset({TurnState.ACCEPTED, TurnState.GENERATING, TurnState.ANSWERED})
-CARRIED_OUT_LATER = frozenset({EventKind.COMMAND, EventKind.BUTTON})
-"""Events that stay open until `Records.finish_event`, unless a turn carries them: a turn is recovered by itself."""
+SET_ASIDE = frozenset({EventKind.UNREADABLE})
+"""Events that nothing follows from. All others stay open until `Records.finish_event`, unless a turn carries them: it is recovered itself."""
 
 COUNTED_AT_ONCE = 1000
 """Turns counted by one statement: some milliseconds, so that a huge conversation does not hold up the reads of all others."""
@@ -97,7 +97,7 @@ class Records:
         return await self._db.unit(partial(_accept, event=event, now=self._now()))
 
     async def open_events(self) -> Sequence[StoredEvent]:
-        """List commands and buttons not carried out yet, oldest first."""
+        """List events not carried out yet that no turn carries, oldest first."""
         return [_stored_event(row) for row in await self._db.fetch("events_open")]
 
     async def event(self, event_id: int) -> StoredEvent:
@@ -108,7 +108,7 @@ class Records:
         return _stored_event(rows[0])
 
     async def finish_event(self, event_id: int) -> None:
-        """Mark a command or button as carried out."""
+        """Mark an event that no turn carries as carried out."""
         await self._write("event_finish", event_id, self._now())
 
     async def reply_route(self, event_id: int) -> ReplyRoute | None:
@@ -258,7 +258,7 @@ async def _chat(tx: Tx, address: ChatAddress, now: float) -> tuple[int, int]:
 
 async def _accept(tx: Tx, event: NewEvent, now: float) -> Accepted | None:
     chat, conversation = await _chat(tx, event.chat, now)
-    finished_at = None if event.kind in CARRIED_OUT_LATER and event.turn is None else now
+    finished_at = now if event.kind in SET_ASIDE or event.turn is not None else None
     rows = await tx.fetch("event_insert", event.key, event.kind, chat, conversation, event.payload, event.error, now, finished_at)
     if not rows:
         return None

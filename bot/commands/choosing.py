@@ -15,6 +15,8 @@ BUTTON_MODELS = 12
 """Most models offered as buttons; the rest is a command or an autocompletion away."""
 BUTTON_LABEL_CHARS = 38
 """Longest button label that phones still show whole."""
+MODEL_CHARS = 200
+"""Longest model id that is taken on trust; ours, more than any catalogue's longest."""
 LISTED_MODELS = 60
 """Most models that /models lists at once."""
 
@@ -52,7 +54,7 @@ async def choose_model(context: Context) -> Answer:
     if wanted is None:
         return _offer(choice, names)
     model = resolve(wanted, names)
-    if model is None and (provider.lists_all_models or wanted.startswith("#")):
+    if model is None and (provider.lists_all_models or wanted.startswith("#") or len(wanted) > MODEL_CHARS):
         return Answer(texts.unknown("model", wanted, nearest(wanted, names)))
     await context.preferences.set_model(context.conversation, choice.provider, model or wanted)
     answer = f"**{provider.title}** answers with {texts.code(model or wanted)} from now on."

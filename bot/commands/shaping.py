@@ -12,8 +12,10 @@ from bot.commands.base import Answer, Command, Context, Option
 from bot.preferences import InvalidPreferenceError
 from bot.render.text import escape
 
-CLEARING = frozenset({"default", "none", "off", "-"})
-"""Words that take a setting back to its default."""
+DEFAULT = "default"
+"""The word that takes a setting back to its default."""
+CLEARING = frozenset({DEFAULT, "none", "off", "-"})
+"""Words that take the persona back to its default."""
 RANGE_KEYS = (("minimum", "at least {}"), ("exclusiveMinimum", "above {}"), ("maximum", "at most {}"), ("exclusiveMaximum", "below {}"))
 
 
@@ -55,7 +57,7 @@ async def settings(context: Context) -> Answer:
         about = _about(provider.parameters, name)
         return Answer(f"**{name}** = {_shown(provider.parameters, name, choice.parameters)} · {about}")
     try:
-        clear = value.lower() in CLEARING
+        clear = value.lower() == DEFAULT  # no other word: "off" is a value of switches, "-" and "none" may be texts
         stored = await context.preferences.set_parameter(context.conversation, choice, name, None if clear else value)
     except InvalidPreferenceError as error:
         return Answer(f"{texts.code(value)} does not fit **{name}**: {escape(str(error))}. {_about(provider.parameters, name)}")

@@ -50,7 +50,7 @@ def _break_mentions(url: str) -> str:
     return url.replace("@everyone", "%40everyone").replace("@here", "%40here")
 
 
-def _escape_sign(match: re.Match[str]) -> str:
+def _escape_sign(match: re.Match[str]) -> str:  # noqa: PLR0911 - one rule per sign, each needs its own line
     sign, text, at = match.group(), match.string, match.start()
     after = text[at + 1 : at + 2]
     if sign == "@":

@@ -12,13 +12,15 @@ import re
 
 _FENCE = re.compile(r"^([ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(`{3,}|~{3,})([^\n]*)$", re.MULTILINE)
 _MARKER = re.compile(r"[-*+]|\d{1,9}[.)]")
-_LONE = re.compile(r"[ \t]*(?:>[ \t]*)*(?:[-*+][ \t]+)?(?:\[[ xX]?\]?|[-*+=_~`#>|:! \t]*)[ \t]*")
-_TAG = re.compile(r"(?<!\\)<(?:[/!?]?[A-Za-z][\w:./@&?=#%+-]*)?[/!?]?\Z")
+_LONE = re.compile(r"[ \t]*(?:>[ \t]*)*(?:[-*+][ \t]+)?(?:\[[ xX]?\]?|[-*+=_~`#>! \t]*|\|[-|: \t]*)[ \t]*")
+_TAG = re.compile(r"(?<![\\\w])<(?:[/!?]?[A-Za-z][\w:./@&?=#%+-]*)?[/!?]?\Z")
 _BLANK = re.compile(r"\n[ \t>]*\n")
 _BLOCK_START = re.compile(r"^[ \t>]*(?:(?:[-*+]|\d{1,9}[.)]|#{1,6})[ \t]+)+", re.MULTILINE)
 _TOKEN = re.compile(r"\\.|`+|\*+|_+|~+|!?\[|\](?:\(|)", re.DOTALL)
 _LINK_TAIL = re.compile(r"(?:[^\s()\\]|\\.|\([^\s()]*\))*(?:\s+(?:\"[^\"]*\"|'[^']*'))?\s*\)")
 _DELIMITER = re.compile(r"\s*\|[ \t:|-]*")
+
+_STRIKE = 2  # tildes; a single one means "about" more often
 
 
 def heal(markdown: str) -> str:
@@ -39,7 +41,7 @@ def heal(markdown: str) -> str:
 
 
 def _last_fence(text: str) -> tuple[tuple[str, str, int] | None, int]:
-    """Return what stands before the fence that is open at the end, the fence, and where its line ends; and where the last closed one ends."""
+    """Return what stands before the fence open at the end, the fence, and where its line ends; and where the last closed one ends."""
     found: tuple[str, str, int] | None = None
     closed = 0
     if "```" not in text and "~~~" not in text:
@@ -116,34 +118,39 @@ class _Inline:
         self._brackets: list[int] = []
 
     def close(self) -> str:
+        """Return the text with what is open closed, or held back where nothing of it is there yet."""
         text, at = self._text, 0
         while match := _TOKEN.search(text, at):
-            token, at = match.group(), match.end()
-            sign = token[0]
-            if sign == "\\":
-                continue
-            if sign == "`":
-                end = _code_end(text, at, len(token))
-                if end < 0:
-                    return self._close_code(match.start(), token)
-                at = end
-            elif sign in "*_~":
-                if at == len(text) and not self._closes(token, match.start()):
+            run, at = match.group(), match.end()
+            if run[0] == "`":
+                at = _code_end(text, at, len(run))
+                if at < 0:
+                    return self._close_code(match.start(), run)
+            elif run[0] in "*_~":
+                if at == len(text) and not self._closes(run, match.start()):
                     self._text = text[: match.start()]
                     break
-                self._delimiter(token, match.start(), at)
-            elif sign != "]":
-                self._brackets.append(match.start())
-            elif self._brackets:
-                self._brackets.pop()
-                if token == "](":
-                    tail = _LINK_TAIL.match(text, at)
-                    if not tail:
-                        return self._finish(text[:at], ")")
-                    at = tail.end()
+                self._delimiter(run, match.start(), at)
+            elif run[0] != "\\":
+                at = self._bracket(run, match.start(), at)
+                if at < 0:
+                    return self._finish(text[: match.end()], ")")
         if self._brackets and "\n" not in self._text[self._brackets[-1] :]:
             return self._finish(self._text, "]()")
         return self._finish(self._text, "")
+
+    def _bracket(self, run: str, start: int, end: int) -> int:
+        """Return where to scan on; -1 if a link's target is not complete."""
+        if run[0] != "]":
+            self._brackets.append(start)
+            return end
+        if not self._brackets:
+            return end
+        self._brackets.pop()
+        if run == "]":
+            return end
+        target = _LINK_TAIL.match(self._text, end)
+        return target.end() if target else -1
 
     def _finish(self, text: str, closer: str) -> str:
         text = text.rstrip()
@@ -160,21 +167,21 @@ class _Inline:
             self._open.pop()
         return text + closer + "".join([sign * count for sign, count, _ in reversed(self._open)])
 
-    def _close_code(self, start: int, token: str) -> str:
-        content = self._text[start + len(token) :].rstrip()
-        inner = content.rstrip("`") if len(token) > 1 else content
+    def _close_code(self, start: int, run: str) -> str:
+        content = self._text[start + len(run) :].rstrip()
+        inner = content.rstrip("`") if len(run) > 1 else content
         if not inner.strip():
             return self._finish(self._text[:start], "")
-        return self._finish(self._text[:start] + token + inner, token)
+        return self._finish(self._text[:start] + run + inner, run)
 
-    def _closes(self, token: str, start: int) -> bool:
-        return start > 0 and not self._text[start - 1].isspace() and any(sign == token[0] for sign, _, _ in self._open)
+    def _closes(self, run: str, start: int) -> bool:
+        return start > 0 and not self._text[start - 1].isspace() and any(sign == run[0] for sign, _, _ in self._open)
 
-    def _delimiter(self, token: str, start: int, end: int) -> None:
-        sign, count = token[0], len(token)
-        if sign == "~" and count != 2 and not self._closes(token, start):
+    def _delimiter(self, run: str, start: int, end: int) -> None:
+        sign, count = run[0], len(run)
+        if sign == "~" and count != _STRIKE and not self._closes(run, start):
             return
-        if self._closes(token, start) and self._is_right(start, end, sign):
+        if self._closes(run, start) and self._is_right(start, end, sign):
             count = self._shut(sign, count)
         if count and self._is_left(start, end, sign):
             self._open.append((sign, count, end))

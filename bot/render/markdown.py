@@ -134,6 +134,7 @@ class _Reader:
         self._alignments: tuple[str, ...] = ()
         self._rows: list[list[Cell]] = []
         self._rule_at = 0
+        self._in_table = False
 
     def read(self, pairs: Iterable[tuple[Any, pyromark.event.Range]]) -> list[Block]:
         simple = not (self._masked or self._located)
@@ -195,7 +196,7 @@ class _Reader:
 
     def _close_link(self, where: pyromark.event.Range) -> None:
         url, first = self._links.pop()
-        allowed = _LINK.fullmatch(url) is not None
+        allowed = not self._in_table and _LINK.fullmatch(url) is not None  # a table becomes code, which holds no links
         label = "".join([span.text for span in self._spans[first:]])
         if url and (not label or not (allowed or url in {label, f"mailto:{label}"})):
             start = self._spans[-1].end if label else self._char(where["start"])
@@ -218,8 +219,11 @@ class _Reader:
                 self._rows.append([])
             elif tag == "HtmlBlock":
                 self._open(_Leaf(start=self._char(where["start"])))
-            return
-        ((name, value),) = tag.items()
+        else:
+            ((name, value),) = tag.items()
+            self._start_with(name, value, where)
+
+    def _start_with(self, name: str, value: Any, where: pyromark.event.Range) -> None:
         if name in {"Link", "Image"}:
             self._open_link(value["dest_url"])
         elif name == "List":
@@ -238,7 +242,7 @@ class _Reader:
             self._quote += 1
         elif name == "Table":
             self._open(_Leaf(Kind.CODE, start=self._char(where["start"])))
-            self._alignments, self._rows = value, []
+            self._alignments, self._rows, self._in_table = value, [], True
 
     def _end(self, tag: Any, where: pyromark.event.Range) -> None:
         if type(tag) is str:
@@ -251,6 +255,7 @@ class _Reader:
             elif tag in {"TableHead", "TableRow"}:
                 pass
             elif tag == "Table":
+                self._in_table = False
                 self._spans = list(table_spans(self._rows, self._alignments, self._rule_at))
                 self._flush()
             else:

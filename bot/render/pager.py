@@ -19,6 +19,8 @@ _ROOM = 2  # positions beyond the limit: the last block's own one and its neighb
 
 _WINDOW = 4  # pages of source read at once, so that a long text that comes in one piece is not read whole for each of its pages
 
+_LEAST_WINDOW = 8000  # characters
+
 
 class Pager:
     """Pages of one answer."""
@@ -31,7 +33,7 @@ class Pager:
         self._tail = ""
         self._cut = Cut(0)  # where the last page begins in `_tail`
         self._number: int | None = None  # of the list item that `_tail` begins with
-        self._window = style.limit * _WINDOW
+        self._window = max(style.limit * _WINDOW, _LEAST_WINDOW)
 
     def pages(self, markdown: str, *, final: bool = False) -> tuple[Rendered, ...]:
         """Render the text so far. Costs time in proportion to the last page, not to the text. Never fails.
@@ -67,7 +69,9 @@ class Pager:
 
     def _take_in(self, markdown: str, *, final: bool) -> None:
         end = len(markdown)
-        if (not final and markdown[self._seen :].endswith("\r")) or (not final and end > self._seen and "\ud800" <= markdown[-1] <= "\udbff"):  # its line feed may follow
+        if (not final and markdown[self._seen :].endswith("\r")) or (
+            not final and end > self._seen and "\ud800" <= markdown[-1] <= "\udbff"
+        ):  # its line feed may follow
             end -= 1
         if end > self._seen:
             self._tail += clean(markdown[self._seen : end])
@@ -95,7 +99,10 @@ class Pager:
         if page.text:
             self._frozen.append(page)
         self._live = None
+        before = len(self._tail), self._cut
         self._advance(blocks, *splitter.locate(position))
+        if (len(self._tail), self._cut) == before:  # whatever the text, no call may go on for ever
+            self._cut = self._cut._replace(skip=self._cut.skip + 1)
 
     def _advance(self, blocks: Sequence[Block], index: int, cut: Cut) -> None:
         """Cut off what is frozen, as far as reading can start anew."""
@@ -109,5 +116,5 @@ class Pager:
         if block.fence and offset > block.start:
             anchor, prefix = tail.rfind("\n", 0, offset) + 1, block.fence
         self._tail = prefix + tail[anchor:]
-        whole = not cut.skip and not tail[anchor:offset].strip() and (prefix or block.start == offset)
+        whole = not cut.skip and (anchor == offset if prefix else block.start == offset and not tail[anchor:offset].strip())
         self._cut = Cut(0) if whole else Cut(offset - anchor + len(prefix), cut.skip)

@@ -14,7 +14,9 @@ from typing import NamedTuple
 from bot.render.document import Block, Kind, Span
 from bot.render.text import cluster_boundary
 
-_SENTENCE = re.compile(r"[.!?…][\"'”’)\]*_]*\s+|[。！？]")
+_SENTENCE = re.compile(
+    "[.!?\u2026][\"'\u201d\u2019)\\]*_]*\\s+|[\u3002\uff01\uff1f]"
+)  # the last ones end sentences in Chinese and Japanese
 _WORD = re.compile(r"\s+")
 
 

@@ -32,10 +32,18 @@ def table_spans(rows: Sequence[Sequence[Cell]], alignments: Sequence[str], rule_
             text = cell.text
             if column < len(widths):
                 text = _align(text, widths[column], alignments[column], is_last=column == last)
-            spans.append(Span(text + ("\n" if column == last else " | "), 0, None, cell.start, cell.end))
+            _append(spans, Span(text + ("\n" if column == last else " | "), 0, None, cell.start, cell.end))
         if index == 0:
-            spans.append(Span("-+-".join("-" * width for width in widths) + "\n", 0, None, rule_at, rule_at))
+            _append(spans, Span("-+-".join("-" * width for width in widths) + "\n", 0, None, rule_at, rule_at))
     return tuple(spans)
+
+
+def _append(spans: list[Span], span: Span) -> None:
+    """Add a span; cells that a row lacks all stand in one place, and a place must belong to one span."""
+    if spans and span.start <= spans[-1].start and span.end:
+        spans[-1] = spans[-1]._replace(text=spans[-1].text + span.text, end=spans[-1].start)
+    else:
+        spans.append(span)
 
 
 def _align(text: str, width: int, alignment: str, *, is_last: bool) -> str:

@@ -94,12 +94,13 @@ class _Writer:
         wanted: list[tuple[str, str | None]] = [(name, None) for name in types]
         if url:
             wanted.append(("text_link", url))
-        if self._runs:
-            for key in [key for key in self._runs if key not in wanted]:
-                self._close_run(key)
+        begun = list(self._runs)
+        kept = next((index for index, key in enumerate(begun) if key not in wanted), len(begun))
+        for key in begun[kept:]:  # with one that ends, those that began inside it end too: entities may not cross
+            self._close_run(key)
         for key in wanted:
-            begun = self._runs.get(key)
-            self._runs[key] = (begun[0], begun[1] + text) if begun else (start, text)
+            run = self._runs.get(key)
+            self._runs[key] = (run[0], run[1] + text) if run else (start, text)
 
     def _close_runs(self) -> None:
         for key in list(self._runs):

@@ -17,6 +17,47 @@ EVERYONE_MAY = sum(1 << bit for bit in (6, 10, 11, 14, 15, 16, 31, 35, 38))
 GUILDS, GUILD_MESSAGES, GUILD_TYPING, DIRECT_MESSAGES, DIRECT_TYPING, MESSAGE_CONTENT = (1 << bit for bit in (0, 9, 11, 12, 14, 15))
 """Gateway intents that matter here. Documented: gateway intents."""
 
+UNSET_OF_GUILD = dict.fromkeys(
+    (
+        "icon",
+        "description",
+        "home_header",
+        "splash",
+        "discovery_splash",
+        "banner",
+        "application_id",
+        "afk_channel_id",
+        "system_channel_id",
+        "widget_channel_id",
+        "rules_channel_id",
+        "safety_alerts_channel_id",
+        "public_updates_channel_id",
+        "vanity_url_code",
+        "max_presences",
+        "incidents_data",
+    )
+)
+FIXED_OF_GUILD: dict[str, Any] = {
+    "verification_level": 0,
+    "default_message_notifications": 0,
+    "explicit_content_filter": 0,
+    "mfa_level": 0,
+    "nsfw": False,
+    "nsfw_level": 0,
+    "region": "deprecated",
+    "afk_timeout": 300,
+    "widget_enabled": False,
+    "max_members": 25_000_000,
+    "max_video_channel_users": 25,
+    "max_stage_video_channel_users": 50,
+    "premium_tier": 0,
+    "premium_subscription_count": 0,
+    "premium_progress_bar_enabled": False,
+    "preferred_locale": "en-US",
+    "system_channel_flags": 0,
+}
+"""What every server has, and is of no account here. Names: Discord's OpenAPI document, GuildResponse."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -86,16 +127,8 @@ class Places:
         """Make a server with the bot in it and no channel yet."""
         guild_id = self.new_id()
         everyone = self._role(guild_id, "@everyone", EVERYONE_MAY)
-        guild = {"id": guild_id, "name": name, "owner_id": self.new_id(), "roles": [everyone], "icon": None, "description": None}
-        levels = {
-            "verification_level": 0,
-            "default_message_notifications": 0,
-            "explicit_content_filter": 0,
-            "mfa_level": 0,
-            "nsfw_level": 0,
-        }
-        lists: dict[str, list[Any]] = {"emojis": [], "stickers": [], "features": []}
-        self.guilds[guild_id] = {**guild, **levels, **lists, "premium_tier": 0, "preferred_locale": "en-US", "system_channel_flags": 0}
+        guild = {"id": guild_id, "name": name, "owner_id": self.new_id(), "roles": [everyone], "emojis": [], "stickers": [], "features": []}
+        self.guilds[guild_id] = {**UNSET_OF_GUILD, **FIXED_OF_GUILD, **guild}
         self.members[guild_id] = {}
         self.join(guild_id, self.bot_id)
         self.publish(Event("GUILD_CREATE", self.guild_create(guild_id), GUILDS))

@@ -87,10 +87,16 @@ class Rest:
     async def _application(self, _request: web.Request) -> web.Response:
         bot = self._world.users[self._world.bot_id]
         facts = {"id": self._application_id, "name": bot["username"], "icon": None, "description": "", "verify_key": "0" * 64, "bot": bot}
-        rights = {"bot_public": True, "bot_require_code_grant": False, "flags": 1 << 18 if self._world.message_content else 0}
-        return answer(
-            {**facts, **rights, "owner": bot, "team": None, "redirect_uris": [], "approximate_guild_count": len(self._world.guilds)}
-        )
+        flags = 1 << 18 if self._world.message_content else 0
+        rights = {"bot_public": True, "bot_require_code_grant": False, "flags": flags, "flags_new": str(flags), "type": None}
+        team: dict[str, Any] = {"owner": bot, "team": None, "redirect_uris": [], "eligible_oauth2_scopes": [], "explicit_content_filter": 0}
+        unset = dict.fromkeys(("interactions_endpoint_url", "role_connections_verification_url"))
+        counts = {
+            "approximate_guild_count": len(self._world.guilds),
+            "approximate_user_install_count": 0,
+            "approximate_user_authorization_count": 0,
+        }
+        return answer({**facts, **rights, **team, **unset, **counts})
 
     async def _guild(self, request: web.Request) -> web.Response:
         guild = self._world.guilds.get(request.match_info["guild"])

@@ -68,13 +68,18 @@ export class Client {
       button.setAttribute("aria-selected", String(other === id));
       button.tabIndex = other === id ? 0 : -1;
     });
-    this.tabs.get(id).classList.remove("unread");
+    this.mark(id, false);
     this.panel.setAttribute("aria-labelledby", this.tabs.get(id).id);
     this.list.replaceChildren(...[...this.messages.get(id).values()].map((entry) => entry.node));
     this.composer.enter(id);
     this.typing(0);
     this.arrange();
     this.scroll();
+  }
+
+  mark(tab, unread) {
+    this.tabs.get(tab).classList.toggle("unread", unread);
+    this.tabs.get(tab).setAttribute("aria-description", unread ? "unread" : "");
   }
 
   // Shows a message that is new or has changed; returns whether it is news to the person.
@@ -89,7 +94,7 @@ export class Client {
     entries.set(key, { message, ...view, busy: before?.busy });
     if (!own) this.quieten(entries.get(key));
     if (tab !== this.tab) {
-      if (!own && this.started) this.tabs.get(tab).classList.add("unread");
+      if (!own && this.started) this.mark(tab, true);
       return !own;
     }
     const near = this.near();

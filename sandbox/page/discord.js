@@ -5,6 +5,7 @@ import { discordText, element } from "./markup.js";
 const PRIVATE_CHANNEL = 1;
 const PRIVATE = 64;
 const LOADING = 128;
+const LONGEST = 2000; // code points, as Discord's own client allows without a subscription
 const STYLES = { 1: "primary", 3: "success", 4: "danger" };
 
 export class Discord {
@@ -99,8 +100,12 @@ export class Discord {
     const { tab, composer: { mention, replyTo } } = client;
     const command = text.startsWith("/") && (await this.commands()).find((item) => text === `/${item.name}` || text.startsWith(`/${item.name} `));
     if (command) {
-      await call("discord/slash", { channel: tab, command: command.name, options: bind(command, text) });
+      const options = bind(command, text);
+      const missing = (command.options ?? []).filter((option) => option.required && !options[option.name]).map((option) => option.name);
+      if (missing.length) throw new Error(`/${command.name} needs its ${missing.join(", ")} behind it.`);
+      await call("discord/slash", { channel: tab, command: command.name, options });
     } else {
+      if ([...text].length > LONGEST) throw new Error(`Discord takes ${LONGEST} characters in a message; this has ${[...text].length}.`);
       await call("discord/say", { channel: tab, text, mention, reply_to: replyTo?.id });
     }
   }

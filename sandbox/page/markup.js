@@ -18,6 +18,7 @@ function codeBlock(text, language) {
 }
 
 // Telegram: plain text with ranges in UTF-16 units, which are JavaScript's own.
+const BLOCKS = new Set(["pre", "blockquote", "expandable_blockquote"]);
 const TELEGRAM_TAGS = { bold: "b", italic: "i", underline: "u", strikethrough: "s", code: "code", blockquote: "blockquote" };
 
 export function telegramText(text, entities = []) {
@@ -36,6 +37,7 @@ function build(text, start, end, entities) {
     const inner = build(text, entity.offset, stop, entities.slice(index + 1).filter((other) => other.offset < stop));
     nodes.push(dress(entity, inner, text.slice(entity.offset, stop)));
     at = stop;
+    if (BLOCKS.has(entity.type) && text[at] === "\n") at += 1; // a block ends its line by itself
   }
   if (at < end) nodes.push(text.slice(at, end));
   return nodes;

@@ -33,7 +33,7 @@ CREATE TABLE event (
     payload TEXT NOT NULL,
     error TEXT,
     received_at DOUBLE PRECISION NOT NULL,
-    finished_at DOUBLE PRECISION  -- NULL: a command or button that was not carried out yet
+    finished_at DOUBLE PRECISION  -- NULL: not carried out yet, and no turn carries it
 );
 
 CREATE INDEX event_open ON event (id) WHERE finished_at IS NULL;

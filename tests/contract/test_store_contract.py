@@ -124,9 +124,14 @@ class TestCommands:
         async with opened(place.store()) as store:
             assert [(event.key, event.payload) for event in await store.open_events()] == [("c1", '{"of": "c1"}')]
 
-    async def test_messages_edits_and_commands_carried_by_a_turn_are_not_listed(self, store: Store) -> None:
-        await accept(store, message("q"))
+    async def test_edits_and_messages_without_a_question_stay_open_too(self, store: Store) -> None:
         await accept(store, NewEvent("e", EventKind.EDIT, HERE, "{}"))
+        await accept(store, NewEvent("picture", EventKind.MESSAGE, HERE, "{}"))
+        assert [event.key for event in await store.open_events()] == ["e", "picture"]
+
+    async def test_what_a_turn_carries_or_nobody_can_read_is_not_listed(self, store: Store) -> None:
+        await accept(store, message("q"))
+        await accept(store, NewEvent("bad", EventKind.UNREADABLE, HERE, "{}", error="not JSON"))
         await accept(store, NewEvent("ask", EventKind.COMMAND, HERE, "{}", NewTurn("[]", None, "7", "Ada")))
         assert await store.open_events() == []
 

@@ -20,8 +20,20 @@ from bot.commands.base import Command, Context
 from bot.commands.registry import BY_NAME, COMMANDS
 from bot.dispatcher import Dispatcher
 from bot.inbox import Inbox
-from bot.model import Attachment, ButtonPress, ChatAddress, ChatKind, CommandCall, EventKind, Incoming, Page, Receipt, ReplyRoute, Sender
-from bot.model import Target
+from bot.model import (
+    Attachment,
+    ButtonPress,
+    ChatAddress,
+    ChatKind,
+    CommandCall,
+    EventKind,
+    Incoming,
+    Page,
+    Receipt,
+    ReplyRoute,
+    Sender,
+    Target,
+)
 from bot.outbox import Outbox
 from bot.platforms.base import Allowance, Call, Platform
 from bot.platforms.budgets import Budget, BudgetKind
@@ -102,7 +114,10 @@ class World:
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
         if not self.providers:
-            self.providers = {"alpha": ScriptedProvider(), "beta": ScriptedProvider("beta", "Beta", default_model="b-one", names=("b-one",))}
+            self.providers = {
+                "alpha": ScriptedProvider(),
+                "beta": ScriptedProvider("beta", "Beta", default_model="b-one", names=("b-one",)),
+            }
 
     @property
     def alpha(self) -> ScriptedProvider:
@@ -222,7 +237,7 @@ class World:
 
     async def order(self, name: str, /, **arguments: str) -> str:
         """Give a command, wait for its end and return the newest message of the bot."""
-        await self.command(name, **arguments)
+        await self.come(EventKind.COMMAND, command=CommandCall(name, arguments))
         await self.idle()
         return self.texts()[-1]
 

@@ -109,7 +109,7 @@ Text after the table.
 INLINE = """This is **bold**, *italic*, ***both***, ~~gone~~, `code`, **bold with `code` and *italic* inside** and _under_ __lines__.
 
 Words like snake_case_name, 2 * 3 * 4, a_b and file_name.py stay. So do C:\\dir and \\*escaped\\* signs.
-A line break follows  
+A line break follows\x20\x20
 here, and an entity: &amp; &copy; &lt;tag&gt;.
 """
 
@@ -169,7 +169,8 @@ Use `Vec<T>` or Vec<String>, if a<b then </div> and <br> survive. <!-- a comment
 </details>
 """
 
-MENTIONS = """Hi @everyone and @here, <@123456789012345678>, <@!1>, <@&42>, <#99>, </ban:1>, <id:browse>, <t:1700000000:R>, <:smile:1>, <a:wave:2>.
+MENTIONS = """Hi @everyone and @here, <@123456789012345678>, <@!1>, <@&42>, <#99>, </ban:1>, <id:browse>,
+<t:1700000000:R>, <:smile:1>, <a:wave:2>.
 
 `@everyone` in code and [@here](https://example.org/@everyone).
 """
@@ -229,7 +230,8 @@ LONG_PROSE = "\n\n".join(
 )
 
 LONG_LIST = "".join(
-    f"1. **Point {n}** explains something at a certain length, so that it fills a line.\n   - detail `a{n}` of it\n   - detail `b{n}` of it\n"
+    f"1. **Point {n}** explains something at a certain length, so that it fills a line.\n"
+    f"   - detail `a{n}` of it\n   - detail `b{n}` of it\n"
     for n in range(60)
 )
 

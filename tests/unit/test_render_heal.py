@@ -46,7 +46,9 @@ def test_half_written_markup_is_closed_or_held_back(half, healed):
     assert heal(half) == healed
 
 
-@pytest.mark.parametrize("whole", ["a **b** c", "```py\nx\n```", "x * y", "foo_bar", "42.", "takes ~5 s", "[a](http://x) b", "a \\*b", "use `**x` so"])
+@pytest.mark.parametrize(
+    "whole", ["a **b** c", "```py\nx\n```", "x * y", "foo_bar", "42.", "takes ~5 s", "[a](http://x) b", "a \\*b", "use `**x` so"]
+)
 def test_whole_markup_stays_as_it_is(whole):
     assert heal(whole) == whole
 

@@ -10,8 +10,6 @@ from bot.platforms.budgets import TELEGRAM_ENTITIES
 from bot.render.telegram import STYLE, render
 from tests.support.documents import DOCUMENTS, LONG_DOCUMENTS
 
-ATOMIC = {"code", "pre", "text_link"}
-
 
 def covered(rendered, entity):
     units = rendered.text.encode("utf-16-le")
@@ -25,7 +23,8 @@ def shown(markdown):
 
 def assert_valid(rendered):
     size = len(rendered.text.encode("utf-16-le")) // 2
-    assert rendered.text == rendered.text.strip()
+    assert rendered.text == rendered.text.rstrip()
+    assert not rendered.text[:1].isspace() or rendered.entities[0].offset == 0, "the server would strip it"
     assert STYLE.measure(rendered) == size
     assert len(rendered.entities) <= TELEGRAM_ENTITIES
     for entity in rendered.entities:
@@ -48,13 +47,12 @@ def assert_valid(rendered):
         ("😀 **é😀**.", "😀 é😀.", [("bold", "é😀")]),
         ("**a `b` c**", "a b c", [("bold", "a"), ("code", "b"), ("bold", "c")]),
         ("# T *i*\nx", "T i\n\nx", [("bold", "T i"), ("italic", "i")]),
-        ("```py\n  x\n\n```", "x", [("pre", "x")]),
         ("[a `b`](https://x.y) <https://z.z>", "a b https://z.z", [("text_link", "a b"), ("text_link", "https://z.z")]),
         ("[you](tg://user?id=1)", "you (tg://user?id=1)", []),
         ("![alt](https://x.y/p.png)", "alt", [("text_link", "alt")]),
         ("> a\n> **b**\n\nc", "a\nb\n\nc", [("blockquote", "a\nb"), ("bold", "b")]),
         ("- a\n  - b\n    1. c\n- [x] d\n- [ ] e", "• a\n   ◦ b\n      1. c\n☑ d\n☐ e", []),
-        ("| a | bb |\n|--:|:-:|\n| 10 | x |", "a | bb\n---+---\n10 | x", None),
+        ("| aa | bb |\n|--:|:-:|\n| 1 | x |", "aa | bb\n---+---\n 1 | x", [("pre", "aa | bb\n---+---\n 1 | x")]),
         ("x <think> y</b> <!-- c --> a<b", "x <think> y</b> <!-- c --> a<b", []),
         ("<div>\n**b**\n</div>", "<div>\nb\n</div>", [("bold", "b")]),
         ("$a*b*c$ and $5", "$a*b*c$ and $5", []),
@@ -65,14 +63,39 @@ def assert_valid(rendered):
     ],
 )
 def test_markdown_becomes_text_and_entities(markdown, text, entities):
-    if entities is None:
-        rendered = render(markdown)
-        assert rendered.text == " a | bb\n---+---\n10 | x" or rendered.text.replace(" ", "") == text.replace(" ", "")
-        assert [entity.type for entity in rendered.entities] == ["pre"]
-        return
-    if markdown.startswith("```"):
-        text, entities = "  x", [("pre", "  x")]
-        rendered = render(markdown)
-        assert (rendered.text, rendered.entities[0].language) == (text, "py")
-        return
     assert shown(markdown) == (text, entities)
+
+
+def test_fence_keeps_its_language_and_indentation():
+    rendered = render("```py\n  x\n\n```")
+    assert (rendered.text, rendered.entities[0].type, rendered.entities[0].language) == ("  x", "pre", "py")
+
+
+def test_entities_beyond_the_most_are_the_least_important():
+    rendered = render("*i* " * 150 + "[l](https://x.y) **b**")
+    assert len(rendered.entities) == TELEGRAM_ENTITIES
+    assert {"text_link", "bold"} <= {entity.type for entity in rendered.entities}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_prefix_is_valid(name):
+    document = DOCUMENTS[name]
+    for end in range(0, len(document) + 1, 1 if len(document) < 600 else 3):
+        assert_valid(render(document[:end]))
+
+
+def test_entities_never_cross():
+    rendered = render("**a _**b** c_")
+    assert_valid(rendered)
+    assert_valid(render("**1-_*b c **d**; `_` e*"))
+
+
+@pytest.mark.parametrize("name", LONG_DOCUMENTS)
+def test_long_documents_are_valid(name):
+    assert_valid(render(LONG_DOCUMENTS[name]))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(alphabet="ab😀é\u200d *_~`[]()<>!#-+=|\\\n1.:$@&;\t\r\x00", max_size=80) | st.text(max_size=60))
+def test_any_text_is_valid(text):
+    assert_valid(render(text))

@@ -65,6 +65,12 @@ def change(place: SqlitePlace, sql: str) -> None:
         connection.close()
 
 
+async def try_open(store: SqliteStore) -> None:
+    """Open and, if that is not refused as it should be, close: a connection left open would keep the test run from ending."""
+    async with opened(store):
+        pass
+
+
 def test_it_is_a_store(place: SqlitePlace) -> None:
     store: Store = place.store()  # mypy holds this to the seam
     assert isinstance(store, SqliteStore)
@@ -142,7 +148,7 @@ class TestFile:
 class TestLock:
     async def test_a_second_store_is_refused_and_the_error_names_the_file(self, store: SqliteStore, place: SqlitePlace) -> None:
         with pytest.raises(StoreUnavailableError, match="Another Dragoman") as refusal:
-            await place.store().open()
+            await try_open(place.store())
         assert str(place.path) in str(refusal.value)
         assert str(os.getpid()) in str(refusal.value)
         await accept(store, message("the first one goes on"))
@@ -150,7 +156,7 @@ class TestLock:
     async def test_another_name_of_the_file_is_the_same_file(self, store: SqliteStore, place: SqlitePlace, tmp_path: Path) -> None:
         (tmp_path / "alias").symlink_to(place.path.parent)
         with pytest.raises(StoreUnavailableError, match="Another Dragoman"):
-            await SqliteStore(tmp_path / "alias" / place.path.name).open()
+            await try_open(SqliteStore(tmp_path / "alias" / place.path.name))
 
     async def test_after_closing_it_is_free(self, place: SqlitePlace) -> None:
         for key in "ab":
@@ -162,7 +168,7 @@ class TestLock:
             pass
         change(place, "INSERT INTO schema_version VALUES (99, 0)")
         with pytest.raises(SchemaTooNewError):
-            await place.store().open()
+            await try_open(place.store())
         change(place, "DELETE FROM schema_version WHERE version = 99")
         async with opened(place.store()):
             pass
@@ -186,7 +192,7 @@ class TestLock:
             assert other.stdout is not None
             assert await other.stdout.readline() == b"accepted\n"
             with pytest.raises(StoreUnavailableError, match=f"Another Dragoman \\(process {other.pid}\\)"):
-                await place.store().open()
+                await try_open(place.store())
         finally:
             other.kill()
             await other.wait()
@@ -202,7 +208,7 @@ class TestSchema:
         newest = len(migrations())
         change(place, "INSERT INTO schema_version SELECT MAX(version) + 1, 0 FROM schema_version")
         with pytest.raises(SchemaTooNewError, match=f"has schema {newest + 1}.*newer version") as refusal:
-            await place.store().open()
+            await try_open(place.store())
         assert str(place.path) in str(refusal.value)
 
     async def test_each_migration_is_noted_once(self, place: SqlitePlace) -> None:
@@ -216,7 +222,7 @@ class TestSchema:
         place.path.parent.mkdir()
         change(place, "CREATE TABLE delivery (somebody_elses TEXT)")
         with pytest.raises(StoreError, match="delivery already exists"):
-            await place.store().open()
+            await try_open(place.store())
         assert rows(place, "SELECT name FROM sqlite_master WHERE type = 'table'") == [("delivery",)]
         change(place, "DROP TABLE delivery")
         async with opened(place.store()) as store:
@@ -228,15 +234,15 @@ class TestTrouble:
         place.path.parent.mkdir()
         place.path.write_bytes(b"Dear diary, " * 1000)
         with pytest.raises(StoreUnavailableError, match="is no database"):
-            await place.store().open()
+            await try_open(place.store())
         assert place.path.read_bytes().startswith(b"Dear diary")
 
     async def test_a_path_that_cannot_be_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
         with pytest.raises(StoreUnavailableError, match=r"can't be opened: Not a directory\. Check the path"):
-            await SqliteStore(tmp_path / "file" / "dragoman.db").open()
+            await try_open(SqliteStore(tmp_path / "file" / "dragoman.db"))
         with pytest.raises(StoreUnavailableError, match="Is a directory"):
-            await SqliteStore(tmp_path).open()
+            await try_open(SqliteStore(tmp_path))
 
     async def test_a_full_disk_is_told_and_once_there_is_room_it_goes_on(self, store: SqliteStore) -> None:
         turn = await ask(store, "q")

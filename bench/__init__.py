@@ -1,0 +1,1 @@
+"""Measurements on the sandbox. Nothing imports them; `make bench` runs them."""

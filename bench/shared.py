@@ -1,0 +1,123 @@
+"""The least staleness when many chats share the bot's overall budget: a true lower bound, by Lagrangian duality.
+
+Whatever the schedule, at most `calls` calls fit into each period of the overall budget, counted from any moment. Charge a price for a call, a
+price of its own for each period: then every chat finds its cheapest schedule alone, and the sum of their costs less the income of a fully
+sold budget is below the cost of every schedule that keeps to the budget, whatever the prices are (weak duality). The prices are raised
+where too much is asked and lowered where too little is, and the best bound is kept. The chats' own budgets are left out here, which only
+lowers the bound; `shared_limit` takes the greater of this and what the chats could reach each alone.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from bot.platforms.budgets import Budget
+
+ROUNDS = 300
+"""Adjustments of the prices: a third of them is within 2 %, all within half a percent."""
+SPARE_PERIODS = 2
+"""The horizon ends so many periods after the budget could have shown every last token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Answers that run alike: `chats` of them, their tokens at `times`. `alone`: the least staleness of one of them in its chat."""
+
+    times: Sequence[float]
+    chats: int
+    alone: float
+
+
+def shared_limit(crowds: Sequence[Crowd], overall: Budget, *, rounds: int = ROUNDS) -> float:
+    """Return a lower bound of the mean over the chats of their staleness.
+
+    Args:
+        crowds: The load.
+        overall: Counts every update of every chat.
+        rounds: Adjustments of the prices; more can only raise the bound.
+    """
+    chats = sum(crowd.chats for crowd in crowds)
+    alone = sum(crowd.alone * crowd.chats for crowd in crowds) / chats
+    begin = min(crowd.times[0] for crowd in crowds)
+    end = max(crowd.times[-1] for crowd in crowds)
+    periods = int((end - begin + chats * overall.seconds / overall.calls) / overall.seconds) + 1 + SPARE_PERIODS
+    paths = [_Path(crowd.times, begin, overall.seconds, periods) for crowd in crowds]
+    prices = [0.0] * periods
+    best, stride = alone * chats, 0.0
+    for turn in range(rounds):
+        asked = [0] * periods
+        cost = -overall.calls * sum(prices)
+        for crowd, path in zip(crowds, paths, strict=True):
+            cheapest, calls = path.cheapest(prices, 1.0 / len(crowd.times))
+            cost += cheapest * crowd.chats
+            for period in calls:
+                asked[period] += crowd.chats
+        best = max(best, cost)
+        slopes = [count - overall.calls if price > 0 or count > overall.calls else 0 for count, price in zip(asked, prices, strict=True)]
+        size = sum(slope * slope for slope in slopes)
+        if not size:
+            break
+        # Polyak's step towards a target a little above the best bound so far, fading so that the prices settle.
+        target = best * (1.0 + 0.3 / (1.0 + turn / 8)) + 1e-6
+        stride = max(target - cost, 0.0) / size
+        prices = [max(0.0, price + stride * slope) for price, slope in zip(prices, slopes, strict=True)]
+    return best / chats
+
+
+class _Path:
+    """The cheapest schedule of one chat when a call costs what its period costs."""
+
+    def __init__(self, times: Sequence[float], begin: float, seconds: float, periods: int) -> None:
+        moments = sorted({*times, *(begin + seconds * period for period in range(periods) if begin + seconds * period > times[0])})
+        self._moments = moments
+        self._counts = [bisect_right(times, moment) for moment in moments]
+        self._periods = [min(int((moment - begin) / seconds + 1e-9), periods - 1) for moment in moments]
+        self._sums = [0.0, *accumulate(times)]
+        self._total = len(times)
+
+    def cheapest(self, prices: Sequence[float], weight: float) -> tuple[float, list[int]]:
+        """Return its cost, and the period of each of its calls.
+
+        The cost up to an update at `moment` with `count` tokens shown is least over the earlier updates, each a line in `moment` of slope
+        minus what it had shown: the lower envelope of lines that come with falling slope and are asked at rising places.
+        """
+        sums, total = self._sums, self._total
+        slopes: list[float] = [0.0]
+        heights: list[float] = [0.0]
+        origins: list[int] = [-1]
+        before: list[int] = []
+        head, best, best_at = 0, float("inf"), -1
+        for place, (moment, count) in enumerate(zip(self._moments, self._counts, strict=True)):
+            while head + 1 < len(slopes) and slopes[head + 1] * moment + heights[head + 1] <= slopes[head] * moment + heights[head]:
+                head += 1
+            cost = prices[self._periods[place]] + weight * (moment * count - sums[count]) + slopes[head] * moment + heights[head]
+            before.append(origins[head])
+            if count == total:
+                if cost < best:
+                    best, best_at = cost, place
+                continue
+            slope, height = -weight * count, cost + weight * sums[count]
+            if slope == slopes[-1]:
+                if height >= heights[-1]:
+                    continue
+                if len(slopes) - 1 > head:
+                    slopes.pop(), heights.pop(), origins.pop()
+            while len(slopes) - head >= 2 and _hidden(slopes, heights, slope, height):
+                slopes.pop(), heights.pop(), origins.pop()
+            slopes.append(slope)
+            heights.append(height)
+            origins.append(place)
+        calls = []
+        while best_at >= 0:
+            calls.append(self._periods[best_at])
+            best_at = before[best_at]
+        return best, calls
+
+
+def _hidden(slopes: list[float], heights: list[float], slope: float, height: float) -> bool:
+    """Tell whether the last line lies nowhere below both the one before it and the new one."""
+    left, right = slopes[-2] - slopes[-1], slopes[-2] - slope
+    return (height - heights[-2]) * left <= (heights[-1] - heights[-2]) * right

@@ -1,0 +1,293 @@
+"""Start-up time and idle memory of the bridge: `python -m bench.startup [--rounds N] [--json] [--strict]`.
+
+Each round starts `python -m bot.cli run` as an operator would, with a clean environment and an empty database, against the sandbox in
+another process; before and after it, an interpreter that does nothing but import the libraries the bridge imports. What is reported:
+
+both intakes accept     from starting the process until Discord's gateway has sent READY and Telegram's first getUpdates is waiting, as the
+                        stand-ins see it; "by its own log" is the same by the bridge's lines "… is accepting messages"
+interpreter, libraries  the other interpreters' mean processor time until every module is imported that `bot.app` and both platforms import
+                        and that is not ours, standard library included
+our own work            the rest: the import of our modules, the settings, the database, the log-ins with the stand-ins' share of them, and
+                        whatever libraries do when they are used. What others take of the machine meanwhile counts as ours, too: the clock
+                        runs for the bridge, and processor time alone is taken off; "of it, processor time" takes it off the bridge's own
+memory                  3 s after both intakes accept: resident (RSS, which the limit is about), shared pages divided by their users (PSS),
+                        and private ones (USS)
+answers                 from a person's message to the bot's first text in the chat: the first question after the start, and the next one
+
+One round more than reported is run first, so that compiled bytecode is there. Times depend on what else the machine does; memory does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+SETTLE_SECONDS = 3.0
+"""After both intakes accept, memory is read so much later."""
+END_SECONDS = 20.0
+LINE_SECONDS = 60.0
+OURS = ("bot", "adapters", "storage", "bench", "sandbox")
+OWN_MODULES = ("bot.cli", "bot.app", "bot.platforms.discord", "bot.platforms.telegram", "bot.render.discord", "bot.render.telegram")
+
+LIST_MODULES = f"""
+import sys
+before = set(sys.modules)
+import {", ".join(OWN_MODULES)}
+print(" ".join(name for name in sys.modules if name not in before and name.split(".")[0] not in {OURS!r}))
+"""
+"""Prints what the bridge imports beside its own modules, in the order of import."""
+
+IMPORT_LIBRARIES = f"""
+import importlib, sys, time
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+done = time.process_time()
+import {", ".join(OWN_MODULES)}
+print(done, time.process_time())
+"""
+"""Prints the processor time used up when the libraries were imported, and when our modules were too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table: a measure, its unit and its limit."""
+
+    key: str
+    title: str
+    unit: str
+    limit: float | None = None
+
+
+ROWS = (
+    Row("total", "both intakes accept", "s", 2.5),
+    Row("libraries", "  interpreter, libraries", "s"),
+    Row("own", "  our own work", "s", 1.0),
+    Row("own_cpu", "    of it, processor time", "s"),
+    Row("own_import", "    of it, importing our modules", "s"),
+    Row("discord", "Discord accepts", "s"),
+    Row("telegram", "Telegram accepts", "s"),
+    Row("commands", "command tree is synced", "s"),
+    Row("logged", "both accept, by its own log", "s"),
+    Row("rss", "idle memory, RSS", "MB", 120.0),
+    Row("pss", "idle memory, PSS", "MB"),
+    Row("uss", "idle memory, USS", "MB"),
+    Row("first_discord", "first answer on Discord", "s"),
+    Row("first_telegram", "first answer on Telegram", "s"),
+    Row("warm_discord", "next answer on Discord", "s"),
+    Row("warm_telegram", "next answer on Telegram", "s"),
+)
+"""Limits: start to both intakes accepting at most 2.5 s, of which our own work at most 1 s; idle memory under 120 MB."""
+
+
+class BenchError(Exception):
+    """Something could not be measured."""
+
+
+class World:
+    """The sandbox's process."""
+
+    def __init__(self, process: Process, environment: dict[str, str]) -> None:
+        self._process = process
+        self.environment = environment
+
+    async def do(self, **order: Any) -> dict[str, Any]:
+        """Send an order and return what came of it."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        answer = await _line(self._process)
+        if "error" in answer:
+            raise BenchError(answer["error"])
+        return answer
+
+
+async def _line(process: Process) -> dict[str, Any]:
+    assert process.stdout is not None
+    line = await asyncio.wait_for(process.stdout.readline(), LINE_SECONDS)
+    if not line:
+        raise BenchError("the sandbox's process ended")
+    parsed: dict[str, Any] = json.loads(line)
+    return parsed
+
+
+@asynccontextmanager
+async def world() -> AsyncIterator[World]:
+    """Run the sandbox."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bench.world", stdin=PIPE, stdout=PIPE, cwd=ROOT)
+    try:
+        yield World(process, await _line(process))
+    finally:
+        if process.stdin is not None:
+            process.stdin.close()
+        await _end(process)
+
+
+def environment(outside: dict[str, str], folder: Path) -> dict[str, str]:
+    """Return the environment of a bridge: nothing of this one but what a process needs to start at all."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT") if name in os.environ}
+    own = {"LOCAL_MODEL": "off", "ACCESS": "open", "DATABASE_URL": f"sqlite:///{folder / 'bench.db'}"}
+    return {**kept, "PYTHONPATH": str(ROOT), **outside, **own}
+
+
+async def measure(outside: World, modules: Sequence[str]) -> dict[str, float]:
+    """Run one round; return each row's value."""
+    with tempfile.TemporaryDirectory(prefix="dragoman-bench-") as name:
+        folder = Path(name)
+        values = environment(outside.environment, folder)
+        before = await _libraries(modules, values, folder)
+        found = await _bridge(outside, values, folder)
+        after = await _libraries(modules, values, folder)
+    libraries = {key: (before[key] + after[key]) / 2 for key in before}
+    own = {"own": found["total"] - libraries["libraries"]}
+    if "cpu" in found:
+        own["own_cpu"] = found["cpu"] - libraries["libraries"]
+    return {**found, **libraries, **own}
+
+
+async def _bridge(outside: World, values: dict[str, str], folder: Path) -> dict[str, float]:
+    log = folder / "log"
+    with log.open("wb") as stderr:
+        started = time.time()
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bot.cli", "run", env=values, cwd=folder, stderr=stderr)
+    try:
+        moments = {key: moment - started for key, moment in (await outside.do(do="accepting")).items()}
+        used = _processor(process.pid)
+        await asyncio.sleep(SETTLE_SECONDS)
+        found = {**moments, **used, "total": max(moments["discord"], moments["telegram"]), **_memory(process.pid)}
+        for kind in ("first", "warm"):
+            for platform in ("discord", "telegram"):
+                found[f"{kind}_{platform}"] = (await outside.do(do="ask", platform=platform))["seconds"]
+    except BenchError as error:
+        raise BenchError(f"{error}\nThe bridge said:\n{log.read_text()[-2000:]}") from None
+    finally:
+        await _end(process)
+    await outside.do(do="forget")
+    return {**found, **_logged(log.read_text(), started)}
+
+
+async def _libraries(modules: Sequence[str], values: dict[str, str], folder: Path) -> dict[str, float]:
+    words = await _output(["-c", IMPORT_LIBRARIES, *modules], values, folder)
+    libraries, all_modules = (float(word) for word in words)
+    return {"libraries": libraries, "own_import": all_modules - libraries}
+
+
+async def _output(arguments: Sequence[str], values: dict[str, str], folder: Path) -> list[str]:
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, env=values, cwd=folder, stdout=PIPE)
+    out, _ = await asyncio.wait_for(process.communicate(), LINE_SECONDS)
+    if process.returncode:
+        raise BenchError(f"an interpreter that only imports ended with {process.returncode}")
+    return out.decode().split()
+
+
+async def _end(process: Process) -> None:
+    if process.returncode is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        await asyncio.wait_for(process.wait(), END_SECONDS)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+def _processor(pid: int) -> dict[str, float]:
+    """Return the processor time used so far in seconds, nothing where the system does not tell."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+    except OSError:
+        return {}
+    user, system = text.rpartition(")")[2].split()[11:13]  # after the name, which may hold blanks; proc(5)
+    return {"cpu": (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")}
+
+
+def _memory(pid: int) -> dict[str, float]:
+    """Return RSS, PSS and USS in MB (10^6 bytes), nothing where the system does not tell."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    except OSError:
+        return {}
+    kilobytes = {name: int(value) for name, value in re.findall(r"^(\w+):\s+(\d+) kB$", text, re.MULTILINE)}
+    private = kilobytes["Private_Clean"] + kilobytes["Private_Dirty"]
+    return {key: value * 1024 / 1e6 for key, value in (("rss", kilobytes["Rss"]), ("pss", kilobytes["Pss"]), ("uss", private))}
+
+
+def _logged(log: str, started: float) -> dict[str, float]:
+    stamps = re.findall(r"^(\S+Z) .*is accepting messages", log, re.MULTILINE)
+    return {"logged": max(datetime.fromisoformat(stamp).timestamp() for stamp in stamps) - started} if len(stamps) == 2 else {}
+
+
+async def run(rounds: int) -> list[dict[str, float]]:
+    """Measure; the first round, which compiles, is left out."""
+    async with world() as outside:
+        with tempfile.TemporaryDirectory(prefix="dragoman-bench-") as folder:
+            modules = await _output(["-c", LIST_MODULES], environment(outside.environment, Path(folder)), Path(folder))
+        measured = []
+        for number in range(rounds + 1):
+            measured.append(await measure(outside, modules))
+            if sys.stderr.isatty():
+                print(f"round {number} of {rounds}: {measured[-1]['total']:.2f} s", file=sys.stderr)
+    return measured[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What came out for one row."""
+
+    row: Row
+    median: float
+    worst: float
+
+    @property
+    def over(self) -> bool:
+        """The median is beyond the limit."""
+        return self.row.limit is not None and self.median > self.row.limit
+
+    def __str__(self) -> str:
+        word = "" if self.row.limit is None else f"  {'over' if self.over else 'ok'} (limit {self.row.limit:g} {self.row.unit})"
+        digits = 1 if self.row.unit == "MB" else 3
+        return f"{self.row.title:<30}{self.median:>9.{digits}f}{self.worst:>9.{digits}f} {self.row.unit:<2}{word}".rstrip()
+
+
+def findings(measured: Sequence[dict[str, float]]) -> list[Finding]:
+    """Return the median and the worst of each row that could be measured."""
+    columns = {row: [values[row.key] for values in measured if row.key in values] for row in ROWS}
+    return [Finding(row, statistics.median(values), max(values)) for row, values in columns.items() if values]
+
+
+def main() -> int:
+    """Measure, print, and return the exit code: 1 if memory, or with --strict anything, is beyond its limit."""
+    parser = argparse.ArgumentParser(prog="python -m bench.startup", description="Measure the bridge on the sandbox.")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds that count (default %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    parser.add_argument("--strict", action="store_true", help="fail over a limit of time, too, not of memory alone")
+    arguments = parser.parse_args()
+    try:
+        found = findings(asyncio.run(run(arguments.rounds)))
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+    if arguments.json:
+        print(
+            json.dumps({it.row.key: {"median": it.median, "worst": it.worst, "unit": it.row.unit, "limit": it.row.limit} for it in found})
+        )
+    else:
+        print(f"{f'median and worst of {arguments.rounds} rounds':<30}{'median':>9}{'worst':>9}", *found, sep="\n")
+    return int(any(it.over and (arguments.strict or it.row.unit == "MB") for it in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

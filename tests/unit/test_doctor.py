@@ -1,0 +1,101 @@
+"""`dragoman doctor` says of each part whether it is fine, and what to mend."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.doctor import Finding, examine
+from bot.settings import load
+from sandbox.faults import Fault
+from sandbox.outside import Outside
+from storage.sqlite import SqliteStore
+
+WRONG = "canary-wrong-4f1d"
+
+
+@pytest.fixture
+async def outside() -> AsyncIterator[Outside]:
+    async with Outside() as outside:
+        yield outside
+
+
+async def findings(outside: Outside, folder: Path, **values: Any) -> dict[str, Finding]:
+    given = {**outside.platform_settings(), **outside.provider_settings(), "local_model": "off"}
+    found = await examine(load(None, **{**given, "database_url": f"sqlite:///{folder / 'd.db'}", **values}))
+    for finding in found:
+        line = str(finding)
+        assert line.startswith("ok " if finding.fine else "MEND ")
+        assert "\n" not in line
+        assert not [secret for name, secret in given.items() if name.endswith(("token", "key")) and secret in line]
+        assert WRONG not in line
+    return {finding.what: finding for finding in reversed(found)}
+
+
+async def test_where_all_is_right_all_is_fine_and_nothing_was_billed_or_sent(outside: Outside, tmp_path: Path) -> None:
+    found = await findings(outside, tmp_path)
+    assert all(finding.fine for finding in found.values())
+    assert {"database", "netmind", "segmind", "modelslab", "discord", "telegram", "access"} <= set(found)
+    assert outside.discord.bot_id in found["discord"].words
+    assert not outside.netmind.calls_to("POST", "/chat/completions")
+    assert not outside.modelslab.calls_to("POST", "/llm/chat")
+    assert not outside.discord.calls_to("POST", "/messages")
+    assert not outside.telegram.calls_to("POST", "/sendMessage")
+
+
+@pytest.mark.parametrize(
+    ("what", "values", "advice"),
+    [
+        ("netmind", {"netmind_api_key": WRONG}, "refused this bot's key"),
+        ("segmind", {"segmind_api_key": WRONG}, "refused this bot's key"),
+        ("discord", {"discord_token": WRONG}, "DISCORD_TOKEN"),
+        ("telegram", {"telegram_token": f"1:{WRONG}"}, "TELEGRAM_TOKEN"),
+        ("netmind", {"netmind_base_url": "http://127.0.0.1:9"}, "can't be reached"),
+    ],
+)
+async def test_what_is_wrong_is_named_and_the_rest_is_examined_all_the_same(
+    outside: Outside, tmp_path: Path, what: str, values: dict[str, str], advice: str
+) -> None:
+    found = await findings(outside, tmp_path, **values)
+    assert [name for name, finding in found.items() if not finding.fine] == [what]
+    assert advice in found[what].words
+    assert len(found) > 5
+
+
+async def test_a_provider_with_a_fault_of_its_own_is_told(outside: Outside, tmp_path: Path) -> None:
+    for _ in range(5):
+        outside.netmind.faults.add(Fault(path="*/models", status=500, body={"error": {"message": "boom"}}))
+    found = await findings(outside, tmp_path)
+    assert not found["netmind"].fine
+    assert "fault of its own" in found["netmind"].words
+
+
+async def test_platforms_that_are_off_are_named_with_their_variable(outside: Outside, tmp_path: Path) -> None:
+    found = await findings(outside, tmp_path, discord_token=None)
+    assert found["discord"].fine
+    assert "DISCORD_TOKEN is not set" in found["discord"].words
+
+
+async def test_without_a_provider_it_says_which_variables_set_one_up(tmp_path: Path) -> None:
+    found = await examine(load(None, local_model="off", database_url=f"sqlite:///{tmp_path / 'd.db'}"))
+    wrong = [finding for finding in found if not finding.fine]
+    assert len(wrong) == 1
+    assert "NETMIND_API_KEY" in wrong[0].words
+
+
+async def test_a_default_provider_that_is_not_set_up_is_told(outside: Outside, tmp_path: Path) -> None:
+    found = await findings(outside, tmp_path, default_provider="openai")
+    assert [finding.words for finding in found.values() if not finding.fine and "OPENAI_API_KEY" in finding.words]
+
+
+async def test_a_database_that_is_held_by_a_running_bot_is_told(outside: Outside, tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "d.db")
+    await store.open()
+    try:
+        found = await findings(outside, tmp_path)
+    finally:
+        await store.aclose()
+    assert not found["database"].fine

@@ -1,0 +1,221 @@
+"""Intake: accept → commit → acknowledge; nothing twice, nothing lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from bot.app import Bridge
+from bot.commands.base import Answer, Command, Context, Option
+from bot.commands.registry import COMMANDS
+from bot.model import CommandCall, EventKind, ReplyRoute
+from storage.base import NewEvent, StoredEvent, StoreError
+from tests.support.core import World, eventually, picture
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+async def test_an_event_is_committed_when_accept_returns(world: World) -> None:
+    async with world.running() as core:
+        core.drain.cancel()
+        said = await world.say("one")
+        assert world.rows("SELECT key, kind FROM event") == [(said.key, "message")]
+        assert world.turns() == [("accepted", 0)]
+        ((content, author, message_id),) = world.rows("SELECT content, author_name, message_id FROM entry")
+        assert json.loads(content) == [{"type": "text", "text": "one"}]
+        assert (author, message_id) == ("Ada", said.message_id)
+
+
+async def test_the_same_event_delivered_twice_is_taken_once(world: World) -> None:
+    message = world.event(text="one")
+    order = world.event(EventKind.COMMAND, command=CommandCall("help"))
+    async with world.running() as core:
+        assert [await core.inbox.accept(event) for event in (message, order, message, order)] == [True, True, False, False]
+        await world.idle()
+        assert len(world.texts()) == 2
+    async with world.running() as core:
+        assert not await core.inbox.accept(message)
+        assert not await core.inbox.accept(order)
+        await asyncio.sleep(0.05)
+    assert world.turns() == [("done", 1)]
+    assert len(world.texts()) == 2
+
+
+async def test_the_same_event_delivered_twice_at_once_is_taken_once(world: World) -> None:
+    message = world.event(text="one")
+    async with world.running() as core:
+        taken = await asyncio.gather(*(core.inbox.accept(message) for _ in range(5)))
+        await world.idle()
+    assert sorted(taken) == [False] * 4 + [True]
+    assert world.alpha.asked == ["one"]
+
+
+async def test_what_can_not_be_committed_is_not_acknowledged(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(_: NewEvent) -> None:
+        raise StoreError("the disk is full")
+
+    async with world.running() as core:
+        message = world.event(text="one")
+        with monkeypatch.context() as patch:
+            patch.setattr(core.store, "accept", full)
+            with pytest.raises(StoreError, match="the disk is full"):
+                await core.inbox.accept(message)
+        assert await core.inbox.accept(message)
+        await world.until_said("heard: one")
+
+
+@pytest.mark.parametrize("text", ["half a pair \ud83d", "nul \0 inside", "\u202e right to left", "x" * 100_000])
+async def test_an_odd_text_is_asked_like_any_other(world: World, text: str) -> None:
+    async with world.running():
+        await world.say(text)
+        await world.idle()
+        assert world.turns() == [("done", 1)]
+        await world.ask("next")
+    assert len(world.alpha.requests[0].messages[0].text) == len(text)
+
+
+async def test_a_message_without_text_is_told_that_only_text_is_read(world: World) -> None:
+    async with world.running():
+        await world.say("", attachments=(picture(),))
+        await world.until_said("only read text")
+        assert await world.ask("with a picture", attachments=(picture(),)) == "heard: with a picture"
+    assert world.alpha.asked == ["with a picture"]
+
+
+async def test_what_could_not_be_read_is_kept_with_its_reason_and_answered_by_nobody(world: World) -> None:
+    async with world.running():
+        await world.come(EventKind.UNREADABLE, text="no such field")
+        assert await world.ask("next") == "heard: next"
+        assert world.rows("SELECT error FROM event WHERE kind = 'unreadable'") == [("no such field",)]
+    assert len(world.texts()) == 1
+
+
+async def test_a_reply_route_is_stored_apart_from_the_event(world: World) -> None:
+    async with world.running():
+        await world.command("help", route=ReplyRoute("canary-token", time.time() + 900))
+        await world.idle()
+        assert world.rows("SELECT COUNT(*) FROM interaction WHERE value = 'canary-token'") == [(1,)]
+        assert world.rows("SELECT COUNT(*) FROM event WHERE payload LIKE '%canary%'") == [(0,)]
+
+
+# ------------------------------------------------------------------------------------------------ recovery
+
+
+async def test_a_command_that_a_crash_cut_off_is_carried_out_at_the_next_start(tmp_path: Path) -> None:
+    started = asyncio.Event()
+    lives = 0
+
+    async def slow(_: Context) -> Answer:
+        nonlocal lives
+        lives += 1
+        started.set()
+        if lives == 1:
+            await asyncio.Event().wait()
+        return Answer("carried out")
+
+    world = World(tmp_path, commands=[*COMMANDS, Command("slow", "Slow", slow)])
+    async with world.running():
+        await world.command("slow")
+        await started.wait()
+    assert world.texts() == []
+    for _ in range(2):
+        async with world.running():
+            await world.until_said("carried out")
+            await world.idle()
+    assert (lives, world.texts()) == (2, ["carried out"])
+
+
+async def test_a_retry_that_a_crash_cut_off_makes_no_second_turn(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(_: int) -> None:
+        await asyncio.Event().wait()
+
+    async with world.running() as core:
+        await world.ask("one")
+        monkeypatch.setattr(core.store, "finish_event", never)
+        await world.command("retry")
+        await eventually(lambda: world.turns() == [("done", 1), ("done", 1)])
+    async with world.running():
+        await world.idle()
+        await asyncio.sleep(0.05)
+    assert world.turns() == [("done", 1), ("done", 1)]
+    assert world.alpha.asked == ["one", "one"]
+
+
+async def test_a_command_that_can_not_be_read_back_does_not_keep_the_bot_from_starting(world: World) -> None:
+    async with world.running() as core:
+        core.inbox._hand_on = lambda *_: None  # type: ignore[method-assign] # the crash comes before anything is carried out
+        await world.command("help")
+        await world.command("status")
+    with closing(sqlite3.connect(world.database)) as connection, connection:
+        connection.execute("UPDATE event SET payload = '{}' WHERE id = 1")
+    async with world.running():
+        await world.until_said("Provider: Alpha AI")
+        await world.idle()
+
+
+async def test_a_command_that_comes_during_recovery_is_carried_out_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    async def count(context: Context) -> Answer:
+        calls.append(context.arguments["n"])
+        return Answer("counted")
+
+    world = World(tmp_path, commands=[Command("count", "Count", count, (Option("n", "A number"),))])
+    stop = asyncio.Event()
+    async with world.running() as core:
+        core.drain.cancel()
+        await asyncio.gather(core.drain, return_exceptions=True)
+        real = core.store.open_events
+
+        async def slowly() -> Sequence[StoredEvent]:
+            await asyncio.sleep(0.05)
+            return await real()
+
+        async def intake(*_: object) -> None:
+            await world.command("count", n="1")
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(core.store, "open_events", slowly)
+        monkeypatch.setattr(world.chat, "run", intake)
+        bridge = Bridge(core.store, {}, {"memory": world.chat}, {}, core.outbox, core.dispatcher, core.inbox)
+        serving = asyncio.create_task(bridge.run(stop))
+        await world.until_said("counted")
+        await asyncio.sleep(0.1)
+        stop.set()
+        await serving
+    assert calls == ["1"]
+
+
+async def test_what_is_running_at_the_end_is_taken_up_again_and_not_half_forgotten(world: World) -> None:
+    world.alpha.will(asyncio.Event())
+    async with world.running():
+        for text in ("one", "two"):
+            await world.say(text)
+        await world.say("elsewhere", chat="2")
+        await eventually(lambda: len(world.alpha.requests) == 2)
+    async with world.running():
+        await world.idle()
+    assert world.texts() == ["heard: one", "heard: two"]
+    assert world.texts("2") == ["heard: elsewhere"]
+
+
+# ------------------------------------------------------------------------------------------------ edits
+
+
+async def test_an_edit_of_what_is_not_known_is_taken_and_harms_nobody(world: World) -> None:
+    async with world.running():
+        await world.come(EventKind.EDIT, text="new text", message_id="never seen")
+        await world.come(EventKind.EDIT, text="", message_id="never seen")
+        await world.come(EventKind.EDIT, text="new text")
+        assert await world.ask("next") == "heard: next"
+    assert world.alpha.asked == ["next"]

@@ -1,0 +1,92 @@
+"""The log: one stream, no secret in it, tracebacks included."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from bot import logs
+
+SECRET = "123456:canary-token-AAbbCC"
+OTHER = "canary"
+log = logging.getLogger("bot.test")
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    levels = {name: logging.getLogger(name).level for name in logs.NOISY}
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
+
+
+def raise_with(secret: str) -> None:
+    local_of_a_frame = f"prompt of somebody, {secret}"
+    raise ValueError(f"https://api.telegram.org/bot{secret}/getMe refused {len(local_of_a_frame)}")
+
+
+def test_secrets_are_blanked_in_messages_and_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", [SECRET, "", OTHER])
+    log.info("asked %s with %s", f"https://host/bot{SECRET}/x", {"key": OTHER})
+    said = capsys.readouterr().err
+    assert "https://host/bot***/x" in said
+    assert "canary" not in said
+    assert "bot.test" in said
+
+
+def test_secrets_are_blanked_in_tracebacks_and_their_causes(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", [SECRET])
+    try:
+        try:
+            raise_with(SECRET)
+        except ValueError as error:
+            raise RuntimeError(f"again {SECRET}") from error
+    except RuntimeError:
+        log.exception("it went wrong")
+    said = capsys.readouterr().err
+    assert "it went wrong" in said
+    assert "ValueError" in said
+    assert "raise_with" in said
+    assert "canary-token" not in said
+
+
+def test_a_traceback_shows_no_local_variables(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", [])
+    try:
+        raise_with("x" * 30)
+    except ValueError:
+        log.exception("it went wrong")
+    said = capsys.readouterr().err
+    assert "prompt of somebody, x" not in said
+    assert "╭" not in said
+
+
+def test_the_longer_secret_is_blanked_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", ["abc", "abcdef"])
+    log.info("key abcdef, key abc")
+    assert "key ***, key ***" in capsys.readouterr().err
+
+
+def test_the_level_is_kept_and_libraries_speak_only_in_warnings(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", [])
+    log.debug("not wanted")
+    logging.getLogger("discord.gateway").info("chatter")
+    logging.getLogger("discord.gateway").warning("of use")
+    said = capsys.readouterr().err
+    assert "not wanted" not in said
+    assert "chatter" not in said
+    assert "of use" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_configuring_twice_says_everything_once(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", [])
+    logs.configure("debug", [SECRET])
+    log.debug("once")
+    assert capsys.readouterr().err.count("once") == 1

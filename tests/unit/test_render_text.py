@@ -1,0 +1,46 @@
+"""Cleaning, widths and cuts of plain text."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.render.text import clean, cluster_boundary, display_width, utf16_length
+
+
+@pytest.mark.parametrize(
+    ("dirty", "cleaned"),
+    [
+        ("a\r\nb\rc", "a\nb\nc"),
+        ("a\x00b\x1b[0m", "a\ufffdb\ufffd[0m"),
+        ("\ud83d\ude00", "😀"),
+        ("x\ud83d", "x\ufffd"),
+        ("tab\tstays\n", "tab\tstays\n"),
+    ],
+)
+def test_clean_leaves_only_what_platforms_take(dirty, cleaned):
+    assert clean(dirty) == cleaned
+
+
+@given(st.text())
+def test_clean_text_can_be_encoded(text):
+    assert len(clean(text).encode()) >= len(clean(text))
+    assert utf16_length(clean(text)) == len(clean(text).encode("utf-16-le")) // 2
+
+
+@pytest.mark.parametrize("cluster", ["👨‍👩‍👧‍👦", "e\u0301", "👍🏽", "1\ufe0f\u20e3", "🇩🇪", "\r\n"[1:], "각"])
+def test_a_cut_never_splits_a_cluster(cluster):
+    text = f"ab{cluster}{cluster}cd"
+    safe = {0, 1, 2, 2 + len(cluster), 2 + 2 * len(cluster), 3 + 2 * len(cluster), 4 + 2 * len(cluster)}
+    for at in range(len(text) + 1):
+        assert cluster_boundary(text, at) in safe
+        assert at - len(cluster) <= cluster_boundary(text, at) <= at
+
+
+def test_a_cluster_without_end_is_cut_all_the_same():
+    assert cluster_boundary("a" + "\u0301" * 1000, 500) == 500
+
+
+def test_widths_are_columns():
+    assert [display_width(text) for text in ("abc", "日本", "😀", "e\u0301", "é")] == [3, 4, 2, 1, 1]

@@ -1,0 +1,264 @@
+"""Settings: read once, checked once; a wrong one is named with how to mend it, and no secret is ever printed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from adapters.base import Provider
+from bot.app import defaults_of, missing_tokens, secrets_of
+from bot.model import ChatAddress, ChatKind, EventKind, Incoming, Sender
+from bot.settings import VARIABLES, Settings, SettingsError, load, misspelt
+from tests.support.scripted import ScriptedProvider
+
+EXAMPLE = Path(__file__).parents[2] / ".env.example"
+CANARY = "canary-4f1d"
+SECRETS = sorted(name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation))
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable of ours in the environment, and no .env in the folder."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def example() -> dict[str, str]:
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, **values: str) -> str:
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        load()
+    return str(caught.value)
+
+
+# ------------------------------------------------------------------------------------------------ .env.example
+
+
+def test_every_variable_is_in_the_example_and_every_line_of_it_is_a_variable() -> None:
+    assert set(example()) == VARIABLES
+
+
+def test_the_values_of_the_example_are_the_defaults() -> None:
+    assert load(EXAMPLE) == load(None)
+
+
+def test_the_example_holds_no_secret() -> None:
+    assert all(not value for name, value in example().items() if name.lower() in SECRETS)
+
+
+# ------------------------------------------------------------------------------------------------ reading
+
+
+def test_the_environment_goes_before_the_file_and_values_in_code_before_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("DEFAULT_MODEL=of the file\nDEFAULT_PERSONA=of the file\nLOG_LEVEL=error\n")
+    monkeypatch.setenv("DEFAULT_MODEL", "of the environment")
+    monkeypatch.setenv("LOG_LEVEL", "debug")
+    settings = load(log_level="warning")
+    assert (settings.default_model, settings.default_persona, settings.log_level) == ("of the environment", "of the file", "warning")
+    assert load(None).default_persona is None
+
+
+def test_empty_values_count_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = load(None)
+    Path(".env").write_text("".join(f"{name}=\n" for name in VARIABLES))
+    assert load() == plain
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "")
+    assert load() == plain
+
+
+def test_an_empty_variable_does_not_hide_the_line_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("DEFAULT_MODEL=of the file\n")
+    monkeypatch.setenv("DEFAULT_MODEL", "")
+    assert load().default_model == "of the file"
+
+
+def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TELEGRAM_ALLOWED_CHATS", " -1001234, 7 ,,")
+    monkeypatch.setenv("NETMIND_COMPLETION_MODELS", "a/b, c/d")
+    settings = load()
+    assert settings.telegram_allowed_chats == {"-1001234", "7"}
+    assert settings.netmind_completion_models == {"a/b", "c/d"}
+
+
+def test_the_lists_become_the_rule_of_the_house(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCORD_ALLOWED_USERS", "7")
+    monkeypatch.setenv("DISCORD_ALLOWED_ROLES", "70")
+    monkeypatch.setenv("TELEGRAM_ALLOWED_CHATS", "-700")
+
+    def admits(platform: str, sender: Sender, chat: str = "1") -> bool:
+        return load().rule.admits(Incoming("k", EventKind.MESSAGE, ChatAddress(platform, "b", chat), ChatKind.GROUP, sender))
+
+    assert admits("discord", Sender("7", ""))
+    assert admits("discord", Sender("8", "", ("70",)))
+    assert admits("telegram", Sender("8", ""), "-700")
+    assert not admits("telegram", Sender("7", ""))
+    monkeypatch.setenv("ACCESS", "open")
+    assert admits("telegram", Sender("7", ""))
+
+
+def test_the_database_is_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load().database_path.name == "dragoman.db"
+    for url, path in (("sqlite:////var/lib/d.db", Path("/var/lib/d.db")), ("sqlite:///d.db", Path("d.db"))):
+        monkeypatch.setenv("DATABASE_URL", url)
+        assert load().database_path == path
+    monkeypatch.setenv("DATABASE_URL", "sqlite:///~/d.db")
+    assert load().database_path == Path.home() / "d.db"
+
+
+# ------------------------------------------------------------------------------------------------ wrong values
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "advice"),
+    [
+        ("DISCORD_ALLOWED_USERS", "ada,7", "numeric ids"),
+        ("DISCORD_ALLOWED_ROLES", "@mods", "numeric ids"),
+        ("TELEGRAM_ALLOWED_CHATS", "1-2", "numeric ids"),
+        ("TELEGRAM_ALLOWED_USERS", "²", "numeric ids"),
+        ("NETMIND_BASE_URL", "api.netmind.ai", "https://"),
+        ("SEGMIND_BASE_URL", "ftp://host", "https://"),
+        ("OPENAI_BASE_URL", "https://", "https://"),
+        ("OPENAI_BASE_URL", "http://[::1", "IPv6"),
+        ("MODELSLAB_BASE_URL", f"https://user:{CANARY}@host", "without user"),
+        ("TELEGRAM_API_BASE_URL", f"https://host/?key={CANARY}", "query"),
+        ("DATABASE_URL", "/var/lib/d.db", "sqlite:///"),
+        ("DATABASE_URL", "sqlite:///", "sqlite:///"),
+        ("DATABASE_URL", f"mysql://user:{CANARY}@host/db", "sqlite:///"),
+        ("DEFAULT_PROVIDER", "netmnd", "netmind"),
+        ("ACCESS", "everybody", "open"),
+        ("LOG_LEVEL", "loud", "debug"),
+        ("LOCAL_MODEL", "yes", "auto"),
+        ("DISCORD_MESSAGE_CONTENT", "perhaps", "boolean"),
+        ("TELEGRAM_WEBHOOK_PORT", "70000", "65535"),
+        ("TELEGRAM_WEBHOOK_PORT", "https", "integer"),
+        ("TELEGRAM_WEBHOOK_SECRET", f"with spaces {CANARY}", "A-Z"),
+    ],
+)
+def test_a_wrong_value_names_its_variable_and_how_to_mend_it(monkeypatch: pytest.MonkeyPatch, name: str, value: str, advice: str) -> None:
+    said = refused(monkeypatch, **{name: value})
+    assert re.search(rf"^  {name}: .*{re.escape(advice)}", said, re.MULTILINE)
+    assert CANARY not in said
+    assert "pydantic" not in said
+
+
+def test_all_wrong_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = refused(monkeypatch, ACCESS="x", LOG_LEVEL="y", TELEGRAM_ALLOWED_USERS="z")
+    assert len(said.splitlines()) == 4
+
+
+def test_a_webhook_needs_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = refused(monkeypatch, TELEGRAM_WEBHOOK_URL="https://bot.example.com/telegram")
+    assert "TELEGRAM_WEBHOOK_SECRET" in said
+    monkeypatch.setenv("TELEGRAM_WEBHOOK_SECRET", "a-Secret_1")
+    assert load().telegram_webhook_url == "https://bot.example.com/telegram"
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_no_secret_is_printed_by_an_error_or_a_repr(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name.upper(), CANARY)
+    settings = load()
+    assert CANARY not in f"{settings!r} {settings} {settings.model_dump()}"
+    assert CANARY in secrets_of(settings)
+    assert CANARY not in refused(monkeypatch, ACCESS="wrong", TELEGRAM_WEBHOOK_URL="ftp://x")
+
+
+@pytest.mark.parametrize("content", [b"DEFAULT_MODEL=caf\xe9\n", b"\xff\xfe\x00"])
+def test_a_file_in_another_encoding_is_told_and_its_content_is_not(content: bytes) -> None:
+    Path(".env").write_bytes(b"DISCORD_TOKEN=canary-4f1d\n" + content)
+    with pytest.raises(SettingsError, match=r"\.env") as caught:
+        load()
+    assert "UTF-8" in str(caught.value)
+    assert CANARY not in str(caught.value)
+
+
+# ------------------------------------------------------------------------------------------------ misspelt variables
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("DISCORD_TOKN", "DISCORD_TOKEN"),
+        ("DISCORD_ALLOWED_USER", "DISCORD_ALLOWED_USERS"),
+        ("NETMIND_APIKEY", "NETMIND_API_KEY"),
+        ("OPENAI_API_KEYS", "OPENAI_API_KEY"),
+        ("DEFUALT_PROVIDER", "DEFAULT_PROVIDER"),
+    ],
+)
+def test_a_misspelt_variable_is_pointed_out_wherever_it_stands(monkeypatch: pytest.MonkeyPatch, name: str, meant: str) -> None:
+    monkeypatch.setenv(name, CANARY)
+    (line,) = [one for one in misspelt() if one.startswith(name)]
+    assert line.endswith(f"did you mean {meant}?")
+    monkeypatch.delenv(name)
+    Path(".env").write_text(f"{name}={CANARY}\n")
+    assert [line] == [one for one in misspelt() if one.startswith(name)]
+    assert CANARY not in line
+
+
+def test_what_begins_like_ours_and_is_none_is_pointed_out() -> None:
+    (line,) = misspelt(None, {"TELEGRAM_PROXY_ADDRESS": "x"})
+    assert ".env.example" in line
+
+
+def test_variables_of_others_and_our_own_are_left_alone() -> None:
+    foreign = [
+        "PATH",
+        "HOME",
+        "LANG",
+        "PWD",
+        "SHELL",
+        "TERM",
+        "USER",
+        "VIRTUAL_ENV",
+        "PYTHONPATH",
+        "OPENAI_ORG_ID",
+        "HTTPS_PROXY",
+        "CI",
+        "_",
+    ]
+    assert misspelt(None, dict.fromkeys([*foreign, *VARIABLES, *(name.lower() for name in VARIABLES)], "x")) == []
+
+
+def test_in_the_file_of_ours_a_foreign_variable_is_pointed_out() -> None:
+    Path(".env").write_text("# a comment\nexport ACCESS=open\nSOMETHING_ELSE=1\n\n")
+    assert misspelt(environment={}) == ["SOMETHING_ELSE is not a variable of Dragoman; .env.example lists them all"]
+
+
+# ------------------------------------------------------------------------------------------------ what follows from them
+
+
+def test_without_a_platform_both_tokens_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert missing_tokens(load()) == ["DISCORD_TOKEN", "TELEGRAM_TOKEN"]
+    monkeypatch.setenv("TELEGRAM_TOKEN", "1:x")
+    assert missing_tokens(load()) == []
+
+
+def test_the_default_provider_is_the_named_one_or_the_first_that_is_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    up: dict[str, Provider] = {name: ScriptedProvider(name) for name in ("local", "openai", "modelslab")}
+    assert defaults_of(load(), up).provider == "modelslab"
+    monkeypatch.setenv("DEFAULT_PROVIDER", "local")
+    monkeypatch.setenv("DEFAULT_MODEL", "m")
+    monkeypatch.setenv("DEFAULT_PERSONA", "p")
+    defaults = defaults_of(load(), up)
+    assert (defaults.provider, defaults.model, defaults.persona) == ("local", "m", "p")
+
+
+@pytest.mark.parametrize(
+    ("name", "needed"),
+    [("netmind", "NETMIND_API_KEY"), ("segmind", "SEGMIND_API_KEY"), ("openai", "OPENAI_BASE_URL"), ("modelslab", "MODELSLAB_API_KEY")],
+)
+def test_a_default_provider_that_is_not_set_up_is_told_with_what_it_needs(monkeypatch: pytest.MonkeyPatch, name: str, needed: str) -> None:
+    monkeypatch.setenv("DEFAULT_PROVIDER", name)
+    with pytest.raises(SettingsError, match=needed):
+        defaults_of(load(), {"local": ScriptedProvider("local")})
+    with pytest.raises(SettingsError, match="No provider is set up"):
+        defaults_of(load(), {})
