@@ -1,15 +1,14 @@
 """Start-up time and idle memory of the bridge: `python -m bench.startup [--rounds N] [--json] [--strict]`.
 
-Each round starts `python -m bot.cli run` as an operator would, with a clean environment and an empty database, against the sandbox in
-another process; before and after it, an interpreter that does nothing but import the libraries the bridge imports. What is reported:
+Each round starts the bridge twice against the sandbox in another process, with a clean environment and an empty database: once as an
+operator would, `python -m bot.cli run`, and once with a halt between the imports of libraries and everything else. What is reported:
 
 both intakes accept     from starting the process until Discord's gateway has sent READY and Telegram's first getUpdates is waiting, as the
                         stand-ins see it; "by its own log" is the same by the bridge's lines "… is accepting messages"
-interpreter, libraries  the other interpreters' mean processor time until every module is imported that `bot.app` and both platforms import
-                        and that is not ours, standard library included
-our own work            the rest: the import of our modules, the settings, the database, the log-ins with the stand-ins' share of them, and
-                        whatever libraries do when they are used. What others take of the machine meanwhile counts as ours, too: the clock
-                        runs for the bridge, and processor time alone is taken off; "of it, processor time" takes it off the bridge's own
+interpreter, libraries  second start: until every module is imported that `bot.app` and both platforms import and that is not ours, standard
+                        library included
+our own work            second start: from there until both intakes accept. It holds the import of our modules, the settings, the database,
+                        the log-ins with the stand-ins' share of them, and whatever libraries do when they are used
 memory                  3 s after both intakes accept: resident (RSS, which the limit is about), shared pages divided by their users (PSS),
                         and private ones (USS)
 answers                 from a person's message to the bot's first text in the chat: the first question after the start, and the next one
@@ -53,15 +52,16 @@ print(" ".join(name for name in sys.modules if name not in before and name.split
 """
 """Prints what the bridge imports beside its own modules, in the order of import."""
 
-IMPORT_LIBRARIES = f"""
+IN_TWO_STEPS = f"""
 import importlib, sys, time
 for name in sys.argv[1:]:
     importlib.import_module(name)
-done = time.process_time()
+libraries, used = time.time(), time.process_time()
 import {", ".join(OWN_MODULES)}
-print(done, time.process_time())
+print(libraries, used, time.time(), flush=True)
+sys.exit(bot.cli.main(["run"]))
 """
-"""Prints the processor time used up when the libraries were imported, and when our modules were too."""
+"""Runs the bridge. Prints first when the libraries were imported, the processor time until then, and when our modules were imported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,8 @@ ROWS = (
     Row("total", "both intakes accept", "s", 2.5),
     Row("libraries", "  interpreter, libraries", "s"),
     Row("own", "  our own work", "s", 1.0),
-    Row("own_cpu", "    of it, processor time", "s"),
-    Row("own_import", "    of it, importing our modules", "s"),
+    Row("own_import", "    of it, our own imports", "s"),
+    Row("own_cpu", "    in processor time", "s"),
     Row("discord", "Discord accepts", "s"),
     Row("telegram", "Telegram accepts", "s"),
     Row("commands", "command tree is synced", "s"),
@@ -146,44 +146,61 @@ def environment(outside: dict[str, str], folder: Path) -> dict[str, str]:
 
 async def measure(outside: World, modules: Sequence[str]) -> dict[str, float]:
     """Run one round; return each row's value."""
-    with tempfile.TemporaryDirectory(prefix="dragoman-bench-") as name:
-        folder = Path(name)
-        values = environment(outside.environment, folder)
-        before = await _libraries(modules, values, folder)
-        found = await _bridge(outside, values, folder)
-        after = await _libraries(modules, values, folder)
-    libraries = {key: (before[key] + after[key]) / 2 for key in before}
-    own = {"own": found["total"] - libraries["libraries"]}
-    if "cpu" in found:
-        own["own_cpu"] = found["cpu"] - libraries["libraries"]
-    return {**found, **libraries, **own}
+    return {**await _plain_start(outside), **await _start_in_two_steps(outside, modules)}
 
 
-async def _bridge(outside: World, values: dict[str, str], folder: Path) -> dict[str, float]:
-    log = folder / "log"
-    with log.open("wb") as stderr:
-        started = time.time()
-        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bot.cli", "run", env=values, cwd=folder, stderr=stderr)
-    try:
-        moments = {key: moment - started for key, moment in (await outside.do(do="accepting")).items()}
-        used = _processor(process.pid)
+async def _plain_start(outside: World) -> dict[str, float]:
+    async with bridge(outside, "-m", "bot.cli", "run") as running:
+        moments = {key: moment - running.started for key, moment in (await outside.do(do="accepting")).items()}
         await asyncio.sleep(SETTLE_SECONDS)
-        found = {**moments, **used, "total": max(moments["discord"], moments["telegram"]), **_memory(process.pid)}
+        found = {**moments, "total": max(moments["discord"], moments["telegram"]), **_memory(running.process.pid)}
         for kind in ("first", "warm"):
             for platform in ("discord", "telegram"):
                 found[f"{kind}_{platform}"] = (await outside.do(do="ask", platform=platform))["seconds"]
-    except BenchError as error:
-        raise BenchError(f"{error}\nThe bridge said:\n{log.read_text()[-2000:]}") from None
-    finally:
-        await _end(process)
-    await outside.do(do="forget")
-    return {**found, **_logged(log.read_text(), started)}
+        return {**found, **_logged(running.log.read_text(), running.started)}
 
 
-async def _libraries(modules: Sequence[str], values: dict[str, str], folder: Path) -> dict[str, float]:
-    words = await _output(["-c", IMPORT_LIBRARIES, *modules], values, folder)
-    libraries, all_modules = (float(word) for word in words)
-    return {"libraries": libraries, "own_import": all_modules - libraries}
+async def _start_in_two_steps(outside: World, modules: Sequence[str]) -> dict[str, float]:
+    async with bridge(outside, "-c", IN_TWO_STEPS, *modules) as running:
+        assert running.process.stdout is not None
+        accepting = await outside.do(do="accepting")
+        used = _processor(running.process.pid)
+        words = (await asyncio.wait_for(running.process.stdout.readline(), LINE_SECONDS)).split()
+        libraries, used_by_libraries, imported = (float(word) for word in words)
+        found = {"libraries": libraries - running.started, "own_import": imported - libraries}
+        found["own"] = max(accepting["discord"], accepting["telegram"]) - libraries
+        return found if used is None else {**found, "own_cpu": used - used_by_libraries}
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A bridge that was started at `started`, epoch seconds, and writes its log to `log`."""
+
+    process: Process
+    started: float
+    log: Path
+
+
+@asynccontextmanager
+async def bridge(outside: World, *arguments: str) -> AsyncIterator[Running]:
+    """Run a bridge until the block ends.
+
+    Raises:
+        BenchError: With the end of the bridge's log, if something in the block did.
+    """
+    with tempfile.TemporaryDirectory(prefix="dragoman-bench-") as name:
+        folder = Path(name)
+        values, log = environment(outside.environment, folder), folder / "log"
+        with log.open("wb") as stderr:
+            started = time.time()
+            process = await asyncio.create_subprocess_exec(sys.executable, *arguments, env=values, cwd=folder, stdout=PIPE, stderr=stderr)
+        try:
+            yield Running(process, started, log)
+        except BenchError as error:
+            raise BenchError(f"{error}\nThe bridge said:\n{log.read_text()[-2000:]}") from None
+        finally:
+            await _end(process)
+        await outside.do(do="forget")
 
 
 async def _output(arguments: Sequence[str], values: dict[str, str], folder: Path) -> list[str]:
@@ -204,14 +221,14 @@ async def _end(process: Process) -> None:
         await process.wait()
 
 
-def _processor(pid: int) -> dict[str, float]:
-    """Return the processor time used so far in seconds, nothing where the system does not tell."""
+def _processor(pid: int) -> float | None:
+    """Return the processor time used so far in seconds, None where the system does not tell."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
     except OSError:
-        return {}
+        return None
     user, system = text.rpartition(")")[2].split()[11:13]  # after the name, which may hold blanks; proc(5)
-    return {"cpu": (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")}
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _memory(pid: int) -> dict[str, float]:

@@ -57,7 +57,6 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("run", help="run the bot on the platforms that have a token")
     sandbox = commands.add_parser("sandbox", help="try the bot on this machine: a web page with a Discord channel and a Telegram chat")
     sandbox.add_argument("--port", type=int, help="port of the page on 127.0.0.1 (default: 8023, or a free one if that is taken)")
-    sandbox.add_argument("--data", metavar="FILE", help="keep the conversations in this file (default: they are forgotten at the end)")
     commands.add_parser("doctor", help="check settings, database, providers and platforms, and say what to mend")
     return parser
 
@@ -94,7 +93,7 @@ def _sandbox(settings: Settings, arguments: argparse.Namespace) -> int:
     from sandbox.tryout import run  # noqa: PLC0415 - the one place of the bridge that knows the sandbox; nothing else should load it
 
     logs.configure(settings.log_level if settings.log_level != "info" else "warning", secrets_of(settings))
-    _until_signalled(lambda stop: run(settings, stop, port=arguments.port, data=arguments.data, say=lambda line: print(line, flush=True)))
+    _until_signalled(lambda stop: run(settings, stop, port=arguments.port, say=lambda line: print(line, flush=True)))
     return OK
 
 

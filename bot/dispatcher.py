@@ -175,13 +175,8 @@ class Dispatcher:
     async def _say(self, accepted: Accepted, incoming: Incoming, answer: Answer) -> None:
         platform = self._platforms[incoming.chat.platform]
         command = self._by_name.get(incoming.command.name) if incoming.command else None
-        target = Target(
-            incoming.chat,
-            incoming.chat_kind,
-            incoming.message_id,
-            await self._store.reply_route(accepted.event),
-            private=command is not None and command.private,
-        )
+        private = command is not None and command.private
+        target = Target.answering(incoming, await self._store.reply_route(accepted.event), private=private)
         await self._outbox.post(Owner(OwnerKind.EVENT, accepted.event), target, pages(platform, answer.text, answer.buttons))
 
     # completions

@@ -160,6 +160,12 @@ class Target:
     route: ReplyRoute | None = None
     private: bool = False
 
+    @classmethod
+    def answering(cls, incoming: Incoming, route: ReplyRoute | None, *, private: bool = False) -> Target:
+        """Return where the answer to an event goes. Where several people talk it refers to the message it answers."""
+        reply_to = incoming.message_id if incoming.chat_kind is ChatKind.GROUP else None
+        return cls(incoming.chat, incoming.chat_kind, reply_to, route, private)
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:

@@ -90,8 +90,7 @@ class Turns:
         """Bring a claimed turn to its end: its answer whole in the chat, or a sentence that says why not."""
         platform = self._platforms[turn.chat.platform]
         reply = Reply(platform.style)
-        route = await self._store.reply_route(turn.event)
-        target = Target(turn.chat, incoming.chat_kind, incoming.message_id, route)
+        target = Target.answering(incoming, await self._store.reply_route(turn.event))
         delivery = await self._outbox.open(Owner(OwnerKind.TURN, turn.id), target, reply.pages)
         try:
             await self._run(turn, incoming, reply, delivery)
@@ -110,7 +109,7 @@ class Turns:
         platform = self._platforms[turn.chat.platform]
         reply = Reply(platform.style)
         reply.end(text)
-        target = Target(turn.chat, incoming.chat_kind, incoming.message_id, await self._store.reply_route(turn.event))
+        target = Target.answering(incoming, await self._store.reply_route(turn.event))
         try:
             await self._outbox.post(Owner(OwnerKind.TURN, turn.id), target, reply.pages())
         except DeliveryError as problem:

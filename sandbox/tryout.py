@@ -23,25 +23,24 @@ READY = """
   Dragoman is ready to be tried: open {url}
 
   Discord and Telegram are stand-ins on this machine; nothing leaves it{leaving}.
-  Answers come from {answers}. Ctrl-C ends it{data}.
+  Answers come from {answers}. Ctrl-C ends it; the conversations are forgotten then.
 """
 
 
-async def run(settings: Settings, stop: asyncio.Event, *, port: int | None, data: str | None, say: Callable[[str], None]) -> None:
+async def run(settings: Settings, stop: asyncio.Event, *, port: int | None, say: Callable[[str], None]) -> None:
     """Serve the try-out until `stop` is set.
 
     Args:
         settings: The operator's; real provider keys are used, platform tokens are not.
         stop: Set it to end.
         port: Of the page, on 127.0.0.1; 0 takes a free one, None the usual one or else a free one.
-        data: File that keeps the conversations; None forgets them at the end.
         say: Prints a line for the person at the terminal.
 
     Raises:
         OSError: The port is taken.
     """
     with tempfile.TemporaryDirectory(prefix="dragoman-") as folder:
-        database = Path(data or Path(folder) / "sandbox.db")
+        database = Path(folder) / "sandbox.db"
         bridge: Bridge | None = None
 
         async def model_address() -> str | None:
@@ -57,7 +56,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, port: int | None, data
                 def ready(name: str) -> None:
                     accepting.add(name)
                     if accepting == set(bridge.platforms):
-                        say(announcement(page.url, settings, bridge, data))
+                        say(announcement(page.url, settings, bridge))
 
                 await bridge.run(stop, ready)
 
@@ -91,12 +90,11 @@ def settings_for(settings: Settings, outside: Outside, database: Path) -> dict[s
     return values
 
 
-def announcement(url: str, settings: Settings, bridge: Bridge, data: str | None) -> str:
+def announcement(url: str, settings: Settings, bridge: Bridge) -> str:
     """Return what the terminal says once everything accepts."""
     real = [name for name in ("netmind", "segmind", "modelslab", "openai") if f"{name}_api_key" in settings.model_fields_set]
     return READY.format(
         url=url,
         leaving=f", but what you ask {' and '.join(real)} goes to the real one: its key is set" if real else "",
         answers="the small model on this machine" if "local" in bridge.providers else "a script: the local model is not installed",
-        data=f", the conversations stay in {data}" if data else "; the conversations are forgotten then",
     )

@@ -13,7 +13,7 @@ import pytest
 from adapters import http
 from adapters.base import ErrorKind, Health, ProviderError
 from bot import app
-from bot.commands.base import Command
+from bot.commands.base import Command, Option
 from bot.commands.choosing import BUTTON_LABEL_CHARS, BUTTON_MODELS, LISTED_MODELS, MODEL_CHARS
 from bot.commands.registry import BY_NAME, COMMANDS
 from bot.model import Button
@@ -51,7 +51,8 @@ async def buttons(world: World, name: str) -> list[Button]:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_names_and_descriptions_keep_within_both_platforms(command: Command) -> None:
-    for named in (command, *command.options):
+    everything: list[Command | Option] = [command, *command.options]
+    for named in everything:
         assert re.fullmatch(r"[a-z0-9_]{1,32}", named.name)
         assert 1 <= len(named.description) <= 100
     assert len(command.options) <= 25
