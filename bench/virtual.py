@@ -7,6 +7,8 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+TICK_SECONDS = 1e-6
+"""Real time is never still between two looks at the clock; here it moves at least so far."""
 
 
 class _Idle:
@@ -49,8 +51,8 @@ class LoopClock:
         return asyncio.get_running_loop().time()
 
     async def sleep(self, seconds: float) -> None:
-        """Return after `seconds`."""
-        await asyncio.sleep(seconds)
+        """Return after `seconds`, or a tick: a wait below the rounding of the clock would not move it, and be asked for again for ever."""
+        await asyncio.sleep(max(seconds, TICK_SECONDS))
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

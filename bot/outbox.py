@@ -1,141 +1,45 @@
 """Egress: one lane per chat brings the pages that are visible to the pages that are wanted.
 
 Level-triggered: a lane compares and sends the difference, so that retries, coalescing, recovery after a crash and "nothing to do" are one
-mechanism. A lane has one call in flight; growth is spread over the budget, the newest text wins; first texts go before growth and
-finals before both, as soon as the budget has room. A flood or an outage holds up its own chat only.
+mechanism. A lane has one call in flight; growth is spread over the budget, the newest text wins; within a lane first texts go before
+growth and finals before both, as soon as the budget has room. A flood or an outage holds up its own chat only.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from bot.clock import Clock
+from bot.delivery import Delivery, DeliveryError, Step, Visible
 from bot.model import Page, Receipt, Target
 from bot.pacing import Meters
-from bot.platforms.base import Call, FloodError, Platform, PlatformError, Refusal, RefusedError, UnknownOutcomeError
-from storage.base import DeliveryStore, Owner
+from bot.platforms.base import (
+    Call,
+    FloodError,
+    Platform,
+    PlatformError,
+    RefusedError,
+    SupportsTyping,
+    UnknownOutcomeError,
+)
+from storage.base import DeliveryStore, Owner, StoreError
+
+__all__ = ["Delivery", "DeliveryError", "Outbox"]
 
 log = logging.getLogger(__name__)
 
 BACKOFF_SECONDS, BACKOFF_MOST_SECONDS = 0.5, 30.0
-"""First and longest wait before a call that failed for the platform's own reasons is repeated; doubled in between."""
-GIVE_UP_SECONDS = 3600.0
-"""A reply that could not be shown for so long is given up."""
+"""First and longest wait before a call that failed for the platform's or the store's own reasons is repeated; doubled in between."""
+TYPING_ROOM = 10
+"""A typing signal goes out only while so many calls of the account's budget are left for what matters more."""
+CLOSING_SECONDS = 15.0
+"""At shutdown a call in flight may take so long, so that its outcome is recorded."""
 FINAL, FIRST_TEXT, GROWTH = range(3)
 """Ranks of calls that could go out now; the lower goes first."""
-
-
-class DeliveryError(Exception):
-    """A reply can't be shown. `refusal` is None if the platform was away for too long."""
-
-    def __init__(self, refusal: Refusal | None, detail: str) -> None:
-        super().__init__(detail)
-        self.refusal = refusal
-
-
-@dataclass(slots=True)
-class Visible:
-    """A page in the chat. `page` is None while what it shows is not known; `gone` if somebody deleted it."""
-
-    row: int
-    nonce: str
-    message_id: str | None
-    page: Page | None = None
-    gone: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """The next call of a delivery. `page` is None for a delete."""
-
-    call: Call
-    index: int
-    page: Page | None
-
-
-class Delivery:
-    """A reply on its way: what is wanted, what is visible.
-
-    Made by `Outbox.open`. `source` gives the wanted pages; it is asked only when a call is about to go out.
-    """
-
-    def __init__(self, owner: Owner, target: Target, source: Callable[[], Sequence[Page]], lane: Lane) -> None:
-        self.owner = owner
-        self.target = target
-        self.visible: list[Visible] = []
-        self.dirty = False
-        self.closing = False
-        self.plain = False
-        self.not_before = -math.inf
-        self.failures = 0
-        self.failing_since = math.inf
-        self.updated_at = -math.inf
-        self._source = source
-        self._lane = lane
-        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    @property
-    def shown(self) -> bool:
-        """Something of it is in the chat."""
-        return any(page.message_id is not None for page in self.visible)
-
-    def touch(self) -> None:
-        """Tell that the source has something newer. Cheap: called for every token."""
-        if not self.dirty:
-            self.dirty = True
-            self._lane.wake()
-
-    async def finish(self) -> None:
-        """Bring the source's last word into the chat and return once all of it is visible.
-
-        Raises:
-            DeliveryError: It can't be shown.
-        """
-        self.closing = self.dirty = True
-        self._lane.wake()
-        await asyncio.shield(self._done)
-
-    def abandon(self) -> None:
-        """Send nothing more; what is visible stays."""
-        self._lane.remove(self)
-        if not self._done.done():
-            self._done.cancel()
-
-    def settle(self, error: DeliveryError | None) -> None:
-        """Take it out of its lane, whole or failed."""
-        self._lane.remove(self)
-        if self._done.done():
-            return
-        if error is None:
-            self._done.set_result(None)
-        else:
-            self._done.set_exception(error)
-            self._done.exception()  # `finish` may never be awaited for a delivery that fails while it grows
-
-    def step(self) -> Step | None:
-        """Compare wanted and visible; None if there is nothing to do."""
-        wanted = self._source()
-        for index, page in enumerate(wanted):
-            if index >= len(self.visible) or self.visible[index].message_id is None:
-                return Step(Call.SEND, index, self._dress(page))
-            seen = self.visible[index]
-            dressed = self._dress(page)
-            if not seen.gone and seen.page != dressed:
-                return Step(Call.EDIT, index, dressed)
-        if self.closing and wanted:
-            for index in range(len(self.visible) - 1, len(wanted) - 1, -1):
-                if self.visible[index].message_id is not None and not self.visible[index].gone:
-                    return Step(Call.DELETE, index, None)
-        return None
-
-    def _dress(self, page: Page) -> Page:
-        return Page(page.text) if self.plain else page
 
 
 class Lane:
@@ -146,13 +50,15 @@ class Lane:
         self._platform = platform
         self._deliveries: list[Delivery] = []
         self._wake = asyncio.Event()
-        self._growth_at = -math.inf
+        self._growth_at = -1.0
         self._task: asyncio.Task[None] | None = None
+        self._calling: Delivery | None = None
+        self._called = asyncio.Event()
 
     @property
     def idle(self) -> bool:
         """Nothing is on its way."""
-        return not self._deliveries
+        return not self._deliveries and (self._task is None or self._task.done())
 
     def add(self, delivery: Delivery) -> None:
         """Take a delivery in."""
@@ -162,38 +68,33 @@ class Lane:
         """Forget a delivery."""
         if delivery in self._deliveries:
             self._deliveries.remove(delivery)
-
-    def wake(self) -> None:
-        """Look again: a delivery has something new to do."""
-        if self._task is None or self._task.done():
-            self._task = self._outbox.spawn(self._work())
-        else:
             self._wake.set()
 
+    async def quiet(self, delivery: Delivery) -> None:
+        """Return once no call of a delivery is in flight."""
+        while self._calling is delivery:
+            self._called.clear()
+            await self._called.wait()
+
+    def wake(self) -> None:
+        """Look again: a delivery has something new to do, or there is nothing more to wait for."""
+        self._wake.set()
+        if self._deliveries and (self._task is None or self._task.done()):
+            self._task = self._outbox.spawn(self._work())
+
     async def _work(self) -> None:
-        while self._deliveries:
+        while self._deliveries and not self._outbox.closing:
             self._wake.clear()
             ready = self._soonest()
             if ready is None:
-                await self._sleep(math.inf)
+                await self._wake.wait()
             elif ready[0] > 0:
                 await self._sleep(ready[0])
             else:
                 await self._attend(ready[1])
 
-    async def _attend(self, delivery: Delivery) -> None:
-        try:
-            await self._advance(delivery)
-        except Exception as error:  # whatever is wrong with one reply (its text, its rows), the others of the chat go on
-            log.exception("delivery.failed owner=%s:%s", delivery.owner.kind, delivery.owner.id)
-            delivery.settle(DeliveryError(None, f"{type(error).__name__} while it was being delivered"))
-
     async def _sleep(self, seconds: float) -> None:
-        clock = self._outbox.clock
-        if math.isinf(seconds):
-            await self._wake.wait()
-            return
-        sleeper = asyncio.ensure_future(clock.sleep(seconds))
+        sleeper = asyncio.ensure_future(self._outbox.clock.sleep(seconds))
         waker = asyncio.ensure_future(self._wake.wait())
         try:
             await asyncio.wait({sleeper, waker}, return_when=asyncio.FIRST_COMPLETED)
@@ -219,17 +120,34 @@ class Lane:
         return (best[0], best[3]) if best else None
 
     def _budget_wait(self, delivery: Delivery, call: Call, *, first: bool) -> float:
-        return self._outbox.meters.wait(self._platform.allowances(call, delivery.target, first=first))
+        outbox = self._outbox
+        halted = outbox.meters.of(self._platform.limits.overall).blocked(outbox.clock.now())
+        return max(halted, outbox.meters.wait(self._platform.allowances(call, delivery.target, first=first)))
+
+    async def _attend(self, delivery: Delivery) -> None:
+        try:
+            await self._advance(delivery)
+        except StoreError as error:
+            log.warning("delivery.store_failed owner=%s:%s: %s", delivery.owner.kind, delivery.owner.id, error)
+            self._postpone(delivery)
+        except Exception as error:  # whatever is wrong with one reply (its text, its rows), the others of the chat go on
+            log.exception("delivery.failed owner=%s:%s", delivery.owner.kind, delivery.owner.id)
+            delivery.settle(DeliveryError(None, f"{type(error).__name__} while it was being delivered"))
 
     async def _advance(self, delivery: Delivery) -> None:
         """Make the next call of a delivery, or settle it if there is none."""
         delivery.dirty = False
+        await self._record(delivery)
         step = delivery.step()
         if step is None:
             if delivery.closing:
                 delivery.settle(None)
             return
         delivery.dirty = True
+        if step.call is Call.SEND and step.index >= len(delivery.visible):
+            row = await self._outbox.store.begin_delivery(delivery.owner, delivery.target.chat, step.index, self._outbox.nonce())
+            delivery.visible.append(Visible(row.id, row.nonce, row.message_id))
+        # From here to the call nothing is awaited: budgets that were looked at must still hold when the call is counted.
         wait = self._budget_wait(delivery, step.call, first=step.index == 0)
         if wait > 0:
             delivery.not_before = self._outbox.clock.now() + wait
@@ -241,31 +159,37 @@ class Lane:
             delivery.dirty = True
             self._failed(delivery, step, error)
         else:
-            delivery.failures, delivery.failing_since = 0, math.inf
+            delivery.failures = 0
             # Whether more is wanted by now only the source knows; a delivery that grows is touched again, a closing one is looked at again.
             delivery.dirty = delivery.dirty or delivery.closing or step.call is Call.SEND or len(delivery.visible) > 1
 
+    async def _record(self, delivery: Delivery) -> None:
+        """Store message ids that could not be stored when they came."""
+        for seen in delivery.visible:
+            if seen.message_id is not None and not seen.recorded:
+                await self._outbox.store.delivered(seen.row, seen.message_id)
+                seen.recorded = True
+
     async def _call(self, delivery: Delivery, step: Step) -> None:
-        first = step.index == 0
-        allowances = self._platform.allowances(step.call, delivery.target, first=first)
-        if step.call is Call.SEND and step.index >= len(delivery.visible):
-            row = await self._outbox.store.begin_delivery(delivery.owner, delivery.target.chat, step.index, self._outbox.nonce())
-            delivery.visible.append(Visible(row.id, row.nonce, row.message_id))
         seen = delivery.visible[step.index]
+        allowances = self._platform.allowances(step.call, delivery.target, first=step.index == 0)
         meters = [self._outbox.meters.of(allowance) for allowance in allowances]
         clock = self._outbox.clock
         left = clock.now()
         for meter in meters:
             meter.leave(left)
         receipt: Receipt | None = None
+        self._calling = delivery
         try:
-            receipt = await self._make(delivery.target, step, seen, first=first)
+            receipt = await self._make(delivery.target, step, seen)
         finally:
+            self._calling = None
+            self._called.set()
             for place, meter in enumerate(meters):
-                if place == 0 and receipt is not None:
-                    meter.arrive(clock.now(), left, remaining=receipt.remaining, reset_after=receipt.reset_after)
-                else:
-                    meter.arrive(clock.now(), left)
+                heard = receipt if place == 0 else None
+                meter.arrive(
+                    clock.now(), left, remaining=heard.remaining if heard else None, reset_after=heard.reset_after if heard else None
+                )
         delivery.updated_at = clock.now()
         if meters and not delivery.closing:
             self._growth_at = clock.now() + meters[0].interval
@@ -273,12 +197,14 @@ class Lane:
             delivery.visible.pop(step.index)
             await self._outbox.store.drop_delivery(seen.row)
             return
-        seen.page = step.page
+        # A repeated create gives back the message that was made first, as it was: what it shows is not known then.
+        seen.page = None if seen.tried and step.call is Call.SEND and self._platform.limits.idempotent_send else step.page
         if receipt is not None and seen.message_id is None:
-            seen.message_id = receipt.message_id
-            await self._outbox.store.delivered(seen.row, receipt.message_id)
+            seen.message_id, seen.recorded = receipt.message_id, False
+            await self._record(delivery)
 
-    async def _make(self, target: Target, step: Step, seen: Visible, *, first: bool) -> Receipt | None:
+    async def _make(self, target: Target, step: Step, seen: Visible) -> Receipt | None:
+        first = step.index == 0
         if step.page is None:
             await self._platform.delete(target, seen.message_id or "")
             return None
@@ -287,44 +213,45 @@ class Lane:
         return await self._platform.edit(target, seen.message_id or "", step.page, first=first)
 
     def _failed(self, delivery: Delivery, step: Step, error: PlatformError) -> None:
-        now = self._outbox.clock.now()
-        log.warning(
-            "delivery.call_failed call=%s owner=%s:%s page=%d: %s", step.call, delivery.owner.kind, delivery.owner.id, step.index, error
-        )
+        what = f"call={step.call} owner={delivery.owner.kind}:{delivery.owner.id} page={step.index}"
+        log.warning("delivery.call_failed %s: %s", what, error)
+        seen = delivery.visible[step.index]
         if isinstance(error, FloodError):
-            allowances = self._platform.allowances(step.call, delivery.target, first=step.index == 0)
-            blocked = [self._platform.limits.overall] if error.everywhere or not allowances else [allowances[0]]
-            for allowance in blocked:
-                self._outbox.meters.of(allowance).block(now + error.retry_after)
-            return
-        if isinstance(error, RefusedError):
-            self._refused(delivery, step, error)
-            return
-        if isinstance(error, UnknownOutcomeError):
-            self._outbox.unknown_outcomes += 1
-        delivery.failures += 1
-        delivery.failing_since = min(delivery.failing_since, now)
-        if now - delivery.failing_since > GIVE_UP_SECONDS:
-            delivery.settle(DeliveryError(None, str(error)))
-            return
-        backoff = min(BACKOFF_MOST_SECONDS, BACKOFF_SECONDS * 2.0 ** min(delivery.failures - 1, 10))
-        delivery.not_before = now + backoff * self._outbox.random.uniform(0.75, 1.25)
-
-    def _refused(self, delivery: Delivery, step: Step, error: RefusedError) -> None:
-        if step.call is Call.DELETE or (step.call is Call.EDIT and error.reason is Refusal.GONE):
-            delivery.visible[step.index].gone = True  # deleted by somebody who wanted it away: it is not made again
-        elif error.reason is Refusal.BAD_REQUEST and not delivery.plain:
-            delivery.plain = True  # better without formatting and buttons than not at all
-        elif not delivery.closing and step.call is Call.EDIT and error.reason in {Refusal.BAD_REQUEST, Refusal.TOO_LONG}:
-            delivery.visible[step.index].page = step.page  # this version is skipped; the next one may be taken
+            self._flooded(delivery, step, error)
+        elif isinstance(error, RefusedError):
+            if not delivery.refused(step, error.reason):
+                delivery.settle(DeliveryError(error.reason, str(error)))
         else:
-            delivery.settle(DeliveryError(error.reason, str(error)))
+            seen.tried = True
+            if isinstance(error, UnknownOutcomeError):
+                seen.repeated = True
+                self._outbox.unknown_outcomes += 1
+            self._postpone(delivery)
+
+    def _flooded(self, delivery: Delivery, step: Step, error: FloodError) -> None:
+        """Wait exactly as long as told: this bucket, or everything where the platform says so."""
+        until = self._outbox.clock.now() + error.retry_after
+        delivery.not_before = until
+        overall = self._platform.limits.overall
+        if error.everywhere:
+            self._outbox.meters.of(overall).block(until)
+        else:
+            for allowance in self._platform.allowances(step.call, delivery.target, first=step.index == 0)[:1]:
+                if allowance != overall:
+                    self._outbox.meters.of(allowance).block(until)
+
+    def _postpone(self, delivery: Delivery) -> None:
+        delivery.dirty = True
+        delivery.failures += 1
+        backoff = min(BACKOFF_MOST_SECONDS, BACKOFF_SECONDS * 2.0 ** min(delivery.failures - 1, 10))
+        delivery.not_before = self._outbox.clock.now() + backoff * self._outbox.random.uniform(0.75, 1.25)
 
 
 class Outbox:
     """All lanes of the process.
 
     Attributes:
+        closing: No further call goes out.
         unknown_outcomes: How many sends were repeated because nobody could tell whether they had arrived.
     """
 
@@ -333,6 +260,7 @@ class Outbox:
         self.store = store
         self.meters = Meters(clock.now)
         self.random = rng or random.Random()  # noqa: S311 - nonces and jitter guard nothing
+        self.closing = False
         self.unknown_outcomes = 0
         self._platforms = platforms
         self._lanes: dict[tuple[str, str, str], Lane] = {}
@@ -352,8 +280,11 @@ class Outbox:
         if lane is None:
             self._sweep()
             lane = self._lanes[key] = Lane(self, platform)
-        delivery = Delivery(owner, target, source, lane)
-        delivery.visible = [Visible(row.id, row.nonce, row.message_id) for row in rows]
+        delivery = Delivery(owner, target, source, lane, platform.style)
+        delivery.visible = [Visible(row.id, row.nonce, row.message_id, tried=True) for row in rows]
+        if rows:
+            for allowance in platform.allowances(Call.SEND, target, first=True):
+                self.meters.of(allowance).be_careful(self.clock.now())
         lane.add(delivery)
         return delivery
 
@@ -366,6 +297,19 @@ class Outbox:
         delivery = await self.open(owner, target, lambda: pages)
         await delivery.finish()
 
+    async def typing(self, target: Target) -> None:
+        """Show that the bot is writing, if the platform can and the account's budget has plenty of room."""
+        platform = self._platforms[target.chat.platform]
+        overall = self.meters.of(platform.limits.overall)
+        if not isinstance(platform, SupportsTyping) or overall.room(self.clock.now()) < TYPING_ROOM:
+            return
+        left = self.clock.now()
+        overall.leave(left)
+        try:
+            await platform.typing(target)
+        finally:
+            overall.arrive(self.clock.now(), left)
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a lane, keep its reference and report its end."""
         task = asyncio.get_running_loop().create_task(work)
@@ -374,7 +318,12 @@ class Outbox:
         return task
 
     async def aclose(self) -> None:
-        """End every lane; a call in flight is let finish by its platform."""
+        """End every lane. A call in flight is let finish and recorded; nothing further goes out."""
+        self.closing = True
+        for lane in self._lanes.values():
+            lane.wake()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=CLOSING_SECONDS)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

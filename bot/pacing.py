@@ -26,6 +26,8 @@ class _Rule(Protocol):
 
     def wait(self, now: float) -> float: ...
 
+    def room(self, now: float) -> int: ...
+
     def leave(self, now: float) -> None: ...
 
     def arrive(self, now: float, left: float, remaining: int | None, reset_after: float | None) -> None: ...
@@ -52,6 +54,11 @@ class _FixedWindow:
         if self._count < self._budget.calls or now >= self._latest_end:
             return 0.0
         return IN_FLIGHT_SECONDS if math.isinf(self._latest_end) else self._latest_end - now
+
+    def room(self, now: float) -> int:
+        if not self._certain:
+            return self._sliding.room(now)
+        return self._budget.calls - (0 if now >= self._latest_end else self._count)
 
     def leave(self, now: float) -> None:
         if (now >= self._latest_end and not self._sliding.in_flight) if self._certain else self._sliding.empty(now):
@@ -87,6 +94,14 @@ class _TokenBucket:
     def wait(self, now: float) -> float:
         self._refill(now)
         return max(0.0, (1.0 - self._tokens) * self._interval)
+
+    def room(self, now: float) -> int:
+        self._refill(now)
+        return int(self._tokens)
+
+    def empty_but_for(self, tokens: float) -> None:
+        """Assume that no more than `tokens` are left."""
+        self._tokens = min(self._tokens, tokens)
 
     def leave(self, now: float) -> None:
         self._refill(now)
@@ -125,6 +140,10 @@ class _Sliding:
             return 0.0
         return self._answered[0] + self._budget.seconds - now if self._answered else IN_FLIGHT_SECONDS
 
+    def room(self, now: float) -> int:
+        self._forget(now)
+        return self._budget.calls - len(self._answered) - self.in_flight
+
     def leave(self, now: float) -> None:
         del now
         self.in_flight += 1
@@ -145,9 +164,10 @@ _RULES: dict[BudgetKind, Callable[[Budget], _Rule]] = {
 class Meter:
     """One bucket of a platform, seen from here."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, made_at: float = -math.inf) -> None:
         self.budget = budget
         self.last_used = -math.inf
+        self.made_at = made_at
         self._rule = _RULES[budget.kind](budget)
         self._blocked_until = -math.inf
 
@@ -159,6 +179,20 @@ class Meter:
     def wait(self, now: float) -> float:
         """Return the seconds until a call may go out."""
         return max(self._blocked_until - now, self._rule.wait(now), 0.0)
+
+    def room(self, now: float) -> int:
+        """Return how many calls could go out at once."""
+        return 0 if self._blocked_until > now else self._rule.room(now)
+
+    def blocked(self, now: float) -> float:
+        """Return the seconds for which the platform forbade every call."""
+        return max(self._blocked_until - now, 0.0)
+
+    def be_careful(self, now: float) -> None:
+        """Take no burst for granted: the bucket may have been used by a process before this one."""
+        if isinstance(self._rule, _TokenBucket) and math.isinf(self.last_used):
+            self._rule.wait(now)
+            self._rule.empty_but_for(1.0)
 
     def leave(self, now: float) -> None:
         """Count a call that goes out now."""
@@ -188,8 +222,7 @@ class Meters:
         meter = self._meters.get(allowance.bucket)
         if meter is None:
             self._sweep()
-            meter = self._meters[allowance.bucket] = Meter(allowance.budget)
-            meter.last_used = self._now()
+            meter = self._meters[allowance.bucket] = Meter(allowance.budget, made_at=self._now())
         return meter
 
     def wait(self, allowances: Iterable[Allowance]) -> float:
@@ -202,4 +235,4 @@ class Meters:
         if now - self._swept < IDLE_SECONDS:
             return
         self._swept = now
-        self._meters = {name: meter for name, meter in self._meters.items() if now - meter.last_used < IDLE_SECONDS}
+        self._meters = {name: meter for name, meter in self._meters.items() if now - max(meter.last_used, meter.made_at) < IDLE_SECONDS}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from bot.clock import Clock
 from bot.model import ChatAddress, ChatKind, EventKind, Incoming, Page, Receipt, Sender, Target
-from bot.platforms.base import Accept, Allowance, Call, FloodError, Limits, PlatformError
+from bot.platforms.base import Accept, Allowance, Call, FloodError, Limits, PlatformError, UnavailableError, UnknownOutcomeError
 from bot.platforms.budgets import Budget, BudgetKind
 from bot.render.base import Rendered, Style
 from storage.base import DeliveryRow, Owner
@@ -44,6 +44,8 @@ class MemoryPlatform:
     taken: list[Taken] = field(default_factory=list)
     shown: dict[str, Page] = field(default_factory=dict)
     failures: list[PlatformError] = field(default_factory=list)
+    failures_of: dict[Call, PlatformError] = field(default_factory=dict)
+    lost_answers: int = 0
     floods: int = 0
     round_trip: float = 0.0
 
@@ -66,8 +68,15 @@ class MemoryPlatform:
 
     async def send(self, target: Target, page: Page, *, nonce: str, first: bool) -> Receipt:
         await self._take(Call.SEND, target)
-        message_id = self._nonces.setdefault(nonce, str(next(self._ids)))
-        return self._done(Call.SEND, message_id, page)
+        known = self._nonces.get(nonce) if self.limits.idempotent_send else None
+        if known is not None:  # as on Discord: the first message comes back as it was
+            return Receipt(known)
+        message_id = self._nonces[nonce] = str(next(self._ids))
+        receipt = self._done(Call.SEND, message_id, page)
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise UnavailableError("cut") if self.limits.idempotent_send else UnknownOutcomeError("cut")
+        return receipt
 
     async def edit(self, target: Target, message_id: str, page: Page, *, first: bool) -> Receipt:
         await self._take(Call.EDIT, target)
@@ -95,6 +104,8 @@ class MemoryPlatform:
             raise FloodError(opened + PER_CHAT.seconds - now)
         if self.round_trip:
             await self.clock.sleep(self.round_trip / 2)
+        if call in self.failures_of:
+            raise self.failures_of.pop(call)
         if self.failures:
             raise self.failures.pop(0)
 

@@ -224,11 +224,13 @@ async def test_answers_go_through_the_reply_route_and_private_ones_are_marked(wo
         assert not world.chat.typings
 
 
-async def test_a_message_is_answered_as_a_reply_to_it(world: World) -> None:
+async def test_a_message_is_answered_as_a_reply_to_it_where_others_write_too(world: World) -> None:
     async with world.running():
-        said = await world.say("one")
-        await world.until_said("heard")
-    assert world.chat.targets["1"].reply_to == said.message_id
+        said = await world.say("one", chat_kind=ChatKind.GROUP)
+        await world.until_said("heard: one")
+        await world.say("two", chat_kind=ChatKind.PRIVATE)
+        await world.until_said("heard: two")
+    assert [target.reply_to for target in world.chat.targets.values()] == [said.message_id, None]
 
 
 # ------------------------------------------------------------------------------------------------ completions

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 
 import pytest
 
+from bot import texts
 from bot.model import Button, Page
 from bot.outbox import DeliveryError, Outbox
-from bot.platforms.base import Call, FloodError, Refusal, RefusedError, UnavailableError, UnknownOutcomeError
-from storage.base import Owner, OwnerKind
-from tests.support.chat import MemoryDeliveries, MemoryPlatform, target
+from bot.platforms.base import Call, FloodError, Refusal, RefusedError, UnavailableError
+from storage.base import Owner, OwnerKind, StoreUnavailableError
+from tests.support.chat import LIMITS, MemoryDeliveries, MemoryPlatform, target
 from tests.support.clock import FakeClock
 
 
@@ -112,13 +114,151 @@ async def test_a_flood_holds_up_its_own_chat_only_and_exactly_as_long_as_told(wo
 
 
 async def test_an_outage_is_outlasted_and_a_repeated_create_makes_one_message(world: World) -> None:
-    world.platform.failures += [UnavailableError("503")] * 4 + [UnknownOutcomeError("cut")]
+    world.platform.failures += [UnavailableError("503")] * 5
     delivery = await world.outbox.open(turn(), target(), Text("whole"))
     finished = asyncio.ensure_future(delivery.finish())
     await world.clock.run(60)
     await finished
     assert [page.text for page in world.platform.shown.values()] == ["whole"]
+
+
+async def test_a_create_whose_answer_was_lost_while_the_text_grew_ends_whole_in_one_message(world: World) -> None:
+    world.platform.lost_answers = 1
+    text = Text("first half")
+    delivery = await world.outbox.open(turn(), target(), text)
+    delivery.touch()
+    await world.clock.run(0.1)
+    text.now[0] = "first half and second half"
+    finished = asyncio.ensure_future(delivery.finish())
+    await world.clock.run(10)
+    await finished
+    assert [page.text for page in world.platform.shown.values()] == ["first half and second half"]
+
+
+async def test_a_crash_between_a_create_and_its_record_ends_whole_in_one_message(world: World) -> None:
+    await world.rows.begin_delivery(turn(), target().chat, 0, "n")
+    await world.platform.send(target(), Page("partial"), nonce="n", first=True)
+    delivery = await world.outbox.open(turn(), target(), Text("whole"))
+    finished = asyncio.ensure_future(delivery.finish())
+    await world.clock.run(10)
+    await finished
+    assert [page.text for page in world.platform.shown.values()] == ["whole"]
+
+
+async def test_where_nothing_tells_a_lost_create_is_made_again_labelled(world: World) -> None:
+    world.platform.limits = replace(LIMITS, idempotent_send=False)
+    world.platform.lost_answers = 1
+    finished = asyncio.ensure_future(world.outbox.post(turn(), target(), [Page("whole")]))
+    await world.clock.run(10)
+    await finished
+    assert [page.text for page in world.platform.shown.values()] == ["whole", f"whole\n\n{texts.POSSIBLY_REPEATED}"]
     assert world.outbox.unknown_outcomes == 1
+
+
+async def test_a_first_text_that_is_refused_while_it_grows_does_not_lose_the_rest(world: World) -> None:
+    world.platform.failures.append(RefusedError(Refusal.BAD_REQUEST))
+    text = Text("\u200b")
+    delivery = await world.outbox.open(turn(), target(), text)
+    delivery.touch()
+    await world.clock.run(1)
+    text.now[0] = "\u200bHello"
+    delivery.touch()
+    await world.clock.run(2)
+    assert [page.text for page in world.platform.shown.values()] == ["\u200bHello"]
+
+
+async def test_a_flood_everywhere_holds_every_chat(world: World) -> None:
+    world.platform.failures.append(FloodError(20.0, everywhere=True))
+    ends = [asyncio.ensure_future(world.outbox.post(turn(1), target("1"), [Page("one")]))]
+    await world.clock.settle()
+    ends.append(asyncio.ensure_future(world.outbox.post(turn(2), target("2"), [Page("two")])))
+    await world.clock.run(19.5)
+    assert not world.platform.shown
+    await world.clock.run(1)
+    await asyncio.gather(*ends)
+
+
+async def test_a_flooded_delete_holds_up_its_own_chat_only(world: World) -> None:
+    for page, nonce in enumerate("ab"):
+        row = await world.rows.begin_delivery(turn(3), target("3").chat, page, nonce)
+        receipt = await world.platform.send(target("3"), Page("old"), nonce=nonce, first=True)
+        await world.rows.delivered(row.id, receipt.message_id)
+    world.platform.failures_of[Call.DELETE] = FloodError(30.0)
+    third = asyncio.ensure_future(world.outbox.post(turn(3), target("3"), [Page("new")]))
+    await world.clock.run(5)
+    other = asyncio.ensure_future(world.outbox.post(turn(4), target("4"), [Page("four")]))
+    await world.clock.settle()
+    assert other.done()
+    assert not third.done()
+    await world.clock.run(40)
+    await asyncio.gather(third, other)
+
+
+async def test_an_orderly_end_records_the_message_of_a_call_in_flight(world: World) -> None:
+    world.platform.round_trip = 2.0
+    delivery = await world.outbox.open(turn(), target(), Text("partial"))
+    delivery.touch()
+    await world.clock.run(0.1)
+    closing = asyncio.ensure_future(world.outbox.aclose())
+    await world.clock.run(3)
+    await closing
+    assert [row.message_id for row in await world.rows.deliveries(turn())] == ["1"]
+
+
+async def test_an_abandoned_delivery_leaves_no_task_and_its_call_is_recorded_before_the_next(world: World) -> None:
+    world.platform.round_trip = 2.0
+    delivery = await world.outbox.open(turn(), target(), Text("partial"))
+    delivery.touch()
+    await world.clock.run(0.1)
+    leaving = asyncio.ensure_future(delivery.abandoned())
+    await world.clock.settle()
+    assert not leaving.done()
+    await world.clock.run(3)
+    await leaving
+    again = asyncio.ensure_future(world.outbox.post(turn(), target(), [Page("sorry")]))
+    await world.clock.run(10)
+    await again
+    assert [page.text for page in world.platform.shown.values()] == ["sorry"]
+    assert not world.outbox._tasks
+
+
+async def test_the_account_wide_budget_holds_however_long_the_store_takes(world: World) -> None:
+    class SlowRows(MemoryDeliveries):
+        async def begin_delivery(self, owner, chat, page, nonce):
+            await world.clock.sleep(0.005)
+            return await super().begin_delivery(owner, chat, page, nonce)
+
+    world.rows = SlowRows()
+    world.outbox = world.restarted()
+    ends = [asyncio.ensure_future(world.outbox.post(turn(number), target(str(number)), [Page("hi")])) for number in range(200)]
+    await world.clock.run(6)
+    await asyncio.gather(*ends)
+    times = sorted(taken.at for taken in world.platform.taken)
+    assert all(later - earlier >= 1.0 - 1e-9 for earlier, later in zip(times, times[50:], strict=False))
+
+
+async def test_a_store_that_fails_for_a_moment_costs_no_text(world: World) -> None:
+    class FailingRows(MemoryDeliveries):
+        failures = 2
+
+        async def delivered(self, delivery, message_id):
+            if self.failures:
+                self.failures -= 1
+                raise StoreUnavailableError("locked")
+            await super().delivered(delivery, message_id)
+
+    world.rows = FailingRows()
+    world.outbox = world.restarted()
+    text = Text("first")
+    delivery = await world.outbox.open(turn(), target(), text)
+    delivery.touch()
+    await world.clock.run(0.1)
+    text.now[0] = "first and last"
+    finished = asyncio.ensure_future(delivery.finish())
+    await world.clock.run(10)
+    await finished
+    assert [page.text for page in world.platform.shown.values()] == ["first and last"]
+    assert [row.message_id for row in await world.rows.deliveries(turn())] == ["1"]
 
 
 async def test_after_a_restart_the_reply_goes_on_in_the_message_already_visible(world: World) -> None:

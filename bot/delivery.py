@@ -1,0 +1,180 @@
+"""A reply on its way: what is wanted, what is visible, and the next step between them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from bot import texts
+from bot.model import Page, Target
+from bot.platforms.base import Call, Refusal
+from bot.render.base import Rendered, Style
+from storage.base import Owner
+
+PLAINEST = 2
+"""How far formatting is given up for a page that is refused with it: 1 without entities, 2 without buttons, too."""
+
+
+class DeliveryError(Exception):
+    """A reply can't be shown. `refusal` says why, where the platform did."""
+
+    def __init__(self, refusal: Refusal | None, detail: str) -> None:
+        super().__init__(detail)
+        self.refusal = refusal
+
+
+class Lane(Protocol):
+    """What a delivery needs of its lane."""
+
+    def wake(self) -> None:
+        """Look again."""
+        ...
+
+    def remove(self, delivery: Delivery) -> None:
+        """Forget a delivery."""
+        ...
+
+    async def quiet(self, delivery: Delivery) -> None:
+        """Return once no call of a delivery is in flight."""
+        ...
+
+
+@dataclass(slots=True)
+class Visible:
+    """A page in the chat.
+
+    Attributes:
+        page: What it shows; None while that is not known.
+        tried: A create with its nonce may have been made already.
+        repeated: A create's outcome was lost and it is made once more: the page may stand in the chat twice and says so.
+        recorded: `message_id` is stored.
+        gone: Somebody deleted it.
+        refused: The page that was refused while the reply grew; a different one may be taken.
+        plainness: How much of its formatting was given up, 0 to `PLAINEST`.
+    """
+
+    row: int
+    nonce: str
+    message_id: str | None
+    page: Page | None = None
+    tried: bool = False
+    repeated: bool = False
+    recorded: bool = True
+    gone: bool = False
+    refused: Page | None = None
+    plainness: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The next call of a delivery. `page` is None for a delete."""
+
+    call: Call
+    index: int
+    page: Page | None
+
+
+class Delivery:
+    """Made by `Outbox.open`. `source` gives the wanted pages; it is asked only when a call is about to go out."""
+
+    def __init__(self, owner: Owner, target: Target, source: Callable[[], Sequence[Page]], lane: Lane, style: Style) -> None:
+        self.owner = owner
+        self.target = target
+        self.visible: list[Visible] = []
+        self.dirty = False
+        self.closing = False
+        self.not_before = -math.inf
+        self.failures = 0
+        self.updated_at = -math.inf
+        self._source = source
+        self._lane = lane
+        self._style = style
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def shown(self) -> bool:
+        """Something of it is in the chat."""
+        return any(page.message_id is not None for page in self.visible)
+
+    def touch(self) -> None:
+        """Tell that the source has something newer. Cheap: called for every token."""
+        if not self.dirty:
+            self.dirty = True
+            self._lane.wake()
+
+    async def finish(self) -> None:
+        """Bring the source's last word into the chat and return once all of it is visible.
+
+        Raises:
+            DeliveryError: It can't be shown.
+        """
+        self.closing = self.dirty = True
+        self._lane.wake()
+        await asyncio.shield(self._done)
+
+    def abandon(self) -> None:
+        """Send nothing more; what is visible stays."""
+        self._lane.remove(self)
+        if not self._done.done():
+            self._done.cancel()
+
+    async def abandoned(self) -> None:
+        """Send nothing more, and return once the outcome of a call in flight is recorded: only then may the owner be delivered anew."""
+        self.abandon()
+        await self._lane.quiet(self)
+
+    def settle(self, error: DeliveryError | None) -> None:
+        """Take it out of its lane, whole or failed."""
+        self._lane.remove(self)
+        if self._done.done():
+            return
+        if error is None:
+            self._done.set_result(None)
+        else:
+            self._done.set_exception(error)
+            self._done.exception()  # `finish` may never be awaited for a delivery that fails while it grows
+
+    def step(self) -> Step | None:
+        """Compare wanted and visible; None if there is nothing to do."""
+        wanted = self._source()
+        for index, page in enumerate(wanted):
+            if index >= len(self.visible):
+                return Step(Call.SEND, index, page)
+            seen = self.visible[index]
+            dressed = self._dress(seen, page)
+            if seen.gone or seen.page == dressed:
+                continue
+            if not self.closing and seen.refused == dressed:
+                return None
+            return Step(Call.SEND if seen.message_id is None else Call.EDIT, index, dressed)
+        if self.closing and wanted:
+            for index in range(len(self.visible) - 1, len(wanted) - 1, -1):
+                if self.visible[index].message_id is not None and not self.visible[index].gone:
+                    return Step(Call.DELETE, index, None)
+        return None
+
+    def refused(self, step: Step, reason: Refusal) -> bool:
+        """Take note that the platform will not have a page; True if the delivery can go on all the same."""
+        seen = self.visible[step.index]
+        if step.call is Call.DELETE or (step.call is Call.EDIT and reason is Refusal.GONE):
+            seen.gone = True  # deleted by somebody who wanted it away: it is not made again
+        elif reason in {Refusal.BAD_REQUEST, Refusal.TOO_LONG} and not self.closing:
+            seen.refused = step.page
+        elif reason is Refusal.BAD_REQUEST and seen.plainness < PLAINEST:
+            # Better without formatting, then without buttons, than not at all.
+            seen.plainness = 1 if seen.plainness == 0 and step.page is not None and step.page.entities else PLAINEST
+        else:
+            return False
+        return True
+
+    def _dress(self, seen: Visible, page: Page) -> Page:
+        if seen.repeated:
+            labelled = Rendered(f"{page.text}\n\n{texts.POSSIBLY_REPEATED}", page.entities)
+            if self._style.measure(labelled) <= self._style.limit:
+                page = replace(page, text=labelled.text)
+        if not self.closing or not seen.plainness:
+            return page
+        return Page(page.text, (), page.buttons if seen.plainness < PLAINEST else ())
