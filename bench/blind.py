@@ -1,8 +1,8 @@
 """The best schedule that does not know the end.
 
-Until the end comes nothing is learnt but that it has not come yet: such a schedule is a fixed list of moments, counted from the first token,
-cut short by the end, which is shown as soon as the budget has room. The list with the least expected ratio of staleness to its limit,
-over a given distribution of lengths and a steady pace, is found by search backwards over a grid of moments and states of the budget.
+Until the end comes nothing is learnt but that it has not come yet: such a schedule is a fixed list of moments, counted from the first
+token, cut short by the end, which is shown as soon as the budget has room. The list with the least expected ratio of staleness to its
+limit, over a given distribution of lengths and a steady pace, is found by search backwards over a grid of moments and states of the budget.
 """
 
 from __future__ import annotations
@@ -148,5 +148,6 @@ def _bucket(hazard: _Hazard, budget: Budget) -> list[float]:
         following = choice[at][owed - step]
         owed = max(at + owed - following, 0) + step
         at = following
-        moments.append(at)
+        if at < cells:
+            moments.append(at)
     return [moment * hazard.cell for moment in moments]

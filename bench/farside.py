@@ -18,6 +18,7 @@ from sandbox.limits import Gates
 from storage.base import DeliveryRow, Owner
 
 NAME = "far"
+STYLE = Style(render=Rendered, measure=lambda rendered: len(rendered.text), limit=10_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class FarSide:
     round_trip: float
     now: Callable[[], float]
     name: str = NAME
-    style: Style = Style(render=Rendered, measure=lambda rendered: len(rendered.text), limit=10_000)
+    style: Style = STYLE
     seen: dict[str, list[Seen]] = field(default_factory=dict)
     calls: int = 0
     floods: int = 0

@@ -1,7 +1,7 @@
 """The least staleness that any schedule could reach, knowing the end in advance.
 
-An answer is the moments (seconds, ascending) at which its tokens were emitted. An update shows every token emitted so far and counts at
-the moment it reaches the platform. The cost of a schedule is the sum over the tokens of the time each waits for its update; staleness is that
+An answer is the moments (seconds, ascending) at which its tokens were emitted. An update shows every token emitted so far and counts
+when it reaches the platform. The cost of a schedule is the sum over the tokens of the time each waits for its update; staleness is that
 cost per token.
 
 Every figure here is a lower bound: a ratio against it never flatters. Between two moments at which a window opens, updates are worth making
@@ -131,7 +131,7 @@ class _Windows:
 
 
 def _chains(tokens: _Tokens, edits: int, band: int) -> list[list[float]]:
-    """Return table[shown][until - shown]: least cost of showing tokens up to `until` in at most so many updates, the last at its emission."""
+    """Return table[shown][until - shown]: least cost of tokens up to `until` in at most so many updates, the last at its emission."""
     total = tokens.total
     powers = [[[tokens.wait(shown, until) for until in range(shown, min(shown + band, total) + 1)] for shown in range(total + 1)]]
     result: list[list[float]] | None = None

@@ -1,7 +1,7 @@
 """The least staleness when many chats share the bot's overall budget: a true lower bound, by Lagrangian duality.
 
-Whatever the schedule, at most `calls` calls fit into each period of the overall budget, counted from any moment. Charge a price for a call, a
-price of its own for each period: then every chat finds its cheapest schedule alone, and the sum of their costs less the income of a fully
+Whatever the schedule, at most `calls` calls fit into each period of the overall budget, counted from any moment. Charge a price for a
+call, one for each period: then every chat finds its cheapest schedule alone, and the sum of their costs less the income of a fully
 sold budget is below the cost of every schedule that keeps to the budget, whatever the prices are (weak duality). The prices are raised
 where too much is asked and lowered where too little is, and the best bound is kept. The chats' own budgets are left out here, which only
 lowers the bound; `shared_limit` takes the greater of this and what the chats could reach each alone.
@@ -18,6 +18,8 @@ from bot.platforms.budgets import Budget
 
 ROUNDS = 300
 """Adjustments of the prices: a third of them is within 2 %, all within half a percent."""
+FADE_ROUNDS = 8
+"""After so many the prices move half as far."""
 SPARE_PERIODS = 2
 """The horizon ends so many periods after the budget could have shown every last token."""
 
@@ -46,7 +48,8 @@ def shared_limit(crowds: Sequence[Crowd], overall: Budget, *, rounds: int = ROUN
     periods = int((end - begin + chats * overall.seconds / overall.calls) / overall.seconds) + 1 + SPARE_PERIODS
     paths = [_Path(crowd.times, begin, overall.seconds, periods) for crowd in crowds]
     prices = [0.0] * periods
-    best, stride = alone * chats, 0.0
+    best = alone * chats
+    turns = max(best * 1.3, 0.5 * chats * chats * overall.seconds / overall.calls)  # about what it costs if each chat has its turn
     for turn in range(rounds):
         asked = [0] * periods
         cost = -overall.calls * sum(prices)
@@ -60,8 +63,8 @@ def shared_limit(crowds: Sequence[Crowd], overall: Budget, *, rounds: int = ROUN
         size = sum(slope * slope for slope in slopes)
         if not size:
             break
-        # Polyak's step towards a target a little above the best bound so far, fading so that the prices settle.
-        target = best * (1.0 + 0.3 / (1.0 + turn / 8)) + 1e-6
+        # Polyak's step towards a target above the best bound so far, coming nearer to it so that the prices settle.
+        target = best + max(turns - best, 0.3 * best) / (1.0 + turn / FADE_ROUNDS)
         stride = max(target - cost, 0.0) / size
         prices = [max(0.0, price + stride * slope) for price, slope in zip(prices, slopes, strict=True)]
     return best / chats

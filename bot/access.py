@@ -34,8 +34,8 @@ class Access:
     lists: dict[str, AllowList] = field(default_factory=dict)
 
     def admits(self, incoming: Incoming) -> bool:
-        """Tell whether this event may be acted on."""
-        if self.open or incoming.sender.member:
+        """Tell whether this event may be acted on. A membership that could not be found out (None) admits nobody."""
+        if self.open or incoming.sender.member is True:
             return True
         allowed = self.lists.get(incoming.chat.platform)
         return allowed is not None and allowed.admits(incoming)

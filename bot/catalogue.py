@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import hashlib
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from adapters.base import ModelInfo, Provider, ProviderError
+from adapters.base import ErrorKind, ModelInfo, Provider, ProviderError
 from bot.clock import Clock
+
+log = logging.getLogger(__name__)
 
 FRESH_SECONDS = 300.0
 """A list younger than this is not fetched again."""
@@ -25,12 +30,17 @@ class _Kept:
 
 
 class Catalogue:
-    """Model lists of all providers."""
+    """Model lists of all providers.
+
+    A list is fetched by one task of its own, however many ask and whether or not they wait for it: an autocompletion gives up sooner than a
+    slow provider answers, and the next key press is to find what the one before asked for.
+    """
 
     def __init__(self, providers: Mapping[str, Provider], clock: Clock) -> None:
         self._providers = providers
         self._clock = clock
         self._kept: dict[str, _Kept] = {}
+        self._fetching: dict[str, asyncio.Task[_Kept]] = {}
 
     async def models(self, provider: str) -> tuple[ModelInfo, ...]:
         """Return a provider's models.
@@ -41,14 +51,40 @@ class Catalogue:
         kept = self._kept.get(provider)
         if kept is not None and self._clock.now() - kept.at < FRESH_SECONDS:
             return kept.models
+        task = self._fetching.get(provider)
+        if task is None:
+            task = self._fetching[provider] = asyncio.create_task(self._fetch(provider))
+            task.add_done_callback(partial(self._fetched, provider))
+        await asyncio.wait({task})  # unlike awaiting the task itself: cancelled here, the task goes on
+        if task.cancelled():
+            raise ProviderError(ErrorKind.CONNECT, "the bridge is closing")
         try:
-            models = await self._providers[provider].models()
+            return task.result().models
         except ProviderError:
             if kept is None:
                 raise
             return kept.models
-        self._kept[provider] = _Kept(self._clock.now(), models)
-        return models
+
+    async def _fetch(self, provider: str) -> _Kept:
+        models = await self._providers[provider].models()
+        kept = self._kept[provider] = _Kept(self._clock.now(), models)
+        return kept
+
+    def _fetched(self, provider: str, task: asyncio.Task[_Kept]) -> None:
+        del self._fetching[provider]
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if isinstance(error, ProviderError):  # nobody may be waiting for it any more
+            log.info("catalogue.unavailable provider=%s: %s", provider, error)
+        else:
+            log.error("catalogue.crashed provider=%s", provider, exc_info=error)
+
+    async def aclose(self) -> None:
+        """End what is being fetched. Idempotent."""
+        fetching = list(self._fetching.values())
+        for task in fetching:
+            task.cancel()
+        await asyncio.gather(*fetching, return_exceptions=True)
 
 
 def nearest(name: str, names: Iterable[str]) -> list[str]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext, suppress
+from typing import Any
 
 from adapters.base import Provider, ProviderError
 from bot import texts
@@ -23,7 +24,7 @@ from bot.payload import load
 from bot.platforms.base import Platform
 from bot.preferences import Preferences
 from bot.reply import Buttons, Reply
-from bot.turn import Turns
+from bot.turn import Turns, UnshownError
 from storage.base import Accepted, Owner, OwnerKind, Store, StoreError, Turn, TurnState
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Dispatcher:
         turns: Turns,
         outbox: Outbox,
         platforms: Mapping[str, Platform],
+        accounts: Mapping[str, str],
         providers: Mapping[str, Provider],
         preferences: Preferences,
         catalogue: Catalogue,
@@ -75,7 +77,10 @@ class Dispatcher:
         self._preferences = preferences
         self._catalogue = catalogue
         self._access = access
+        self._accounts = accounts
         self._lanes = Lanes()
+        self._changing: dict[int, dict[int, asyncio.Event]] = {}
+        self._unserved: set[ChatAddress] = set()
         self._closing = False
         self._running = 0
         self._idle = asyncio.Event()
@@ -84,25 +89,46 @@ class Dispatcher:
     # turns
 
     async def drain(self, conversation: int) -> None:
-        """Run a conversation's open turns, oldest first, until none is left."""
+        """Run a conversation's open turns, oldest first, until none is left.
+
+        Raises:
+            StoreError: The store failed; what is open stays open.
+            UnshownError: A stored answer could not be shown yet.
+        """
+        async with self._busy():
+            await self._drain(conversation)
+
+    @asynccontextmanager
+    async def _busy(self) -> AsyncIterator[None]:
         self._running += 1
         self._idle.clear()
         try:
-            await self._drain(conversation)
+            yield
         finally:
             self._running -= 1
             if not self._running:
                 self._idle.set()
 
+    def serves(self, chat: ChatAddress) -> bool:
+        """Tell whether this process is logged in as the account that has the chat. What it does not serve stays as it is."""
+        served = self._accounts.get(chat.platform) == chat.account
+        if not served and chat not in self._unserved:
+            self._unserved.add(chat)
+            log.warning("what is open on %s (account %s) waits until the bot is logged in there", chat.platform, chat.account)
+        return served
+
     async def settle(self, seconds: float) -> bool:
-        """Begin no further turn; return True once the running ones have ended, False if some still run after `seconds`."""
+        """Begin no further turn; return True once turns and commands have ended, False if some still run after `seconds`."""
         self._closing = True
         with suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), seconds)
         return self._idle.is_set()
 
     async def _drain(self, conversation: int) -> None:
-        while not self._closing and (turn := await self._store.claim(conversation)) is not None:
+        while not self._closing and (chat := await self._store.next_chat(conversation)) is not None and self.serves(chat):
+            turn = await self._store.claim(conversation)
+            if turn is None:
+                return
             try:
                 incoming = load((await self._store.event(turn.event)).payload)
             except ValueError:  # written by another version, or by hand: it must not hold up the next ones of the conversation
@@ -112,8 +138,11 @@ class Dispatcher:
             if not self._access.admits(incoming):
                 await self._turns.fail(turn, incoming, texts.refused(incoming), "refused")
                 continue
+            await self._settled_before(turn)
             try:
                 await self._turns.run(turn, incoming)
+            except (StoreError, UnshownError):
+                raise  # the turn is open: it is claimed again after a pause
             except Exception:  # a fault of ours in one turn must not hold up the next ones of the conversation
                 log.exception("turn.crashed turn=%d", turn.id)
                 await self._crashed(turn, incoming)
@@ -125,18 +154,43 @@ class Dispatcher:
             log.exception("turn.crash_not_told turn=%d", turn.id)
             await self._store.close(turn, TurnState.FAILED, error="internal error")
 
+    async def _settled_before(self, turn: Turn) -> None:
+        """Wait for commands that came before the question and set what it is asked with."""
+        for event, done in list(self._changing.get(turn.conversation, {}).items()):
+            if event < turn.event:
+                await done.wait()
+
     # commands and buttons
 
-    async def carry_out(self, accepted: Accepted, incoming: Incoming) -> None:
-        """Carry out an event that asks no model anything: a command, a button, a message without text. Those of a conversation in order."""
-        try:
-            async with self._lanes.of(accepted.conversation):
-                answer = await self._answer(accepted, incoming)
-                if answer is not None:
+    def carry_out(self, accepted: Accepted, incoming: Incoming) -> Coroutine[Any, Any, None]:
+        """Return the work of an event that asks no model anything: a command, a button, a message without text.
+
+        Those of a conversation are carried out in order, urgent ones at once. A question that comes after this call waits for a change that
+        came before it.
+        """
+        call = self._call_of(incoming)
+        command = self._by_name.get(call.name) if call else None
+        done = asyncio.Event()
+        if command is not None and command.changes:
+            self._changing.setdefault(accepted.conversation, {})[accepted.event] = done
+        return self._carry_out(accepted, incoming, done, urgent=command is not None and command.urgent)
+
+    async def _carry_out(self, accepted: Accepted, incoming: Incoming, done: asyncio.Event, *, urgent: bool) -> None:
+        async with self._busy():
+            try:
+                async with nullcontext() if urgent else self._lanes.of(accepted.conversation):
+                    answer = await self._answer(accepted, incoming)
+            finally:
+                done.set()
+                self._changing.get(accepted.conversation, {}).pop(accepted.event, None)
+                if not self._changing.get(accepted.conversation):
+                    self._changing.pop(accepted.conversation, None)
+            if answer is not None:
+                try:
                     await self._say(accepted, incoming, answer)
-        except DeliveryError as error:
-            log.warning("command.undeliverable event=%d: %s", accepted.event, error)
-        await self._store.finish_event(accepted.event)
+                except DeliveryError as error:
+                    log.warning("command.undeliverable event=%d: %s", accepted.event, error)
+            await self._store.finish_event(accepted.event)
 
     async def _answer(self, accepted: Accepted, incoming: Incoming) -> Answer | None:
         if not self._access.admits(incoming):

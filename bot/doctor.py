@@ -1,20 +1,20 @@
-"""`dragoman doctor`: check what can be checked, and say what to mend."""
+"""`dragoman doctor`: check what can be checked, and say what to mend. It may run beside the bot."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
 
 from adapters import http
 from adapters.base import Provider, ProviderError
 from bot import texts
-from bot.app import LateMenu, StoreMemo, build_platforms, build_providers, defaults_of
+from bot.app import LateMenu, build_platforms, build_providers, defaults_of
 from bot.clock import SystemClock
 from bot.platforms.base import Platform, PlatformError
 from bot.settings import Settings, SettingsError
-from storage.base import StoreError
+from storage.base import StoreError, StoreInUseError
 from storage.sqlite import SqliteStore
 
 
@@ -30,47 +30,62 @@ class Finding:
         return f"{'ok  ' if self.fine else 'MEND'}  {self.what}: {self.words}"
 
 
+class _PassingMemo:
+    """A platform's memo for as long as the examination lasts: the real one belongs to the bot, which may be running."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, str] = {}
+
+    async def get(self, key: str) -> str | None:
+        return self._kept.get(key)
+
+    async def put(self, key: str, value: str) -> None:
+        self._kept[key] = value
+
+
 async def examine(settings: Settings) -> list[Finding]:
-    """Check database, providers and platforms. Makes only calls that are never billed; sends nothing to any chat."""
-    return [finding async for finding in _findings(settings)]
+    """Check database, providers and platforms. Makes only calls that are never billed; sends nothing to any chat.
+
+    Whatever is wrong with one part, the others are examined all the same.
+    """
+    return [await _database(settings.database_path), *await _providers(settings), *await _platforms(settings), *_manners(settings)]
 
 
-async def _findings(settings: Settings) -> AsyncIterator[Finding]:
-    store = SqliteStore(settings.database_path)
+async def _database(path: Path) -> Finding:
+    store = SqliteStore(path)
     try:
         await store.open()
-        yield Finding(True, "database", str(settings.database_path))
+        await store.aclose()
+    except StoreInUseError as error:
+        holder = f"process {error.holder}" if error.holder else "another process"
+        return Finding(True, "database", f"{path} is in use by {holder}, which is fine while the bot runs")
     except StoreError as error:
-        yield Finding(False, "database", str(error))
-        return
-    try:
-        async with http.open_session() as session:
-            try:
-                providers = build_providers(settings, session)
-                yield Finding(True, "default provider", defaults_of(settings, providers).provider)
-            except SettingsError as error:
-                yield Finding(False, "providers", str(error))
-                return
-            for finding in await asyncio.gather(*(_provider(provider) for provider in providers.values())):
-                yield finding
+        return Finding(False, "database", str(error))
+    return Finding(True, "database", str(path))
+
+
+async def _providers(settings: Settings) -> list[Finding]:
+    findings: list[Finding] = []
+    async with http.open_session() as session:
+        try:
+            providers = build_providers(settings, session)
+        except SettingsError as error:
+            findings.append(Finding(False, "local", str(error)))
+            providers = build_providers(settings.model_copy(update={"local_model": "off"}), session)
+        try:
+            findings.append(_default(settings, providers))
+            findings += await asyncio.gather(*(_provider(provider) for provider in providers.values()))
+        finally:
             for provider in providers.values():
                 await provider.aclose()
-        platforms = build_platforms(settings, LateMenu(), partial(StoreMemo, store), SystemClock())
-        for name, variable in (("discord", "DISCORD_TOKEN"), ("telegram", "TELEGRAM_TOKEN")):
-            if name not in platforms:
-                yield Finding(True, name, f"off, {variable} is not set")
-        for finding in await asyncio.gather(*(_platform(name, platform) for name, platform in platforms.items())):
-            yield finding
-        if settings.access == "allowlist":
-            yield Finding(True, "access", "people in servers the bot was invited to, and the listed ids (ACCESS=open lets everybody in)")
-        if "discord" in platforms and not settings.discord_message_content:
-            yield Finding(
-                True,
-                "discord",
-                "in channels and threads the bot sees only messages that mention it or reply to it (DISCORD_MESSAGE_CONTENT)",
-            )
-    finally:
-        await store.aclose()
+    return findings
+
+
+def _default(settings: Settings, providers: Mapping[str, Provider]) -> Finding:
+    try:
+        return Finding(True, "default provider", defaults_of(settings, providers).provider)
+    except SettingsError as error:
+        return Finding(False, "default provider", str(error))
 
 
 async def _provider(provider: Provider) -> Finding:
@@ -83,6 +98,16 @@ async def _provider(provider: Provider) -> Finding:
     return Finding(True, provider.name, f"reachable, the key was taken{credits_left}{f'; {health.note}' if health.note else ''}")
 
 
+async def _platforms(settings: Settings) -> list[Finding]:
+    platforms = build_platforms(settings, LateMenu(), lambda _: _PassingMemo(), SystemClock())
+    off = [
+        Finding(True, name, f"off, {variable} is not set")
+        for name, variable in (("discord", "DISCORD_TOKEN"), ("telegram", "TELEGRAM_TOKEN"))
+        if name not in platforms
+    ]
+    return [*off, *await asyncio.gather(*(_platform(name, platform) for name, platform in platforms.items()))]
+
+
 async def _platform(name: str, platform: Platform) -> Finding:
     try:
         account = await platform.open()
@@ -91,3 +116,14 @@ async def _platform(name: str, platform: Platform) -> Finding:
     finally:
         await platform.aclose()
     return Finding(True, name, f"logged in as {account}")
+
+
+def _manners(settings: Settings) -> list[Finding]:
+    findings: list[Finding] = []
+    if settings.access == "allowlist":
+        words = "people in servers the bot was invited to, and the listed ids (ACCESS=open lets everybody in)"
+        findings.append(Finding(True, "access", words))
+    if settings.discord_token and not settings.discord_message_content:
+        words = "in channels and threads the bot sees only messages that mention it or reply to it (DISCORD_MESSAGE_CONTENT)"
+        findings.append(Finding(True, "discord", words))
+    return findings

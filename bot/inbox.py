@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from bot import transcript
+from bot.access import Access
 from bot.commands.base import question_of
 from bot.dispatcher import Dispatcher
 from bot.model import EventKind, Incoming
@@ -20,9 +21,10 @@ ASKING = frozenset({EventKind.MESSAGE, EventKind.COMMAND})
 class Inbox:
     """Commits events, recognises duplicates, hands on what is new."""
 
-    def __init__(self, store: Store, dispatcher: Dispatcher) -> None:
+    def __init__(self, store: Store, dispatcher: Dispatcher, access: Access) -> None:
         self._store = store
         self._dispatcher = dispatcher
+        self._access = access
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def accept(self, incoming: Incoming) -> bool:
@@ -31,7 +33,8 @@ class Inbox:
         Raises:
             StoreError: It could not be committed: don't acknowledge.
         """
-        question = question_of(self._dispatcher.commands, incoming) if incoming.kind in ASKING else None
+        asks = incoming.kind in ASKING and self._access.admits(incoming)  # a stranger's words are no part of a conversation
+        question = question_of(self._dispatcher.commands, incoming) if asks else None
         turn = None
         if question is not None:
             sender = incoming.sender
@@ -49,14 +52,12 @@ class Inbox:
         accepted = await self._store.accept(event)
         if accepted is None:
             return False
-        if incoming.kind is EventKind.EDIT:
-            await self._edited(accepted, incoming)
-        elif turn is None and not unreadable:
+        if turn is None and not unreadable:
             self._hand_on(accepted, incoming)
         return True
 
-    async def recover(self) -> None:
-        """Take up commands and buttons that a crash interrupted. Turns are taken up by the store's own run."""
+    async def recover(self, platform: str) -> None:
+        """Take up what a crash interrupted on a platform: commands, buttons, edits. Turns are taken up by the store's own run."""
         for event in await self._store.open_events():
             accepted = Accepted(event.id, event.conversation, None)
             try:
@@ -65,9 +66,7 @@ class Inbox:
                 log.error("command.unreadable event=%d", event.id)  # noqa: TRY400 - the error quotes what people wrote
                 await self._store.finish_event(event.id)
                 continue
-            if event.kind is EventKind.EDIT:
-                await self._edited(accepted, incoming)
-            else:
+            if incoming.chat.platform == platform and self._dispatcher.serves(incoming.chat):
                 self._hand_on(accepted, incoming)
 
     async def aclose(self) -> None:
@@ -82,7 +81,9 @@ class Inbox:
         await self._store.finish_event(accepted.event)
 
     def _hand_on(self, accepted: Accepted, incoming: Incoming) -> None:
-        task = asyncio.get_running_loop().create_task(self._dispatcher.carry_out(accepted, incoming))
+        edit = incoming.kind is EventKind.EDIT
+        work = self._edited(accepted, incoming) if edit else self._dispatcher.carry_out(accepted, incoming)
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 

@@ -43,13 +43,13 @@ class Sender:
         id: The platform's numeric id, as text.
         name: What people read.
         roles: Ids of the roles the person has where the event happened.
-        member: The person is in a server the bot was invited to.
+        member: The person is in a server the bot was invited to; None if that could not be found out.
     """
 
     id: str
     name: str
     roles: tuple[str, ...] = ()
-    member: bool = False
+    member: bool | None = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from adapters.base import ErrorKind, FinishReason, ProviderError
 from bot.model import ChatKind, Incoming
 from bot.render.text import escape
 
+_LONGEST_IN_SECONDS, _LONGEST_IN_MINUTES, _LONGEST_IN_HOURS = 90, 90, 48
+"""From here on the next larger unit reads better."""
 _PROVIDER_ERRORS = {
     ErrorKind.RATE_LIMIT: "{provider} is getting too many questions right now. Try again {when}.",
     ErrorKind.OVERLOADED: "{provider} is overloaded right now. Try again {when}, or choose another with /provider.",
@@ -35,18 +37,29 @@ _PROVIDER_ERRORS = {
 
 def provider_error(error: ProviderError, provider: str, model: str) -> str:
     """Say what went wrong with a question, in one sentence and what to do."""
-    when = f"in {math.ceil(error.retry_after)} s" if error.retry_after else "in a while"
+    when = f"in {duration(error.retry_after)}" if error.retry_after else "in a while"
     detail = f" ({escape(error.detail)})" if error.kind is ErrorKind.BAD_REQUEST and error.detail else ""
     sentence = _PROVIDER_ERRORS[error.kind].format(provider=escape(provider), model=escape(model), when=when, detail=detail)
     return f"⚠️ {sentence}"
 
 
+def duration(seconds: float) -> str:
+    """Say how long something takes, rounded up: in seconds, minutes, hours or days."""
+    if seconds <= _LONGEST_IN_SECONDS:
+        return f"{math.ceil(seconds)} s"
+    minutes = math.ceil(seconds / 60)
+    if minutes <= _LONGEST_IN_MINUTES:
+        return f"{minutes} minutes"
+    hours = math.ceil(minutes / 60)
+    return f"{hours} hours" if hours <= _LONGEST_IN_HOURS else f"{math.ceil(hours / 24)} days"
+
+
 def finish_note(reason: FinishReason, *, complete: bool, likely_truncated: bool) -> str:
     """Say below an answer that it is not whole; empty if it is."""
     if reason is FinishReason.LENGTH:
-        return "*✂️ Cut at the length limit. Say “continue” for more, or raise it with /settings.*"
+        return f"*✂️ Cut at the length limit. {_CONTINUE}*"
     if likely_truncated:
-        return "*✂️ Probably cut at the length limit. Say “continue” for more, or raise it with /settings.*"
+        return f"*✂️ Probably cut at the length limit. {_CONTINUE}*"
     if reason is FinishReason.CONTENT_FILTER:
         return "*The provider's content filter ended this answer.*"
     if not complete:
@@ -54,11 +67,13 @@ def finish_note(reason: FinishReason, *, complete: bool, likely_truncated: bool)
     return ""
 
 
+_CONTINUE = "Reply “continue” to this message for more, or raise the limit with /settings."  # in groups only a reply reaches the bot
 STOPPED = "*⏹ Stopped.*"
 INTERNAL = "⚠️ Something went wrong inside the bot; it was logged. Use /retry to ask again."
 TOO_MANY_ATTEMPTS = "⚠️ This question was interrupted several times and is not asked again by itself. Use /retry to ask it."
 NO_TEXT = "I can only read text so far. Write your question as a message."
 POSSIBLY_REPEATED = "(This message may stand here twice: the connection broke while it was being sent.)"
+FILES_IGNORED = "*I can't read files yet; only your text was sent to the model.*"
 DEAD_BUTTON = "This button is of no use any more. /help lists the commands."
 NOTHING_TO_STOP = "Nothing is running."
 NOTHING_TO_RETRY = "There is nothing to ask again: no question has been answered here yet, or one is still running (/stop ends it)."
@@ -70,14 +85,29 @@ def provider_off(provider: str) -> str:
     return f"⚠️ {escape(provider)} is chosen here, but it is not set up on this bot (any more). Choose another with /provider."
 
 
+def refusal(incoming: Incoming) -> str:
+    """Tell somebody who may not speak why, and what to do."""
+    return member_unknown() if incoming.sender.member is None else refused(incoming)
+
+
 def refused(incoming: Incoming) -> str:
-    """Tell somebody who may not speak their id, and what the operator has to add."""
+    """Tell somebody whom the bot does not know what the operator has to add. Added to, not set: there may be a list already."""
     platform = incoming.chat.platform.upper()
-    where = f", or {platform}_ALLOWED_CHATS={incoming.chat.chat} for this chat" if incoming.chat_kind is ChatKind.GROUP else ""
+    where = f" (or this chat, {code(incoming.chat.chat)}, to `{platform}_ALLOWED_CHATS`)" if incoming.chat_kind is ChatKind.GROUP else ""
     return (
-        f"This bot does not know you yet. Your id is `{incoming.sender.id}`. "
-        f"The operator can let you in with `{platform}_ALLOWED_USERS={incoming.sender.id}`{escape(where)}."
+        f"This bot does not know you yet. Ask its operator to add {code(incoming.sender.id)} "
+        f"to `{platform}_ALLOWED_USERS`{where} and to restart it."
     )
+
+
+def member_unknown() -> str:
+    """Tell somebody whose membership could not be looked up that it may be different in a moment."""
+    return "I could not find out just now whether you are in a server I was invited to. Try again in a moment."
+
+
+def no_models(provider: str) -> str:
+    """Say that a provider's list of models is empty."""
+    return f"{escape(provider)} lists no models at the moment."
 
 
 def unknown(kind: str, name: str, nearest: Sequence[str]) -> str:

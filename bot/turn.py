@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
@@ -34,16 +34,26 @@ from bot.outbox import Delivery, DeliveryError, Outbox
 from bot.platforms.base import Platform, SupportsTyping
 from bot.preferences import Choice, Preferences
 from bot.reply import Reply
-from storage.base import Owner, OwnerKind, ProviderStateRow, StopSignal, Store, Turn, TurnAnswer, TurnState
+from storage.base import Owner, OwnerKind, ProviderStateRow, StopSignal, Store, StoreError, Turn, TurnAnswer, TurnState
 
 log = logging.getLogger(__name__)
 
 MOST_ATTEMPTS = 3
 """A question is asked once and, after crashes, at most twice again."""
+MOST_SHOWINGS = 10
+"""An answer that a fault of ours keeps from being shown is tried so often, with growing pauses, before the turn is given up."""
+TYPING_AFTER_SECONDS = 0.3
+"""A model that answers sooner needs no typing indicator."""
 TYPING_SHARE = 0.8
-"""The typing indicator is renewed after this share of the time it shows."""
+"""The indicator is renewed after this share of the time it shows."""
+STORE_TRIES, STORE_PAUSE_SECONDS = 6, 0.25
+"""A finished answer is not given up because the store fails for a moment: so many tries, the pause doubling."""
 
 T = TypeVar("T")
+
+
+class UnshownError(Exception):
+    """A fault of ours kept a stored answer from being shown: the turn stays open and is shown again."""
 
 
 class _Stopped(Exception):  # noqa: N818 - it is a signal between two functions of this module, not a failure
@@ -55,13 +65,26 @@ class _Fenced(Exception):  # noqa: N818 - as above
 
 
 @dataclass(slots=True)
-class _Heard:
-    """What a stream says: its text goes to the reply, the rest stays here."""
+class _Course:
+    """A turn on its way.
 
+    Attributes:
+        forget: Providers whose memory of the conversation is not known any more if the turn does not end well.
+    """
+
+    turn: Turn
+    incoming: Incoming
     reply: Reply
     delivery: Delivery
+    forget: tuple[str, ...] = ()
+    answered: bool = False
     finished: Finished | None = None
     usage: Usage | None = None
+
+    @property
+    def said(self) -> str | None:
+        """The partial answer as transcript content, None if there is none."""
+        return transcript.content(self.reply.text) if self.reply.text.strip() else None
 
 
 class Turns:
@@ -87,83 +110,96 @@ class Turns:
         self._clock = clock
 
     async def run(self, turn: Turn, incoming: Incoming) -> None:
-        """Bring a claimed turn to its end: its answer whole in the chat, or a sentence that says why not."""
-        platform = self._platforms[turn.chat.platform]
-        reply = Reply(platform.style)
-        target = Target.answering(incoming, await self._store.reply_route(turn.event))
-        delivery = await self._outbox.open(Owner(OwnerKind.TURN, turn.id), target, reply.pages)
+        """Bring a claimed turn to its end: its answer whole in the chat, or a sentence that says why not.
+
+        Raises:
+            StoreError: The store failed: the turn is still open.
+            UnshownError: Its answer is stored and could not be shown: the turn is still open.
+        """
+        course = await self._begin(turn, incoming)
         try:
-            await self._run(turn, incoming, reply, delivery)
+            await self._run(course)
         except _Fenced:
             log.warning("turn.fenced turn=%d attempt=%d", turn.id, turn.attempt)
-            delivery.abandon()
+            course.delivery.abandon()
         except DeliveryError as error:
             log.warning("turn.undeliverable turn=%d: %s", turn.id, error)
-            await self._store.close(turn, TurnState.FAILED, error=f"delivery: {error}")
-        except BaseException:  # cancelled, or a fault of ours: what is still to be shown must not come after the sentence that tells it
-            delivery.abandon()
+            if course.answered and error.refusal is None and turn.attempt < MOST_SHOWINGS:
+                raise UnshownError from error
+            await self._store.close(turn, TurnState.FAILED, error=f"delivery: {error}", forget=course.forget)
+        except asyncio.CancelledError:
+            course.delivery.abandon()
+            raise
+        except Exception as error:  # what is still to be shown must not come after the sentence that tells of the fault
+            await course.delivery.abandoned()
+            if course.answered and turn.attempt < MOST_SHOWINGS and not isinstance(error, StoreError):
+                raise UnshownError from error
             raise
 
     async def fail(self, turn: Turn, incoming: Incoming, text: str, error: str) -> None:
         """End a turn that is not to be asked with a sentence in the chat."""
-        platform = self._platforms[turn.chat.platform]
-        reply = Reply(platform.style)
-        reply.end(text)
-        target = Target.answering(incoming, await self._store.reply_route(turn.event))
+        course = await self._begin(turn, incoming)
+        course.reply.end(text)
         try:
-            await self._outbox.post(Owner(OwnerKind.TURN, turn.id), target, reply.pages())
+            await course.delivery.finish()
         except DeliveryError as problem:
             log.warning("turn.undeliverable turn=%d: %s", turn.id, problem)
         await self._store.close(turn, TurnState.FAILED, error=error)
 
-    async def _run(self, turn: Turn, incoming: Incoming, reply: Reply, delivery: Delivery) -> None:
+    async def _begin(self, turn: Turn, incoming: Incoming) -> _Course:
+        reply = Reply(self._platforms[turn.chat.platform].style)
+        target = Target.answering(incoming, await self._store.reply_route(turn.event))
+        delivery = await self._outbox.open(Owner(OwnerKind.TURN, turn.id), target, reply.pages)
+        # Asked before and interrupted: nobody knows any more which provider has heard what.
+        return _Course(turn, incoming, reply, delivery, tuple(self._providers) if turn.attempt > 1 else ())
+
+    async def _run(self, course: _Course) -> None:
+        turn = course.turn
         if turn.state is TurnState.ANSWERED:
-            reply.append(turn.answer or "")
-            reply.end(_note(turn.finish))
-            await self._show(turn, delivery)
+            course.answered = True
+            course.reply.append(turn.answer or "")
+            await self._show(course, turn.finish)
             return
         if turn.stop_requested:
-            await self._stopped(turn, reply, delivery)
+            await self._stopped(course)
             return
         if turn.attempt > MOST_ATTEMPTS:
-            await self._failed(turn, reply, delivery, texts.TOO_MANY_ATTEMPTS, "too many attempts")
+            await self._failed(course, texts.TOO_MANY_ATTEMPTS, "too many attempts")
             return
-        choice = await self._preferences.of(turn.conversation, turn.chat, incoming.server)
+        choice = await self._preferences.of(turn.conversation, turn.chat, course.incoming.server)
         provider = self._providers.get(choice.provider)
         if provider is None:
-            await self._failed(turn, reply, delivery, texts.provider_off(choice.provider), f"provider {choice.provider} is off")
+            await self._failed(course, texts.provider_off(choice.provider), f"provider {choice.provider} is off")
             return
         try:
-            await self._answer(turn, choice, provider, reply, delivery)
+            await self._answer(course, choice, provider)
         except ProviderError as error:
             log.warning("turn.provider_failed turn=%d provider=%s model=%s: %s", turn.id, choice.provider, choice.model, error)
-            await self._failed(turn, reply, delivery, texts.provider_error(error, provider.title, choice.model), str(error))
+            await self._failed(course, texts.provider_error(error, provider.title, choice.model), str(error))
         except _Stopped:
-            await self._stopped(turn, reply, delivery)
+            await self._stopped(course)
 
-    async def _answer(self, turn: Turn, choice: Choice, provider: Provider, reply: Reply, delivery: Delivery) -> None:
-        request = await self._request(turn, choice, provider)
-        heard = _Heard(reply, delivery)
-        signal = self._store.stop_signal(turn.id)
-        async with _background(self._typing(delivery)):
-            await _unless(signal, self._read(turn, choice, request, heard))
-        finished = heard.finished or Finished(FinishReason.UNKNOWN, complete=False)
-        finish = json.dumps(
-            {"reason": finished.reason, "raw": finished.raw_reason, "complete": finished.complete, "cut": finished.likely_truncated}
-        )
+    async def _answer(self, course: _Course, choice: Choice, provider: Provider) -> None:
+        request = await self._request(course.turn, choice, provider)
+        course.forget = course.forget or (choice.provider,)
+        signal = self._store.stop_signal(course.turn.id)
+        async with _background(self._typing(course.delivery)):
+            await _unless(signal, self._read(course, choice, request))
+        finished = course.finished or Finished(FinishReason.UNKNOWN, complete=False)
+        finish = {"reason": finished.reason, "raw": finished.raw_reason, "complete": finished.complete, "cut": finished.likely_truncated}
         answer = TurnAnswer(
-            text=reply.text,
-            content=transcript.content(reply.text),
-            finish=finish,
+            text=course.reply.text,
+            content=transcript.content(course.reply.text),
+            finish=json.dumps(finish),
             provider=choice.provider,
             model=choice.model,
             state=_state(choice, provider, finished),
-            usage=json.dumps(asdict(heard.usage)) if heard.usage else None,
+            usage=json.dumps(asdict(course.usage)) if course.usage else None,
         )
-        if not await self._store.answered(turn, answer):
+        if not await self._insist(lambda: self._store.answered(course.turn, answer)):
             raise _Fenced
-        reply.end(_note(finish))
-        await self._show(turn, delivery)
+        course.answered = True
+        await self._show(course, answer.finish)
 
     async def _request(self, turn: Turn, choice: Choice, provider: Provider) -> ChatRequest:
         entries = await self._store.transcript(turn, transcript.ENTRIES_READ)
@@ -183,58 +219,76 @@ class Turns:
     async def _provider_state(self, turn: Turn, choice: Choice, provider: Provider) -> str | None:
         """Return the provider's own memory of the chat if it has seen exactly what the transcript holds."""
         row = await self._store.provider_state(turn.conversation, choice.provider)
-        if row is None:
+        if row is None or turn.attempt > 1:
             return None
         last = await self._store.last_entry(turn.conversation, turn.id)
         wanted = (provider.account, choice.model, choice.persona_hash, last)
         return row.value if (row.account, row.model, row.persona, row.last_entry) == wanted else None
 
-    async def _read(self, turn: Turn, choice: Choice, request: ChatRequest, heard: _Heard) -> None:
+    async def _read(self, course: _Course, choice: Choice, request: ChatRequest) -> None:
         stream: AsyncGenerator[Event, None] = self._router.stream(choice.provider, request)
         async with aclosing(stream) as events:
             async for event in events:
                 match event:
                     case TextDelta(text):
-                        heard.reply.append(text)
-                        heard.delivery.touch()
+                        course.reply.append(text)
+                        course.delivery.touch()
                     case Finished():
-                        heard.finished = event
+                        course.finished = event
                     case Usage():
-                        heard.usage = event
+                        course.usage = event
                     case Submitted(handle):
-                        if not await self._store.submitted(turn, handle, provider=choice.provider, model=choice.model):
+                        if not await self._store.submitted(course.turn, handle, provider=choice.provider, model=choice.model):
                             raise _Fenced
                     case ReasoningDelta():
                         pass  # folded reasoning comes with the rendering work; it is no part of the answer
                     case _:
-                        log.debug("turn.event turn=%d %s", turn.id, type(event).__name__)
+                        log.debug("turn.event turn=%d %s", course.turn.id, type(event).__name__)
 
-    async def _show(self, turn: Turn, delivery: Delivery) -> None:
-        await delivery.finish()
-        await self._store.close(turn, TurnState.DONE)
+    async def _show(self, course: _Course, finish: str | None) -> None:
+        notes = [_note(finish), texts.FILES_IGNORED if course.incoming.attachments else ""]
+        course.reply.end("\n\n".join(note for note in notes if note))
+        await course.delivery.finish()
+        await self._insist(lambda: self._store.close(course.turn, TurnState.DONE))
 
-    async def _stopped(self, turn: Turn, reply: Reply, delivery: Delivery) -> None:
-        said = bool(reply.text.strip())
-        if said or not delivery.shown:  # after a crash the partial text is known to the chat alone: it stays as it is
-            reply.end(texts.STOPPED)
-            await delivery.finish()
-        else:
-            delivery.abandon()
-        await self._store.close(turn, TurnState.STOPPED, partial=transcript.content(reply.text) if said else None)
+    async def _stopped(self, course: _Course) -> None:
+        if course.said or not course.delivery.shown:
+            course.reply.end(texts.STOPPED)
+            await course.delivery.finish()
+        else:  # after a crash the partial text is known to the chat alone: it stays as it is, and what marks it stands below
+            course.delivery.abandon()
+            note = Reply(self._platforms[course.turn.chat.platform].style)
+            note.end(texts.STOPPED)
+            await self._outbox.post(Owner(OwnerKind.EVENT, course.turn.event), course.delivery.target, note.pages())
+        await self._insist(lambda: self._store.close(course.turn, TurnState.STOPPED, partial=course.said, forget=course.forget))
 
-    async def _failed(self, turn: Turn, reply: Reply, delivery: Delivery, text: str, error: str) -> None:
-        said = bool(reply.text.strip())
-        reply.end(text)
-        await delivery.finish()
-        await self._store.close(turn, TurnState.FAILED, error=error, partial=transcript.content(reply.text) if said else None)
+    async def _failed(self, course: _Course, text: str, error: str) -> None:
+        course.reply.end(text)
+        await course.delivery.finish()
+        await self._insist(lambda: self._store.close(course.turn, TurnState.FAILED, error=error, partial=course.said, forget=course.forget))
+
+    async def _insist(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Write, again if the store fails for a moment: what was heard is not to be lost, nor asked and shown once more.
+
+        Raises:
+            StoreError: It failed every time.
+        """
+        for number in range(STORE_TRIES - 1):
+            try:
+                return await write()
+            except StoreError as error:
+                log.warning("turn.store_failed: %s", error)
+                await self._clock.sleep(STORE_PAUSE_SECONDS * 2**number)
+        return await write()
 
     async def _typing(self, delivery: Delivery) -> None:
-        """Show that the bot is writing until its first text is there."""
+        """Show that the bot is writing until its first text is there. A slash command shows it by itself."""
         platform = self._platforms[delivery.target.chat.platform]
         if not isinstance(platform, SupportsTyping) or delivery.target.route is not None:
             return
+        await self._clock.sleep(TYPING_AFTER_SECONDS)
         while not delivery.shown:
-            await platform.typing(delivery.target)
+            await self._outbox.typing(delivery.target)
             await self._clock.sleep(platform.typing_seconds * TYPING_SHARE)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,11 +14,13 @@ from sandbox.faults import Faults
 
 BODY_BYTES = 32 * 1024 * 1024
 """Largest request body a stand-in reads."""
+_TOKEN = re.compile(r"[^/]{32,}")
+"""A piece of a path that may be a token: both platforms write them there."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Call:
-    """A request that a stand-in has answered.
+    """A request that a stand-in has answered. Its repr shows nothing that may be secret.
 
     Attributes:
         at: `Server.now()` when it arrived, in seconds.
@@ -29,19 +32,25 @@ class Call:
     at: float
     method: str
     path: str
-    headers: dict[str, str] = field(repr=False)
+    headers: dict[str, str]
     body: Any = None
     query: dict[str, str] = field(default_factory=dict)
     status: int = 0
-    answer: bytes | None = field(default=None, repr=False)
+    answer: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"Call({self.method} {_TOKEN.sub('…', self.path)}, status={self.status}, at={self.at})"
 
 
 class Server:
     """Base of the stand-ins. Subclasses fill `routes` and answer.
 
+    It serves programs on this machine; what a web page sends is refused with 403, and neither logged nor met by a fault.
+
     Attributes:
         faults: What goes wrong, and when.
         calls: Every request, oldest first.
+        keep_calls: How many of them are kept; None for all. Set it where a stand-in runs for long.
         now: Epoch seconds; injected, so that a test can let a token expire.
     """
 
@@ -49,6 +58,7 @@ class Server:
         self.now = now
         self.faults = Faults()
         self.calls: list[Call] = []
+        self.keep_calls: int | None = None
         self._runner: web.AppRunner | None = None
         self._port = 0
 
@@ -90,8 +100,10 @@ class Server:
 
     @web.middleware
     async def _record(self, request: web.Request, handler: Callable[[web.Request], Any]) -> web.StreamResponse:
+        if self._from_page(request):
+            raise web.HTTPForbidden(text="stand-ins answer programs on this machine, no web pages")
         call = Call(self.now(), request.method, request.path, dict(request.headers), await _body(request), dict(request.query))
-        self.calls.append(call)
+        self._log(call)
         fault = self.faults.take(request.method, request.path)
         response: web.StreamResponse | None = None
         if fault is not None:
@@ -104,6 +116,17 @@ class Server:
         if isinstance(response, web.Response) and isinstance(response.body, bytes):
             call.answer = response.body
         return response
+
+    def _from_page(self, request: web.Request) -> bool:
+        """Tell whether a browser sent this for a page: such a page could guess the port and the token, and read along by a webhook."""
+        # A foreign name for this address is the page's own (DNS rebinding). A picture's address comes without Origin, hence Sec-Fetch-Site.
+        own = {f"127.0.0.1:{self._port}", f"localhost:{self._port}"}
+        return request.host not in own or "Origin" in request.headers or request.headers.get("Sec-Fetch-Site", "none") != "none"
+
+    def _log(self, call: Call) -> None:
+        self.calls.append(call)
+        if self.keep_calls is not None:
+            del self.calls[: max(0, len(self.calls) - self.keep_calls)]
 
 
 async def _body(request: web.Request) -> Any:

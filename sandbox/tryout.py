@@ -76,9 +76,8 @@ async def _address(local: Local) -> str | None:
 
 def settings_for(settings: Settings, outside: Outside, database: Path) -> dict[str, Any]:
     """Return the bridge's settings: the stand-ins everywhere, but a provider with a real key stays the real one."""
-    values = {
-        name: value for name, value in settings if name in settings.model_fields_set and not name.startswith(("discord_", "telegram_"))
-    }
+    values = dict(settings)  # every one: what is not given is read from the environment, where a real webhook may be set
+    values.update({name: field.default for name, field in Settings.model_fields.items() if name.startswith(("discord_", "telegram_"))})
     for name, value in outside.provider_settings().items():
         provider = name.split("_", 1)[0]
         if f"{provider}_api_key" not in settings.model_fields_set:
@@ -86,7 +85,7 @@ def settings_for(settings: Settings, outside: Outside, database: Path) -> dict[s
     values.update(outside.platform_settings())
     values.update(access="open", database_url=f"{DATABASE_SCHEME}{database}")
     if settings.default_provider is None and settings.local_model != "off" and Local.available():
-        values["default_provider"] = "local"
+        values.update(default_provider="local", default_model="")  # a DEFAULT_MODEL was meant for the provider that answers outside
     return values
 
 

@@ -26,6 +26,14 @@ class StoreUnavailableError(StoreError):
     """Another process holds the database, the disk is full, or the file can't be read or written."""
 
 
+class StoreInUseError(StoreUnavailableError):
+    """Another process, or another store of this one, holds the database. `holder` is its process id, None if that can't be told."""
+
+    def __init__(self, message: str, holder: str | None = None) -> None:
+        super().__init__(message)
+        self.holder = holder
+
+
 class SchemaTooNewError(StoreError):
     """The database was written by a newer version of the program; start that one, or restore a backup."""
 
@@ -339,6 +347,10 @@ class Store(DeliveryStore, Protocol):
         """
         ...
 
+    async def next_chat(self, conversation: int) -> ChatAddress | None:
+        """Return the chat of the lowest open turn, None if nothing is open."""
+        ...
+
     async def claim(self, conversation: int) -> Turn | None:
         """Take the lowest open turn: attempt + 1, `accepted` becomes `generating`. None: nothing is open."""
         ...
@@ -351,17 +363,22 @@ class Store(DeliveryStore, Protocol):
         """Store the whole answer, its transcript entry and the provider's state; the turn becomes `answered`. False: fenced."""
         ...
 
-    async def close(self, turn: Turn, state: TurnState, *, error: str | None = None, partial: str | None = None) -> bool:
+    async def close(
+        self, turn: Turn, state: TurnState, *, error: str | None = None, partial: str | None = None, forget: Sequence[str] = ()
+    ) -> bool:
         """End a turn as done, stopped or failed.
 
         `partial`, JSON content parts, enters the transcript as the assistant's entry; a failed or stopped turn without it is left out of
-        later requests. Failed and stopped turns drop the conversation's provider states: what the provider remembers is not known any more.
+        later requests. `forget` names providers whose states of the conversation are dropped: what they remember of the turn is not known.
         False: fenced.
         """
         ...
 
-    async def stop(self, conversation: int, *, queued: bool = False) -> int:
-        """Ask the running turn to stop (`queued`: those that wait, too), durably, then set its signal. Return how many it met."""
+    async def stop(self, conversation: int, *, queued: bool = False, before: int | None = None) -> int:
+        """Ask the running turn to stop (`queued`: those that wait, too), durably, then set its signal. Return how many it met.
+
+        `before`: Only turns that older events than this one asked for: a stop carried out late, or again, does not meet what came after.
+        """
         ...
 
     def stop_signal(self, turn_id: int) -> StopSignal:
@@ -385,8 +402,11 @@ class Store(DeliveryStore, Protocol):
         """Find or make the conversation of a chat."""
         ...
 
-    async def reset(self, conversation: int) -> None:
-        """Start afresh: later requests see nothing of what was said before; provider states are dropped."""
+    async def reset(self, conversation: int, *, before: int | None = None) -> None:
+        """Start afresh: later requests see nothing of what was said before; provider states are dropped.
+
+        `before`: Only turns that older events than this one asked for are forgotten.
+        """
         ...
 
     async def counts(self, conversation: int) -> tuple[int, int]:

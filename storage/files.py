@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from storage.base import StoreError, StoreUnavailableError
+from storage.base import StoreError, StoreInUseError, StoreUnavailableError
 
 _PRIVATE_FOLDER = 0o700
 _PRIVATE_FILE = 0o600
@@ -31,7 +31,7 @@ class FileLock:
         """Take the lock.
 
         Raises:
-            StoreUnavailableError: Another process, or another store of this one, holds it.
+            StoreInUseError: Another process, or another store of this one, holds it.
             OSError: The file can't be made.
         """
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT, _PRIVATE_FILE)
@@ -40,11 +40,13 @@ class FileLock:
             os.ftruncate(fd, 0)
             os.write(fd, str(os.getpid()).encode())
         except BlockingIOError as error:
-            holder = os.pread(fd, 20, 0).decode(errors="replace")
+            written = os.pread(fd, 20, 0).decode(errors="replace")
             os.close(fd)
-            raise StoreUnavailableError(
-                f"Another Dragoman{f' (process {holder})' if holder.isdigit() else ''} uses the database {self._guards}: "
-                "stop it first, or give this one a database of its own."
+            holder = written if written.isdigit() else None
+            raise StoreInUseError(
+                f"Another Dragoman{f' (process {holder})' if holder else ''} uses the database {self._guards}: "
+                "stop it first, or give this one a database of its own.",
+                holder,
             ) from error
         except OSError:
             os.close(fd)

@@ -29,8 +29,10 @@ INSERT INTO conversation (next_seq, reset_seq, created_at) VALUES (1, 0, $1) RET
 UPDATE conversation SET next_seq = next_seq + 1 WHERE id = $1 RETURNING next_seq - 1 AS seq;
 
 -- name: conversation_reset
--- Forget all turns accepted so far.
-UPDATE conversation SET reset_seq = next_seq - 1 WHERE id = $1;
+-- Forget all turns that older events than the given one asked for. Carried out again after a crash it forgets no more than before.
+UPDATE conversation
+SET reset_seq = COALESCE((SELECT MAX(t.seq) FROM turn t WHERE t.conversation = $1 AND t.event < $2 AND t.seq > reset_seq), reset_seq)
+WHERE id = $1;
 
 -- name: event_insert
 -- Keep an event; no row if its key was seen before.
@@ -101,20 +103,27 @@ WHERE id = $1 AND attempt = $2 AND state IN ('accepted', 'generating', 'answered
 RETURNING chat;
 
 -- name: turns_stop_running
--- Ask the claimed turn to stop.
+-- Ask the claimed turn to stop, if an older event than the given one asked for it.
 UPDATE turn SET stop_requested = TRUE
-WHERE conversation = $1 AND state IN ('accepted', 'generating', 'answered') AND state <> 'accepted'
+WHERE conversation = $1 AND state IN ('accepted', 'generating', 'answered') AND state <> 'accepted' AND event < $2
 RETURNING id;
 
 -- name: turns_stop_open
--- Ask all open turns to stop.
+-- Ask all open turns to stop that older events than the given one asked for.
 UPDATE turn SET stop_requested = TRUE
-WHERE conversation = $1 AND state IN ('accepted', 'generating', 'answered')
+WHERE conversation = $1 AND state IN ('accepted', 'generating', 'answered') AND event < $2
 RETURNING id;
 
 -- name: turn_first_open
 -- The turn to be claimed next.
 SELECT id FROM turn WHERE conversation = $1 AND state IN ('accepted', 'generating', 'answered') ORDER BY seq LIMIT 1;
+
+-- name: turn_first_open_chat
+-- Where the turn to be claimed next is answered.
+SELECT c.platform, c.account, c.chat, c.thread
+FROM turn t JOIN chat c ON c.id = t.chat
+WHERE t.conversation = $1 AND t.state IN ('accepted', 'generating', 'answered')
+ORDER BY t.seq LIMIT 1;
 
 -- name: turn_of_event
 -- The turn an event asked for.

@@ -32,8 +32,10 @@ T = TypeVar("T")
 
 OPEN_STATES = frozenset({TurnState.ACCEPTED, TurnState.GENERATING, TurnState.ANSWERED})
 SET_ASIDE = frozenset({EventKind.UNREADABLE})
-"""Events that nothing follows from. All others stay open until `Records.finish_event`, unless a turn carries them: it is recovered itself."""
+"""Events that nothing follows from. All others stay open until `Records.finish_event`, unless a turn carries them."""
 
+NEVER = 2**62
+"""An event that comes after every other."""
 COUNTED_AT_ONCE = 1000
 """Turns counted by one statement: some milliseconds, so that a huge conversation does not hold up the reads of all others."""
 
@@ -122,6 +124,11 @@ class Records:
 
     # turns
 
+    async def next_chat(self, conversation: int) -> ChatAddress | None:
+        """Return the chat of the lowest open turn."""
+        rows = await self._db.fetch("turn_first_open_chat", conversation)
+        return _address(rows[0]) if rows else None
+
     async def claim(self, conversation: int) -> Turn | None:
         """Take the lowest open turn."""
         return await self._db.unit(partial(_claim, conversation=conversation, now=self._now()))
@@ -134,16 +141,18 @@ class Records:
         """Store the whole answer. False: fenced."""
         return await self._db.unit(partial(_answered, turn=turn, answer=answer, now=self._now()))
 
-    async def close(self, turn: Turn, state: TurnState, *, error: str | None = None, partial: str | None = None) -> bool:
+    async def close(
+        self, turn: Turn, state: TurnState, *, error: str | None = None, partial: str | None = None, forget: Sequence[str] = ()
+    ) -> bool:
         """End a turn. False: fenced."""
         if state in OPEN_STATES:
             raise ValueError(f"A turn can't be closed as {state}")
         now = self._now()
-        return await self._db.unit(lambda tx: _close(tx, turn, state, error=error, partial=partial, now=now))
+        return await self._db.unit(lambda tx: _close(tx, turn, state, error=error, partial=partial, forget=forget, now=now))
 
-    async def stop(self, conversation: int, *, queued: bool = False) -> int:
+    async def stop(self, conversation: int, *, queued: bool = False, before: int | None = None) -> int:
         """Ask the running turn to stop (`queued`: those that wait, too)."""
-        return await self._db.unit(lambda tx: _stop(tx, conversation, queued=queued))
+        return await self._db.unit(lambda tx: _stop(tx, conversation, queued=queued, before=NEVER if before is None else before))
 
     async def retry(self, conversation: int, event_id: int, chat: ChatAddress) -> int | None:
         """Ask the last closed turn's question again. The same event asked twice, as after a crash, gets the same turn."""
@@ -164,11 +173,11 @@ class Records:
         _, conversation = await self._db.unit(lambda tx: _chat(tx, chat, self._now()))
         return conversation
 
-    async def reset(self, conversation: int) -> None:
+    async def reset(self, conversation: int, *, before: int | None = None) -> None:
         """Start afresh."""
 
         async def unit(tx: Tx) -> None:
-            await tx.fetch("conversation_reset", conversation)
+            await tx.fetch("conversation_reset", conversation, NEVER if before is None else before)
             await tx.fetch("states_drop", conversation)
 
         await self._db.unit(unit)
@@ -325,7 +334,9 @@ async def _answered(tx: Tx, turn: Turn, answer: TurnAnswer, now: float) -> bool:
     return True
 
 
-async def _close(tx: Tx, turn: Turn, state: TurnState, *, error: str | None, partial: str | None, now: float) -> bool:
+async def _close(
+    tx: Tx, turn: Turn, state: TurnState, *, error: str | None, partial: str | None, forget: Sequence[str], now: float
+) -> bool:
     rows = await tx.fetch("turn_close", turn.id, turn.attempt, state, error, now)
     if not rows:
         return False
@@ -334,14 +345,14 @@ async def _close(tx: Tx, turn: Turn, state: TurnState, *, error: str | None, par
             "answers_supersede", turn.id
         )  # one answer a turn: an answer cut short while it was shown counts as far as it was shown
         await _reply(tx, turn.id, partial, rows[0]["chat"], now)
-    if state is not TurnState.DONE:
-        await tx.fetch("states_drop", turn.conversation)
+    for provider in forget:
+        await tx.fetch("state_drop", turn.conversation, provider)
     await tx.forget(turn.id)
     return True
 
 
-async def _stop(tx: Tx, conversation: int, *, queued: bool) -> int:
-    met = await tx.fetch("turns_stop_open" if queued else "turns_stop_running", conversation)
+async def _stop(tx: Tx, conversation: int, *, queued: bool, before: int) -> int:
+    met = await tx.fetch("turns_stop_open" if queued else "turns_stop_running", conversation, before)
     for row in met:
         await tx.interrupt(row["id"])
     return len(met)

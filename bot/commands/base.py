@@ -79,6 +79,8 @@ class Command:
         asks: The text of its first option is a question to the model: it becomes a turn and `run` is not called.
         private: The answer is of use to the asker alone.
         button: A button may call it, with its data as ``name:first argument``.
+        urgent: It is carried out at once, also beside other commands of the conversation.
+        changes: What it sets holds for every question after it: these wait until it is set.
     """
 
     name: str
@@ -88,6 +90,8 @@ class Command:
     asks: bool = False
     private: bool = False
     button: bool = False
+    urgent: bool = False
+    changes: bool = False
 
     def bind(self, text: str) -> dict[str, str]:
         """Bind the words after a command to its options, the last option taking the rest."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from adapters.base import ProviderError
+from adapters.base import Provider, ProviderError
 from bot import texts
 from bot.catalogue import nearest, resolve, short_name
 from bot.commands.base import Answer, Command, Context, Option
@@ -40,19 +40,27 @@ async def choose_provider(context: Context) -> Answer:
     return Answer(f"**{context.providers[name].title}** answers from now on, with the model {texts.code(choice.model)}.")
 
 
-async def choose_model(context: Context) -> Answer:
-    """Choose a model of the current provider, or offer the choice."""
+async def _on_offer(context: Context) -> tuple[Choice, Provider, list[str]] | Answer:
+    """Return what is chosen, its provider and the names of that one's models; or the answer that says why they can't be had."""
     choice = await context.choice()
     provider = context.providers.get(choice.provider)
     if provider is None:
         return Answer(texts.provider_off(choice.provider))
     try:
-        names = [model.id for model in await context.catalogue.models(choice.provider)]
+        return choice, provider, [model.id for model in await context.catalogue.models(choice.provider)]
     except ProviderError as error:
         return Answer(texts.provider_error(error, provider.title, choice.model))
+
+
+async def choose_model(context: Context) -> Answer:
+    """Choose a model of the current provider, or offer the choice."""
+    on_offer = await _on_offer(context)
+    if isinstance(on_offer, Answer):
+        return on_offer
+    choice, provider, names = on_offer
     wanted = context.arguments.get("name")
     if wanted is None:
-        return _offer(choice, names)
+        return _offer(choice, names) if names else Answer(f"The model is {texts.code(choice.model)}. {texts.no_models(provider.title)}")
     model = resolve(wanted, names)
     if model is None and (provider.lists_all_models or wanted.startswith("#") or len(wanted) > MODEL_CHARS):
         return Answer(texts.unknown("model", wanted, nearest(wanted, names)))
@@ -78,14 +86,12 @@ def _label(name: str, *, chosen: bool) -> str:
 
 async def list_models(context: Context) -> Answer:
     """List the current provider's models, those that contain a word if one is given."""
-    choice = await context.choice()
-    provider = context.providers.get(choice.provider)
-    if provider is None:
-        return Answer(texts.provider_off(choice.provider))
-    try:
-        names = [model.id for model in await context.catalogue.models(choice.provider)]
-    except ProviderError as error:
-        return Answer(texts.provider_error(error, provider.title, choice.model))
+    on_offer = await _on_offer(context)
+    if isinstance(on_offer, Answer):
+        return on_offer
+    choice, provider, names = on_offer
+    if not names:
+        return Answer(texts.no_models(provider.title))
     word = context.arguments.get("word", "").lower()
     found = [name for name in names if word in name.lower()]
     if not found:
@@ -120,6 +126,7 @@ COMMANDS = (
         choose_provider,
         (Option("name", "The provider, such as netmind", complete=complete_provider),),
         button=True,
+        changes=True,
     ),
     Command(
         "model",
@@ -127,6 +134,7 @@ COMMANDS = (
         choose_model,
         (Option("name", "The model's id; a part of it lists what fits", complete=complete_model),),
         button=True,
+        changes=True,
     ),
     Command("models", "List the provider's models", list_models, (Option("word", "Only those that contain this"),), private=True),
 )

@@ -8,13 +8,13 @@ from bot.commands.base import Answer, Command, Context, Option
 
 async def stop(context: Context) -> Answer:
     """Stop the running answer and what waits behind it."""
-    count = await context.store.stop(context.conversation, queued=True)
+    count = await context.store.stop(context.conversation, queued=True, before=context.event)
     return Answer(texts.stopped(count) if count else texts.NOTHING_TO_STOP)
 
 
 async def reset(context: Context) -> Answer:
     """Forget what was said, as far as the model is concerned."""
-    await context.store.reset(context.conversation)
+    await context.store.reset(context.conversation, before=context.event)
     return Answer(texts.RESET)
 
 
@@ -27,6 +27,6 @@ async def retry(context: Context) -> Answer | None:
 COMMANDS = (
     Command("ask", "Ask the model something", None, (Option("question", "What you want to know", required=True),), asks=True),
     Command("retry", "Ask the last question again", retry, button=True),
-    Command("stop", "Stop the running answer", stop, button=True),
-    Command("reset", "Start afresh: forget what was said before", reset),
+    Command("stop", "Stop the running answer", stop, button=True, urgent=True),
+    Command("reset", "Start afresh: forget what was said before", reset, changes=True),
 )

@@ -1,4 +1,4 @@
-"""The list of all commands, and finding one."""
+"""The list of all commands."""
 
 from __future__ import annotations
 
@@ -8,4 +8,3 @@ from bot.commands.base import Command
 _OWN = (*conversing.COMMANDS, *choosing.COMMANDS, *shaping.COMMANDS, about.STATUS)
 COMMANDS: tuple[Command, ...] = (*_OWN, about.helper(_OWN))
 """Every command, in the order people see them."""
-BY_NAME: dict[str, Command] = {command.name: command for command in COMMANDS}

@@ -92,7 +92,9 @@ async def complete_parameter(context: Context, typed: str) -> Sequence[str]:
 
 
 COMMANDS = (
-    Command("system", "Show or set the persona the model follows here", persona, (Option("text", "The persona, or “default”"),)),
+    Command(
+        "system", "Show or set the persona the model follows here", persona, (Option("text", "The persona, or “default”"),), changes=True
+    ),
     Command(
         "settings",
         "Show or set a parameter of the provider",
@@ -101,5 +103,6 @@ COMMANDS = (
             Option("name", "The parameter, such as temperature", complete=complete_parameter),
             Option("value", "Its value, or “default”"),
         ),
+        changes=True,
     ),
 )

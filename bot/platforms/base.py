@@ -130,7 +130,10 @@ class Platform(Protocol):
         ...
 
     def allowances(self, call: Call, target: Target, *, first: bool) -> Sequence[Allowance]:
-        """Name the budgets that a call would be counted in; `first` if it makes or edits the first page of a reply."""
+        """Name the budgets that a call would be counted in; `first` if it makes or edits the first page of a reply.
+
+        The chat's own comes first, for every kind of call: a flood that is not `everywhere` halts what is counted in that one only.
+        """
         ...
 
     async def send(self, target: Target, page: Page, *, nonce: str, first: bool) -> Receipt:

@@ -38,10 +38,14 @@ DISCORD_CREATE = Budget(BudgetKind.FIXED_WINDOW, 5, 5.0)
 """Creates per channel. Observed, undocumented; the headers rule."""
 DISCORD_EDIT = Budget(BudgetKind.FIXED_WINDOW, 5, 5.0)
 """Edits per channel, a bucket of its own. Observed, undocumented; the headers rule."""
+DISCORD_DELETE = Budget(BudgetKind.FIXED_WINDOW, 5, 5.0)
+"""Deletes per channel, a bucket of its own. Assumed to be as for edits; the headers rule."""
 DISCORD_OLD_EDIT = Budget(BudgetKind.FIXED_WINDOW, 3, 6.0)
 """Edits per channel of messages older than an hour. Observed."""
 DISCORD_OLD_EDIT_SECONDS = 3600.0
 """From this age on a message counts as old (error 30046). Documented: opcodes and status codes."""
+DISCORD_TYPING = Budget(BudgetKind.FIXED_WINDOW, 5, 5.0)
+"""Typing calls per channel, a bucket of its own. Assumed, after that of edits; the headers rule."""
 DISCORD_INTERACTION_EDIT = Budget(BudgetKind.FIXED_WINDOW, 5, 5.0)
 """Calls per interaction token, outside the global budget. Documented as webhook-like: receiving and responding."""
 DISCORD_GLOBAL = Budget(BudgetKind.SLIDING, 50, 1.0)

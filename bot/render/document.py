@@ -11,6 +11,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
+from bot.render.text import is_blank
+
 BOLD, ITALIC, STRIKE, CODE = 1, 2, 4, 8
 """Marks of a span, as bits."""
 
@@ -85,5 +87,5 @@ class Block(NamedTuple):
 
 
 def is_visible(block: Block) -> bool:
-    """Tell whether anything of the block can be seen. A code block has to hold more than white space."""
-    return block.kind is Kind.RULE or bool(block.marker) or any(not span.text.isspace() and span.text for span in block.spans)
+    """Tell whether anything of the block can be seen. A code block has to hold something."""
+    return block.kind is Kind.RULE or bool(block.marker) or not all([is_blank(span.text) for span in block.spans])

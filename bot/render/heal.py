@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 
+from bot.render.emphasis import is_meant
+
 _FENCE = re.compile(r"^([ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(`{3,}|~{3,})([^\n]*)$", re.MULTILINE)
 _MARKER = re.compile(r"[-*+]|\d{1,9}[.)]")
 _LONE = re.compile(r"[ \t]*(?:>[ \t]*)*(?:[-*+][ \t]+)?(?:\[[ xX]?\]?|[-*+=_~`#>! \t]*|\|[-|: \t]*)[ \t]*")
@@ -19,6 +21,8 @@ _BLOCK_START = re.compile(r"^[ \t>]*(?:(?:[-*+]|\d{1,9}[.)]|#{1,6})[ \t]+)+", re
 _TOKEN = re.compile(r"\\.|`+|\*+|_+|~+|!?\[|\](?:\(|)", re.DOTALL)
 _LINK_TAIL = re.compile(r"(?:[^\s()\\]|\\.|\([^\s()]*\))*(?:\s+(?:\"[^\"]*\"|'[^']*'))?\s*\)")
 _DELIMITER = re.compile(r"\s*\|[ \t:|-]*")
+
+_HALF_DEFINITION = re.compile(r"^([ \t>]*\[[^\]\n]{1,200}\]:)[ \t]*\S+\Z", re.MULTILINE)
 
 _STRIKE = 2  # tildes; a single one means "about" more often
 
@@ -32,6 +36,8 @@ def heal(markdown: str) -> str:
     text = text[:closed] + _without_half_line(text[closed:])
     start = _paragraph_start(text, closed)
     tail = text[start:]
+    if "]:" in tail:
+        tail = _HALF_DEFINITION.sub(r"\1", tail) if text[-1:] == markdown[-1:] else tail
     tag = _TAG.search(tail)
     if tag:
         tail = tail[: tag.start()]
@@ -202,17 +208,28 @@ class _Inline:
         after = self._text[end : end + 1]
         if not after or after.isspace():
             return False
-        before = self._text[start - 1 : start]
+        before = self._text[start - 1 : start] if start else ""
         if sign == "_" and before.isalnum():
             return False
-        return after.isalnum() or not before or before.isspace() or not before.isalnum()
+        if after.isalnum() or not before.isalnum():
+            return True
+        return sign == "*" and not f"{before}{after}".isascii()
 
     def _is_right(self, start: int, end: int, sign: str) -> bool:
         after = self._text[end : end + 1]
         if sign == "_" and after.isalnum():
             return False
         before = self._text[start - 1 : start]
-        return before.isalnum() or not after.isalnum()
+        return before.isalnum() or not after.isalnum() or (sign == "*" and self._is_meant(start, end))
+
+    def _is_meant(self, start: int, end: int) -> bool:
+        """Tell whether stars between a punctuation mark and a letter close the last ones that are open."""
+        text = self._text
+        sign, count, opened = self._open[-1]
+        if sign != "*" or count != end - start or "\n" in text[opened:start]:
+            return False
+        before = text[opened - count - 1 : opened - count] if opened > count else ""
+        return is_meant(count, before, (text[opened], text[start - 1]), text[end : end + 1])
 
 
 def _code_end(text: str, at: int, count: int) -> int:

@@ -7,13 +7,14 @@ are code, formulas stay as written, links that are neither http nor https are te
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import repeat
 from typing import Any, NamedTuple
 
 import pyromark
 
 from bot.render.document import BOLD, CODE, ITALIC, STRIKE, Block, Kind, Span
+from bot.render.mask import Masked, Places, is_definition, mask
 from bot.render.table import Cell, table_spans
 
 _OPTIONS = (
@@ -25,15 +26,12 @@ _OPTIONS = (
 _NOWHERE: pyromark.event.Range = {"start": 0, "end": 0}
 _MARKS = {"Emphasis": ITALIC, "Strong": BOLD, "Strikethrough": STRIKE}
 _LANGUAGE = re.compile(r"[\w+#.-]{1,32}", re.ASCII)
-_LINK = re.compile(r"https?://[^\s<>\"]{1,500}", re.IGNORECASE)
-
-# A stand-in for "<" where HTML would begin: HTML blocks would hide the Markdown inside them. It has to be punctuation, as "<" is, or
-# emphasis beside it would not open; a text that holds the stand-in itself is left alone, and its HTML is shown as it is.
-_LESS = "\u2e45"
-_HTML = re.compile(r"(?<!\\)(?<!\]\()<(?=[A-Za-z/!?])(?!https?://[^\s<>]*>)")
-# The same for the colon of `[label]: target`: the parser would swallow the line.
-_COLON = "\u2e46"
-_DEFINITION = re.compile(r"^([ \t>]*\[([^\]\n]{1,200})\]):(?=[ \t]*(\S+))", re.MULTILINE)
+# What is made a link of. Telegram refuses a whole text for one address without a dot in its host, or with a wrong port. What is not made a
+# link is written out; names and passwords before the host, which may mislead, and IPv6 addresses are left to that, too.
+_HOST = r"(?:(?!\s)[\w\x80-\U0010ffff-])+"
+_LINK = re.compile(
+    rf"https?://{_HOST}(?:\.{_HOST})+\.?(?::(?:[1-9]\d{{0,3}}|[1-5]\d{{4}}|6[0-4]\d{{3}}))?(?:[/?#][^\s<>\"]{{0,500}})?", re.IGNORECASE
+)
 
 
 def read(source: str, *, located: bool = False, number: int | None = None) -> list[Block]:
@@ -44,48 +42,20 @@ def read(source: str, *, located: bool = False, number: int | None = None) -> li
         located: Give every span and block its place in the source; takes twice the time.
         number: Number of the first list item, if the source begins with one; its own number otherwise.
     """
-    masked, targets = _mask(source)
-    reader = _Reader(masked, number, located=located, masked=masked is not source)
+    masked = mask(source)
+    reader = _Reader(source, masked, number, located=located)
 
     def resolve(link: pyromark.event.BrokenLink) -> tuple[str, str] | None:
-        target = targets.get(link["reference"].casefold(), "")
-        defined_here = masked.encode()[link["span"]["end"] :].startswith(_COLON.encode())
-        return (target, "") if _LINK.fullmatch(target) and not defined_here else None
+        target = masked.targets.get(masked.unmask(link["reference"]).casefold(), "")
+        return (target, "") if _LINK.fullmatch(target) and not is_definition(masked.text, link["span"]["end"]) else None
 
-    callback = resolve if targets else None
+    callback = resolve if masked.targets else None
     pairs: Iterable[tuple[pyromark.event.Event, pyromark.event.Range]]
     if located:
-        pairs = pyromark.events_with_range(masked, options=_OPTIONS, broken_link_callback=callback)
+        pairs = pyromark.events_with_range(masked.text, options=_OPTIONS, broken_link_callback=callback)
     else:
-        pairs = zip(pyromark.events(masked, options=_OPTIONS, broken_link_callback=callback), repeat(_NOWHERE), strict=False)
+        pairs = zip(pyromark.events(masked.text, options=_OPTIONS, broken_link_callback=callback), repeat(_NOWHERE), strict=False)
     return reader.read(pairs)
-
-
-def _mask(source: str) -> tuple[str, dict[str, str]]:
-    targets: dict[str, str] = {}
-    if "<" in source and _LESS not in source:
-        source = _HTML.sub(_LESS, source)
-    if "]:" in source and _COLON not in source:
-        targets = {label.casefold(): target for _, label, target in _DEFINITION.findall(source)}
-        source = _DEFINITION.sub(rf"\1{_COLON}", source)
-    return source, targets
-
-
-class _Places:
-    """Byte offsets, which the parser gives, to character offsets, asked for mostly in rising order."""
-
-    def __init__(self, source: str) -> None:
-        self._data = b"" if source.isascii() else source.encode()
-        self._byte = self._char = 0
-
-    def char(self, byte: int) -> int:
-        if not self._data:
-            return byte
-        if byte < self._byte:
-            self._byte = self._char = 0
-        self._char += len(self._data[self._byte : byte].decode())
-        self._byte = byte
-        return self._char
 
 
 class _Leaf(NamedTuple):
@@ -113,13 +83,14 @@ _INLINE = _Leaf()
 class _Reader:
     """Turns parser events into blocks."""
 
-    def __init__(self, source: str, number: int | None, *, located: bool, masked: bool) -> None:
+    def __init__(self, source: str, masked: Masked, number: int | None, *, located: bool) -> None:
         self.blocks: list[Block] = []
         self._source = source
         self._number = number
         self._located = located
-        self._masked = masked
-        self._char = _Places(source).char if located else int
+        self._unmask: Callable[[str], str] = masked.unmask if masked.used else str
+        self._char = Places(masked).char if located else int
+        self._parts: list[str] = []  # text that has no span yet; always empty if `located`
         self._spans: list[Span] = []
         self._marks = 0
         self._links: list[tuple[str, int]] = []  # target and index of its first span, innermost last
@@ -137,23 +108,21 @@ class _Reader:
         self._in_table = False
 
     def read(self, pairs: Iterable[tuple[Any, pyromark.event.Range]]) -> list[Block]:
-        simple = not (self._masked or self._located)
         for event, where in pairs:
             if type(event) is str:
                 if event == "Rule":
                     self._rule(where)
                 else:
-                    self._add("\n", 0, where)
+                    self._add_text("\n", where)
                 continue
             ((name, value),) = event.items()
             if name == "Text":
-                if simple:  # nine of ten pieces of text: worth a way of their own
-                    self._spans.append(Span(value, self._marks, self._url))
-                else:
-                    self._add(value, 0, where)
+                self._add_text(value, where)
             elif name == "Start":
+                self._join()
                 self._start(value, where)
             elif name == "End":
+                self._join()
                 self._end(value, where)
             else:
                 self._other(name, value, where)
@@ -162,9 +131,21 @@ class _Reader:
 
     # ------------------------------------------------------------------------------------------------------ inline
 
+    def _add_text(self, text: str, where: pyromark.event.Range) -> None:
+        if self._located:
+            self._add(text, 0, where)
+        else:
+            self._parts.append(text)
+
+    def _join(self) -> None:
+        """Make one span of the pieces that text comes in."""
+        if self._parts:
+            self._spans.append(Span(self._unmask("".join(self._parts)), self._marks, self._url))
+            self._parts.clear()
+
     def _add(self, text: str, marks: int, where: pyromark.event.Range) -> None:
-        if self._masked:
-            text = text.replace(_LESS, "<").replace(_COLON, ":")
+        self._join()
+        text = self._unmask(text)
         if self._located:
             self._spans.append(Span(text, self._marks | marks, self._url, self._char(where["start"]), self._char(where["end"])))
         else:
@@ -186,9 +167,9 @@ class _Reader:
         self._add(text, CODE, where)
         if self._located:
             span = self._spans[-1]
-            at = self._source.find(text, span.start, span.end) if text else -1
+            at = self._source.find(span.text, span.start, span.end) if text else -1
             if at >= 0:
-                self._spans[-1] = span._replace(start=at, end=at + len(text))
+                self._spans[-1] = span._replace(start=at, end=at + len(span.text))
 
     def _open_link(self, url: str) -> None:
         self._links.append((url, len(self._spans)))
@@ -225,7 +206,7 @@ class _Reader:
 
     def _start_with(self, name: str, value: Any, where: pyromark.event.Range) -> None:
         if name in {"Link", "Image"}:
-            self._open_link(value["dest_url"])
+            self._open_link(self._unmask(value["dest_url"]))
         elif name == "List":
             self._flush()
             self._spend_item()
@@ -314,6 +295,7 @@ class _Reader:
             self._emit(self._item.start, self._item.start + 1)
 
     def _flush(self) -> None:
+        self._join()
         if self._spans:
             last = self._spans[-1]
             if self._leaf.start is None and not self._lists:

@@ -1,14 +1,19 @@
 """Blocks → Telegram: plain text with entities, which the server can't refuse to parse.
 
-Only formatting is made: no mention, no command, no hashtag entity. Telegram itself links @names, /commands and #tags it finds in a text;
-that can't be prevented, but a name linked so notifies only a member who bears it, and only a person's tap sends a command.
+Only formatting is made: no mention, no command, no hashtag entity. But Telegram itself links what it finds in a text, and an @name linked
+so notifies the member who bears it. Therefore an invisible U+2060 WORD JOINER stands behind the @ of every name, except where Telegram looks
+for none: in code and in addresses. /commands stay links on purpose: the bot's own help is made of them, and pressing one is the
+person's own act. #tags notify nobody.
 
-Source: Bot API, MessageEntity (nesting rules, UTF-16 units).
+Source: Bot API, MessageEntity (nesting rules, UTF-16 units); what Telegram takes for a name: match_mentions and clean_input_string in
+td/telegram of tdlib/td.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from bot.model import Entity
 from bot.platforms.budgets import TELEGRAM_ENTITIES, TELEGRAM_MESSAGE_UTF16_UNITS
@@ -27,24 +32,40 @@ _TYPES = ((BOLD, "bold"), (ITALIC, "italic"), (STRIKE, "strikethrough"), (CODE, 
 _TYPES_OF = [("code",) if marks & CODE else tuple(name for bit, name in _TYPES if marks & bit) for marks in range(2 * CODE)]
 _IMPORTANCE = ("pre", "blockquote", "text_link", "code", "bold", "italic", "strikethrough")
 
+_JOINER = "\u2060"
+# The characters inside the name are those that Telegram takes out before it looks for names. Before the @ only ASCII counts as a letter:
+# what Telegram counts beyond that is not quite what Python does, and a joiner too many is seen by nobody.
+_NAME = re.compile("(?<![A-Za-z0-9_])@(?:[\u2028-\u202e\u030a\u0333\u033f]*[A-Za-z0-9_]){4,}")
+_ADDRESS = re.compile(
+    r"https?://(?:[a-z0-9-]+\.)+[a-z]{2,}(?::[0-9]+)?/(?:[a-z0-9_./~%+=&?#-]*@)+[a-z0-9_./~%+=&?#-]*[a-z0-9_/]", re.IGNORECASE
+)
+
+_Piece: TypeAlias = tuple[str, int, str | None]
+"""Text, its marks, and the target of the link that it belongs to."""
+
 
 class _Writer:
-    """Collects text and entities; counts in UTF-16 units."""
+    """Collects text and entities; counts in UTF-16 units.
 
-    def __init__(self) -> None:
+    Args:
+        bare: Some entities will be left out, so names in code and addresses are not safe either.
+    """
+
+    def __init__(self, *, bare: bool) -> None:
+        self._bare = bare
         self._parts: list[str] = []
         self._size = 0
         self._entities: list[Entity] = []
         self._runs: dict[tuple[str, str | None], tuple[int, str]] = {}  # type and URL → offset and text so far
         self._quote_start: int | None = None
 
-    def write(self, blocks: Sequence[Block]) -> Rendered:
+    def write(self, blocks: Sequence[Block]) -> tuple[str, list[Entity]]:
         for block in blocks:
             if is_visible(block):
                 self._block(block)
         self._close_runs()
         self._close_quote()
-        return Rendered("".join(self._parts), _most_important(self._entities))
+        return "".join(self._parts), self._entities
 
     def _add(self, text: str) -> None:
         self._parts.append(text)
@@ -74,13 +95,15 @@ class _Writer:
         if marker:
             self._add(f"{marker}\n")
         code = block.text.strip("\n").rstrip()
+        if self._bare:
+            code = _NAME.sub(lambda name: f"@{_JOINER}{name[0][1:]}", code)
         start = self._size
         self._add(code)
         self._entities.append(Entity("pre", start, self._size - start, language=block.language or None))
 
     def _text(self, block: Block, rest: str, *, bare_start: bool) -> None:
         heading = BOLD if block.kind is Kind.HEADING else 0
-        for text, marks, url in _trimmed(block.spans, bare_start=bare_start):
+        for text, marks, url in _without_names(_trimmed(block.spans, bare_start=bare_start), bare=self._bare):
             start = self._size
             shown = text.replace("\n", f"\n{rest}") if rest else text
             self._add(shown)
@@ -135,7 +158,7 @@ def _indentation(block: Block) -> tuple[str, str]:
     return f"{before}{marker} ", before + _STEP
 
 
-def _trimmed(spans: Sequence[Span], *, bare_start: bool) -> list[tuple[str, int, str | None]]:
+def _trimmed(spans: Sequence[Span], *, bare_start: bool) -> list[_Piece]:
     """Drop white space at the end of a block, and at the start of the whole text."""
     pieces = [(span.text, span.marks, span.url) for span in spans if span.text]
     while pieces and not (text := pieces[-1][0].rstrip()):
@@ -149,6 +172,37 @@ def _trimmed(spans: Sequence[Span], *, bare_start: bool) -> list[tuple[str, int,
     return pieces
 
 
+def _without_names(pieces: list[_Piece], *, bare: bool) -> list[_Piece]:
+    """Put a joiner into every name that Telegram would link. A name may begin in one piece and go on in the next."""
+    pieces = [cut for piece in pieces for cut in _addresses_linked(piece)]
+    names = [name.span() for name in _NAME.finditer("".join([text for text, _, _ in pieces]))]
+    if not names:
+        return pieces
+    guarded: list[_Piece] = []
+    at = 0
+    for text, marks, url in pieces:
+        end = at + len(text)
+        safe = not bare and (url.startswith(text) if url else bool(marks & CODE))
+        places = [first + 1 - at for first, last in names if at <= first < end and not (safe and last <= end)]
+        parts = [text[start:stop] for start, stop in zip([0, *places], [*places, len(text)], strict=True)]
+        guarded.append((_JOINER.join(parts), marks, url))
+        at = end
+    return guarded
+
+
+def _addresses_linked(piece: _Piece) -> list[_Piece]:
+    """Make links of bare addresses with an @: a joiner would break the link that Telegram makes, and in a link it looks for no names."""
+    text, marks, url = piece
+    if url or marks & CODE or "@" not in text:
+        return [piece]
+    cuts: list[_Piece] = []
+    at = 0
+    for address in _ADDRESS.finditer(text):
+        cuts += [(text[at : address.start()], marks, None), (address[0], marks, address[0])]
+        at = address.end()
+    return [cut for cut in (*cuts, (text[at:], marks, None)) if cut[0]]
+
+
 def _most_important(entities: list[Entity]) -> tuple[Entity, ...]:
     if len(entities) > TELEGRAM_ENTITIES:
         entities = sorted(entities, key=lambda entity: _IMPORTANCE.index(entity.type))[:TELEGRAM_ENTITIES]
@@ -157,7 +211,10 @@ def _most_important(entities: list[Entity]) -> tuple[Entity, ...]:
 
 def write(blocks: Sequence[Block]) -> Rendered:
     """Write blocks as text and entities: exact UTF-16 offsets, at most `TELEGRAM_ENTITIES`, none empty or ending in white space."""
-    return _Writer().write(blocks)
+    text, entities = _Writer(bare=False).write(blocks)
+    if len(entities) > TELEGRAM_ENTITIES:
+        text, entities = _Writer(bare=True).write(blocks)
+    return Rendered(text, _most_important(entities))
 
 
 def render(markdown: str) -> Rendered:

@@ -12,6 +12,9 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _SPECIAL = re.compile(r"[\\`*_~\[\]<>#|!$&]")
 _LINE_START = re.compile(r"^[ \t]*(?:([-+=])|(\d{1,9})([.)]))?", re.MULTILINE)
 
+_UNSEEN = frozenset({"Cf", "Mn", "Zs", "Zl", "Zp"})  # categories
+_BLANKS = frozenset("\t\n\u115f\u1160\u2800\u3164\uffa0\ufffc")  # of other categories, but as empty
+
 _ZWJ = "\u200d"
 _EXTENDERS = re.compile("[\u200d\ufe00-\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f\u1160-\u11ff]")
 _LONGEST_CLUSTER = 64  # a cluster longer than this is an attack, not a letter
@@ -37,6 +40,13 @@ def _escape_line_start(match: re.Match[str]) -> str:
     if sign:
         return f"\\{sign}"
     return f"{digits}\\{stop}" if digits else ""
+
+
+def is_blank(text: str) -> bool:
+    """Tell whether nothing of the text can be seen: white space, joiners, combining signs without a letter, and fillers."""
+    if text.isascii():
+        return not text.strip()
+    return all(char in _BLANKS or unicodedata.category(char) in _UNSEEN for char in text)
 
 
 def utf16_length(text: str) -> int:

@@ -68,9 +68,8 @@ class Callbacks:
         return answer(status=204)
 
     def _open(self, request: web.Request) -> Interaction:
-        interaction = self._interactions.find(request.match_info["application"], request.match_info["token"])
-        self._guard.spend("interaction", interaction.id, DISCORD_INTERACTION_EDIT)
-        return interaction
+        self._guard.spend("interaction", request.match_info["token"], DISCORD_INTERACTION_EDIT)  # refused calls count, too
+        return self._interactions.find(request.match_info["application"], request.match_info["token"])
 
     def _named(self, request: web.Request) -> tuple[Interaction, Stored]:
         interaction = self._open(request)

@@ -7,7 +7,14 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.platforms.budgets import DISCORD_CREATE, DISCORD_EDIT, DISCORD_OLD_EDIT, DISCORD_OLD_EDIT_SECONDS
+from bot.platforms.budgets import (
+    DISCORD_CREATE,
+    DISCORD_DELETE,
+    DISCORD_EDIT,
+    DISCORD_OLD_EDIT,
+    DISCORD_OLD_EDIT_SECONDS,
+    DISCORD_TYPING,
+)
 from sandbox.discord.commands import register
 from sandbox.discord.errors import ApiError, invalid_form
 from sandbox.discord.forms import SETTABLE_FLAGS, MessageForm, find_pings, read_form
@@ -24,7 +31,7 @@ HISTORY_DEFAULT, HISTORY_MOST = 50, 100
 
 
 class Rest:
-    """The routes.
+    """The routes. A call is counted before anything else is looked at: what is refused costs as much as what is done.
 
     Attributes:
         commands: Global application commands as registered.
@@ -111,6 +118,7 @@ class Rest:
         return answer(self._world.channel(request.match_info["channel"]))
 
     async def _typing(self, request: web.Request) -> web.Response:
+        self._guard.spend("typing", request.match_info["channel"], DISCORD_TYPING)
         channel = self._writable(request)
         self._world.type(channel["id"], self._world.bot_id)
         return answer(status=204)
@@ -165,8 +173,8 @@ class Rest:
         return answer(self._world.rest_view(self._message(request)))
 
     async def _create(self, request: web.Request) -> web.Response:
+        self._guard.spend("create", request.match_info["channel"], DISCORD_CREATE)
         channel = self._writable(request)
-        self._guard.spend("create", channel["id"], DISCORD_CREATE)
         body, files = await read_body(request)
         form = read_form(body, files)
         form.require_substance()
@@ -195,13 +203,9 @@ class Rest:
         return world.post(channel["id"], world.bot_id, pings, files=form.files, **fields)
 
     async def _edit(self, request: web.Request) -> web.Response:
+        self._spend_edit(request.match_info["channel"], request.match_info["message"])
         stored = self._message(request)
         channel = self._world.channels[stored.channel_id]
-        if self._world.now() - stored.created > DISCORD_OLD_EDIT_SECONDS:
-            both = ("edit", DISCORD_EDIT), ("old edit", DISCORD_OLD_EDIT)
-            self._guard.spend_both(channel["id"], *both, code=30046)
-        else:
-            self._guard.spend("edit", channel["id"], DISCORD_EDIT)
         if stored.author_id != self._world.bot_id:
             raise ApiError(50005)
         if channel["type"] == THREAD and channel["thread_metadata"]["archived"]:
@@ -213,7 +217,15 @@ class Rest:
         self._world.amend(stored, pings, files=form.files, **fields)
         return answer(self._world.rest_view(stored))
 
+    def _spend_edit(self, channel_id: str, message_id: str) -> None:
+        if self._world.age(channel_id, message_id) > DISCORD_OLD_EDIT_SECONDS:
+            both = ("edit", DISCORD_EDIT), ("old edit", DISCORD_OLD_EDIT)
+            self._guard.spend_both(channel_id, *both, code=30046)
+        else:
+            self._guard.spend("edit", channel_id, DISCORD_EDIT)
+
     async def _delete(self, request: web.Request) -> web.Response:
+        self._guard.spend("delete", request.match_info["channel"], DISCORD_DELETE)
         stored = self._message(request)
         if stored.author_id != self._world.bot_id:
             raise ApiError(50003 if self._world.channels[stored.channel_id]["type"] == DM else 50013)

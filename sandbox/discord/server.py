@@ -24,6 +24,7 @@ from sandbox.discord.world import REPLY, Stored, World
 from sandbox.server import Server
 
 API = "/api/v10"
+TOKEN = "sandbox-discord-token"  # noqa: S105 - no secret: a stand-in's
 PEOPLE_MAY = frozenset({"users", "roles"})
 """What a person's message pings; @everyone needs a permission nobody has here."""
 
@@ -50,7 +51,7 @@ class DiscordSandbox(Server):
     def __init__(
         self,
         *,
-        token: str = "sandbox-discord-token",  # noqa: S107 - no secret: a stand-in's
+        token: str = TOKEN,
         now: Callable[[], float] = time.time,
         message_content: bool = False,
     ) -> None:

@@ -98,6 +98,11 @@ class World(Places):
             raise ApiError(10008)
         return stored
 
+    def age(self, channel_id: str, message_id: str) -> float:
+        """Return how old a message is, in seconds; 0 if there is none."""
+        stored = self._messages.get(channel_id, {}).get(message_id)
+        return 0.0 if stored is None else self.now() - stored.created
+
     def start_thread(self, channel_id: str, name: str, owner_id: str, *, message_id: str | None = None) -> dict[str, Any]:
         """Open a thread, from a message or on its own.
 

@@ -14,7 +14,7 @@ LONGEST_SECONDS = 3600
 
 
 class Flood:
-    """Counts sends and edits together, per chat and over all.
+    """Counts sends, edits and deletions together, per chat and over all.
 
     A chat beyond its budget waits `TELEGRAM_FLOOD_SECONDS`; each call made before the wait is over doubles it. Other chats are not touched.
     """
@@ -42,10 +42,18 @@ class Flood:
         budget = TELEGRAM_GROUP if chat_id < 0 else TELEGRAM_PRIVATE
         if not self._gates.peek(key, budget).allowed:
             self._punish(key, TELEGRAM_FLOOD_SECONDS)
+        self.charge_overall()
+        self._gates.take(key, budget)
+
+    def charge_overall(self) -> None:
+        """Count one call in the whole bot's budget alone.
+
+        Raises:
+            ApiError: 429 with `retry_after`.
+        """
         overall = self._gates.take("overall", TELEGRAM_GLOBAL)
         if not overall.allowed:
             raise flood(max(1, math.ceil(overall.reset_after)))
-        self._gates.take(key, budget)
 
     def forgive(self) -> None:
         """Forget everything counted and every penalty."""

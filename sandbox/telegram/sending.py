@@ -104,6 +104,7 @@ class Sending:
             raise bad("message to delete not found")
         if not self._deletable(chat, message):
             raise bad("message can't be deleted")
+        self._flood.charge(chat.id)
         self._world.remove(chat, message["message_id"])
         return True
 
@@ -113,7 +114,9 @@ class Sending:
         ids = parameters.decoded("message_ids")
         if not isinstance(ids, list) or not 1 <= len(ids) <= MAX_DELETED:
             raise bad("message identifiers are not specified")
-        for message_id in (whole("message_ids", item) for item in ids):
+        named = [whole("message_ids", item) for item in ids]
+        self._flood.charge(chat.id)
+        for message_id in named:
             message = chat.messages.get(message_id)
             if message is not None and self._deletable(chat, message):
                 self._world.remove(chat, message_id)
@@ -125,7 +128,9 @@ class Sending:
         action = parameters.text("action")
         if action not in ACTIONS:
             raise bad("wrong parameter action in request")
-        self._world.change("chat_action", chat_id=chat.id, thread=self._thread(chat, parameters), action=action)
+        thread = self._thread(chat, parameters)
+        self._flood.charge_overall()
+        self._world.change("chat_action", chat_id=chat.id, thread=thread, action=action)
         return True
 
     async def answer_callback_query(self, parameters: Parameters) -> bool:

@@ -22,6 +22,8 @@ from sandbox.telegram.updates import Updates
 from sandbox.telegram.webhook import Webhook
 from sandbox.telegram.world import BOT_USERNAME, FILE_PREFIX, Draft, World
 
+TOKEN = "123456:sandbox-telegram-token"  # noqa: S105 - opens nothing
+
 log = logging.getLogger(__name__)
 
 
@@ -35,10 +37,10 @@ class TelegramSandbox(Server):
         user_id: Ada, and her private chat.
         group_id: The group.
         world: People, chats, messages; `world.privacy` and `world.private_topics` may be set.
-        flood: Counts sends and edits; `forgive()` starts it anew.
+        flood: Counts sends, edits and deletions; `forgive()` starts it anew.
     """
 
-    def __init__(self, *, token: str = "123456:sandbox-telegram-token", now: Callable[[], float] = time.time) -> None:  # noqa: S107 - opens nothing
+    def __init__(self, *, token: str = TOKEN, now: Callable[[], float] = time.time) -> None:
         super().__init__(now=now)
         self.token = token
         self.bot_id = int(token.partition(":")[0])

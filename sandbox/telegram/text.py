@@ -6,6 +6,7 @@ Wording and rules follow tdlib's MessageEntity.cpp and LinkManager.cpp, as far a
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,10 @@ FOUND = frozenset({"mention", "hashtag", "cashtag", "bot_command", "url", "email
 """Types that Telegram finds by itself; given by a bot they are ignored."""
 ENTITY_KEYS = frozenset({"type", "offset", "length", "url", "user", "language", "custom_emoji_id", "unix_time", "date_time_format"})
 BLANK = " \t\r\n"
+UNSEEN = frozenset("\u115f\u1160\u2800\u3164\uffa0\ufffc")
+"""Characters that count as letters or symbols and show nothing. U+2800 and U+FFFC: tdlib's misc.cpp; the Hangul fillers are assumed."""
+UNSEEN_KINDS = frozenset({"Cc", "Cf", "Me", "Mn", "Zl", "Zp", "Zs"})
+"""Kinds that show nothing by themselves. tdlib names some spaces and zero widths; that the server takes no others either is assumed."""
 
 _DETECTED = re.compile(
     r"(?P<bot_command>(?<![\w/@<>])/[A-Za-z0-9_]{1,64}(?:@[A-Za-z0-9_]{3,32})?(?![\w/@]))"
@@ -40,6 +45,11 @@ class Formatted:
 def units(text: str) -> int:
     """Return the length in UTF-16 units."""
     return len(text) + sum(char > "\uffff" for char in text)
+
+
+def visible(text: str) -> bool:
+    """Tell whether a reader would see anything of it."""
+    return any(char not in UNSEEN and unicodedata.category(char) not in UNSEEN_KINDS for char in text)
 
 
 def detect(text: str) -> list[Json]:
@@ -65,10 +75,10 @@ def finished(formatted: Formatted, *, too_long: str, may_be_empty: bool = False)
         may_be_empty: For drafts.
 
     Raises:
-        ApiError: It is empty or too long.
+        ApiError: It is too long, or there is nothing to see.
     """
     formatted = _trimmed(formatted)
-    if not formatted.text and not may_be_empty:
+    if not may_be_empty and not visible(formatted.text):
         raise bad("message text is empty")
     if units(formatted.text) > TELEGRAM_MESSAGE_UTF16_UNITS:
         raise bad(too_long)

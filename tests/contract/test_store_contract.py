@@ -441,10 +441,12 @@ class TestProviderState:
         assert await store.provider_state(1, "modelslab") is None
 
     @pytest.mark.parametrize("state", CLOSED)
-    async def test_a_stopped_or_failed_turn_drops_it_and_a_finished_one_keeps_it(self, store: Store, state: TurnState) -> None:
+    async def test_a_turn_that_ends_drops_those_that_are_to_be_forgotten(self, store: Store, state: TurnState) -> None:
         await exchange(store, "q1", state=memory())
-        await store.close(await ask(store, "q2"), state)
-        assert (await store.provider_state(1, "modelslab") is not None) == (state is TurnState.DONE)
+        await store.close(await ask(store, "q2"), state, forget=["netmind"])
+        assert await store.provider_state(1, "modelslab") is not None
+        await store.close(await ask(store, "q3"), state, forget=["netmind", "modelslab"])
+        assert await store.provider_state(1, "modelslab") is None
 
 
 class TestSettings:

@@ -105,6 +105,58 @@ async def test_edits_have_a_bucket_of_their_own_shared_by_the_messages_of_a_chan
     assert (await client.post()).headers["X-RateLimit-Bucket"] != replies[0].headers["X-RateLimit-Bucket"]
 
 
+@pytest.mark.parametrize(
+    ("method", "tail"), [("POST", "/messages"), ("PATCH", "/messages/1"), ("DELETE", "/messages/1"), ("POST", "/typing")]
+)
+async def test_refused_calls_are_counted_before_they_are_refused(client, method, tail):
+    replies = [await client.call(method, f"/channels/404{tail}", {"content": "x"}) for _ in range(6)]
+    assert [reply.status for reply in replies] == [404] * 5 + [429]
+    assert [reply.headers["X-RateLimit-Remaining"] for reply in replies] == ["4", "3", "2", "1", "0", "0"]
+
+
+async def test_calls_the_bot_may_not_make_use_up_the_bucket_and_count_as_invalid(client, sandbox):
+    sandbox.barred[sandbox.channel_id] = 50013
+    assert [(await client.post()).status for _ in range(6)] == [403] * 5 + [429]
+    assert sandbox.guard.invalid_calls == 6
+    assert (await client.call("GET", "/users/@me", token="wrong")).status == 401
+    assert sandbox.guard.invalid_calls == 7
+    assert (await client.call("GET", "/users/1")).status == 404
+    assert sandbox.guard.invalid_calls == 7
+
+
+async def test_edits_of_an_old_message_that_are_refused_count_in_the_tighter_bucket(client, sandbox, clock):
+    said = await sandbox.say(sandbox.channel_id, sandbox.user_id, "mine")
+    clock.now += 3601
+    replies = [await client.edit(said["id"]) for _ in range(4)]
+    assert [reply.body["code"] for reply in replies] == [50005, 50005, 50005, 30046]
+
+
+async def test_deleting_has_a_bucket_of_its_own_per_channel(client, sandbox):
+    ids = [(await sandbox.say(sandbox.channel_id, sandbox.bot_id, str(number)))["id"] for number in range(6)]
+    replies = [await client.call("DELETE", f"{client.messages}/{message_id}") for message_id in ids]
+    assert [reply.status for reply in replies] == [204] * 5 + [429]
+    assert [message["id"] for message in sandbox.messages(sandbox.channel_id)] == ids[5:]
+    assert replies[0].headers["X-RateLimit-Bucket"] != (await client.post()).headers["X-RateLimit-Bucket"]
+    other = sandbox.add_channel(sandbox.guild_id, "other")
+    assert (await client.call("DELETE", f"/channels/{other}/messages/1")).status == 404
+
+
+async def test_typing_has_a_bucket_of_its_own_per_channel(client, sandbox, clock):
+    typing = f"{client.channel}/typing"
+    replies = [await client.call("POST", typing) for _ in range(6)]
+    assert [reply.status for reply in replies] == [204] * 5 + [429]
+    assert (await client.post()).status == 200
+    other = sandbox.add_channel(sandbox.guild_id, "other")
+    assert (await client.call("POST", f"/channels/{other}/typing")).status == 204
+    clock.now += replies[-1].body["retry_after"]
+    assert (await client.call("POST", typing)).status == 204
+
+
+async def test_tokens_that_open_nothing_use_up_a_bucket_too(client):
+    path = "/webhooks/1/x/messages/@original"
+    assert [(await client.call("PATCH", path, {"content": "x"}, token="")).status for _ in range(6)] == [404] * 5 + [429]
+
+
 async def test_messages_older_than_an_hour_take_three_edits_in_six_seconds(client, clock):
     message = (await client.post()).body["id"]
     clock.now += 3601
@@ -221,6 +273,15 @@ async def test_repeated_nonce_returns_the_first_message_for_a_few_minutes(client
     assert (await client.post("one", nonce="n1", enforce_nonce=True)).body["id"] != first.body["id"]
     assert len(sandbox.messages(sandbox.channel_id)) == 3
     assert all("nonce" not in message for message in (await client.call("GET", client.messages)).body)
+
+
+async def test_repeated_nonce_changes_nothing_of_the_first_message(client, sandbox):
+    first = await client.post("one", nonce="n1", enforce_nonce=True)
+    before, changes = sandbox.messages(sandbox.channel_id), []
+    sandbox.on_change.append(changes.append)
+    again = await client.post(f"two <@{sandbox.user_id}>", nonce="n1", enforce_nonce=True)
+    assert (again.status, again.body) == (200, first.body)
+    assert (sandbox.messages(sandbox.channel_id), sandbox.pings, changes) == (before, [], [])
 
 
 async def test_reply_to_a_deleted_message_goes_out_alone_if_that_is_allowed(client, sandbox):

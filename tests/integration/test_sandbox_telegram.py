@@ -223,10 +223,27 @@ async def test_length_is_counted_in_utf16_units_after_trimming(sandbox, bot):
         await bot.edit_message_text("x" * 4097, sandbox.user_id, sent.message_id)
 
 
-@pytest.mark.parametrize("text", ["", " \n\t"])
+INVISIBLE = ["\u200b", "\u200d", "\u2800", "\ufe0f", "\u3164", "\u0301\u20dd", "\u00a0\u3000", "\u2060\ufeff\u00ad", "\u2066 \u2069\n"]
+
+
+@pytest.mark.parametrize("text", ["", " \n\t", *INVISIBLE, "".join(INVISIBLE)])
 async def test_an_empty_text_is_refused(sandbox, bot, text):
     with pytest.raises(BadRequest, match="Message text is empty"):
         await bot.send_message(sandbox.user_id, text)
+
+
+async def test_invisible_text_is_refused_in_edits_and_whatever_marks_it(sandbox, bot):
+    sent = await bot.send_message(sandbox.user_id, "seen")
+    with pytest.raises(BadRequest, match="Message text is empty"):
+        await bot.edit_message_text("\u200b", sandbox.user_id, sent.message_id)
+    with pytest.raises(BadRequest, match="Message text is empty"):
+        await bot.send_message(sandbox.user_id, "<b>\u2800</b>", parse_mode="HTML")
+    assert [message["text"] for message in sandbox.messages(sandbox.user_id)] == ["seen"]
+
+
+@pytest.mark.parametrize("text", ["e\u0301", "\u2764\ufe0f", "\U0001f468\u200d\U0001f469", "\u200b.", "\u0915\u093f"])
+async def test_one_visible_character_is_enough(sandbox, bot, text):
+    assert (await bot.send_message(sandbox.user_id, text)).text == text
 
 
 async def test_trimming_moves_entities_along(sandbox, bot):
@@ -654,6 +671,30 @@ async def test_the_whole_bot_takes_thirty_a_second(sandbox, http, clock):
     assert again == 200
 
 
+async def test_deletions_count_in_the_chats_budget_like_sends(sandbox, http, clock):
+    ids = [(await raw(http, sandbox, "sendMessage", chat_id=sandbox.group_id, text="x"))[1]["result"]["message_id"] for _ in range(3)]
+    clock.time += 60
+
+    gone = [await raw(http, sandbox, "deleteMessage", chat_id=sandbox.group_id, message_id=ids[0])]
+    gone.append(await raw(http, sandbox, "deleteMessages", chat_id=sandbox.group_id, message_ids=ids[1:2]))
+    sent, _ = await raw(http, sandbox, "sendMessage", chat_id=sandbox.group_id, text="y")
+    late = await raw(http, sandbox, "deleteMessage", chat_id=sandbox.group_id, message_id=ids[2])
+
+    assert [status for status, _ in gone] == [200, 200]
+    assert (sent, late[0], late[1]["parameters"]) == (200, 429, {"retry_after": 3})
+    assert [message["text"] for message in sandbox.messages(sandbox.group_id)] == ["x", "y"]
+
+
+async def test_chat_actions_count_in_the_overall_budget_but_in_no_chats(sandbox, http, clock):
+    statuses = [(await raw(http, sandbox, "sendChatAction", chat_id=sandbox.user_id, action="typing"))[0] for _ in range(31)]
+    refused, body = await raw(http, sandbox, "sendMessage", chat_id=sandbox.user_id, text="x")
+    clock.time += body["parameters"]["retry_after"]
+    again, _ = await raw(http, sandbox, "sendMessage", chat_id=sandbox.user_id, text="x")
+
+    assert statuses == [200] * 30 + [429]
+    assert (refused, again) == (429, 200)
+
+
 # Polling ---------------------------------------------------------------------------------------------------------------
 
 
@@ -898,11 +939,20 @@ async def test_pending_updates_can_be_dropped(sandbox, bot):
 
 
 @pytest.mark.parametrize(
-    ("url", "secret", "reason"), [("http://a.example/x", "", "(?i)HTTPS"), ("https://a.example/x", "no spaces", "unallowed")]
+    ("url", "secret", "reason"),
+    [
+        ("http://a.example/x", "", "(?i)HTTPS"),
+        ("https://127.0.0.1/x", "no spaces", "unallowed"),
+        ("https://a.example/x", "", "this machine"),
+        ("https://127.0.0.1.a.example/x", "", "this machine"),
+        ("https://127.0.0.1@a.example/x", "", "this machine"),
+        ("https://[::1/x", "", "(?i)failed to parse"),
+    ],
 )
 async def test_webhooks_that_telegram_would_not_take_are_refused(sandbox, bot, url, secret, reason):
     with pytest.raises(BadRequest, match=reason):
         await bot.set_webhook(url, secret_token=secret or None)
+    assert (await bot.get_webhook_info()).url == ""
 
 
 async def test_deliveries_go_on_after_a_restart(sandbox, bot, hook):

@@ -395,11 +395,10 @@ async def test_a_crowd_of_typing_signals_does_not_stand_before_an_answer(sandbox
     assert len(sandbox.calls_to("POST", "sendChatAction")) == TYPINGS
 
 
-async def test_sends_and_edits_of_a_chat_share_one_budget_whatever_the_topic(sandbox):
+async def test_all_calls_of_a_chat_share_one_budget_whatever_the_topic(sandbox):
     platform = make(sandbox)
     private, group = chat(sandbox), chat(sandbox, group=True, thread=3)
-    for call in (Call.SEND, Call.EDIT):
+    for call in Call:
         counted = {one.bucket: one.budget for one in platform.allowances(call, group, first=True)}
         assert counted == {f"telegram:chat:{sandbox.group_id}": TELEGRAM_GROUP, platform.limits.overall.bucket: TELEGRAM_GLOBAL}
     assert platform.allowances(Call.SEND, private, first=False)[0].budget is TELEGRAM_PRIVATE
-    assert platform.allowances(Call.DELETE, group, first=True) == (platform.limits.overall,)

@@ -17,7 +17,7 @@ from bot.access import Access
 from bot.catalogue import Catalogue
 from bot.clock import Clock, SystemClock
 from bot.commands.base import Command, Context
-from bot.commands.registry import BY_NAME, COMMANDS
+from bot.commands.registry import COMMANDS
 from bot.dispatcher import Dispatcher
 from bot.inbox import Inbox
 from bot.model import (
@@ -45,6 +45,11 @@ from tests.support.scripted import ScriptedProvider
 
 PATIENCE_SECONDS = 10.0
 ROOMY = Budget(BudgetKind.SLIDING, 1000, 1.0)
+
+
+def command_named(name: str) -> Command:
+    (command,) = [one for one in COMMANDS if one.name == name]
+    return command
 
 
 async def eventually(holds: Callable[[], Any], words: str = "") -> Any:
@@ -84,6 +89,10 @@ class Chat(MemoryPlatform):
     def texts(self, chat: str = "1") -> list[str]:
         """What a chat shows of the bot, in order."""
         return [page.text for message_id, page in self.shown.items() if self.targets[message_id].chat.chat == chat]
+
+
+LATEST = 2**40
+"""An event that comes after all others: what a command called by hand is given."""
 
 
 @dataclass
@@ -157,17 +166,19 @@ class World:
             turns=turns,
             outbox=outbox,
             platforms=platforms,
+            accounts=dict.fromkeys(platforms, "bot"),
             providers=providers,
             preferences=preferences,
             catalogue=catalogue,
             access=self.access,
             commands=self.commands,
         )
-        inbox = Inbox(store, dispatcher)
+        inbox = Inbox(store, dispatcher, self.access)
         drain = asyncio.create_task(store.run(dispatcher.drain))
         self.core = Core(store, preferences, catalogue, dispatcher, inbox, outbox, drain)
         try:
-            await inbox.recover()
+            for name in platforms:
+                await inbox.recover(name)
             yield self.core
         finally:
             self.core = None
@@ -256,11 +267,11 @@ class World:
         """What a command called in chat 1 gets."""
         core, chat = self.now, ChatAddress("memory", "bot", "1")
         conversation = await core.store.conversation_of(chat)
-        return Context(core.store, core.preferences, core.catalogue, self.providers, chat, None, conversation, 0, arguments)
+        return Context(core.store, core.preferences, core.catalogue, self.providers, chat, None, conversation, LATEST, arguments)
 
     async def run(self, name: str, /, **arguments: str) -> str:
         """Call a command's function; return the Markdown it answers."""
-        run = BY_NAME[name].run
+        run = command_named(name).run
         assert run is not None
         answer = await run(await self.context(**arguments))
         assert answer is not None

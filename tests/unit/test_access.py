@@ -8,7 +8,9 @@ from bot.access import Access, AllowList
 from bot.model import ChatAddress, ChatKind, EventKind, Incoming, Sender
 
 
-def said(sender: str = "7", *, roles: tuple[str, ...] = (), member: bool = False, chat: str = "1", platform: str = "discord") -> Incoming:
+def said(
+    sender: str = "7", *, roles: tuple[str, ...] = (), member: bool | None = False, chat: str = "1", platform: str = "discord"
+) -> Incoming:
     address = ChatAddress(platform, "bot", chat)
     return Incoming("k", EventKind.MESSAGE, address, ChatKind.GROUP, Sender(sender, "Ada", roles, member), text="hello")
 
@@ -23,6 +25,12 @@ def test_open_admits_everybody() -> None:
 def test_without_a_list_nobody_but_members_is_admitted() -> None:
     assert not Access().admits(said())
     assert Access().admits(said(member=True))
+
+
+def test_a_membership_that_could_not_be_found_out_admits_nobody_but_the_listed() -> None:
+    assert not Access().admits(said(member=None))
+    assert LISTED.admits(said("7", member=None))
+    assert Access(open=True).admits(said(member=None))
 
 
 @pytest.mark.parametrize("event", [said("7"), said("1", roles=("69", "70")), said("1", chat="700"), said("1", member=True)])

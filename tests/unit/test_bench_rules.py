@@ -85,4 +85,4 @@ def test_table_aligns_and_says_never():
     lines = table([{"rule": "a", "lag": math.inf}, {"rule": "long name", "lag": 0.25}]).splitlines()
     assert lines[2].endswith("never")
     assert lines[3].endswith("0.250")
-    assert len({line.index(line.split()[-1]) + len(line.split()[-1]) for line in lines}) == 1
+    assert len({len(line) for line in lines}) == 1

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+
 import pytest
 
-from adapters.base import ErrorKind, ProviderError
+from adapters.base import ErrorKind, ModelInfo, ProviderError
 from bot.catalogue import BUTTON_DATA_CHARS, FRESH_SECONDS, Catalogue, nearest, resolve, short_name
 from tests.support.clock import FakeClock
+from tests.support.core import eventually
 from tests.support.scripted import ScriptedProvider
 
 LONG = "organisation/" + "very-long-model-name-" * 5
@@ -41,6 +45,83 @@ async def test_where_no_list_was_ever_had_the_failure_is_told_and_not_kept() -> 
         await catalogue.models("alpha")
     provider.list_error = None
     assert await catalogue.models("alpha")
+
+
+class SlowProvider(ScriptedProvider):
+    """Lists its models once the test opens the gate."""
+
+    def __init__(self, list_error: ProviderError | None = None) -> None:
+        super().__init__(list_error=list_error)
+        self.gate = asyncio.Event()
+        self.ended = 0
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        self.listings += 1
+        try:
+            await self.gate.wait()
+        finally:
+            self.ended += 1
+        if self.list_error is not None:
+            raise self.list_error
+        return tuple(ModelInfo(name) for name in self.names)
+
+
+async def test_a_slow_list_is_fetched_once_for_all_key_presses_and_kept_though_each_gave_up() -> None:
+    provider = SlowProvider()
+    catalogue = Catalogue({"alpha": provider}, FakeClock())
+    for _ in range(5):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(catalogue.models("alpha"), 0.01)
+    assert (provider.listings, provider.ended) == (1, 0)
+    provider.gate.set()
+    await eventually(lambda: provider.ended)
+    assert [model.id for model in await asyncio.wait_for(catalogue.models("alpha"), 1)] == ["small", "large"]
+    assert provider.listings == 1
+
+
+async def test_all_who_ask_at_once_share_one_fetch() -> None:
+    provider = SlowProvider()
+    catalogue = Catalogue({"alpha": provider}, FakeClock())
+    askers = [asyncio.create_task(catalogue.models("alpha")) for _ in range(5)]
+    await asyncio.sleep(0)
+    askers[0].cancel()
+    await asyncio.sleep(0)
+    provider.gate.set()
+    given_up, *lists = await asyncio.gather(*askers, return_exceptions=True)
+    assert isinstance(given_up, asyncio.CancelledError)
+    assert all(found == (ModelInfo("small"), ModelInfo("large")) for found in lists)
+    assert provider.listings == 1
+
+
+@pytest.mark.parametrize("error", [ProviderError(ErrorKind.CONNECT), RuntimeError("a fault of ours")])
+async def test_a_failure_that_nobody_waits_for_is_logged_and_not_kept(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    unheard: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+    provider = SlowProvider()
+    provider.list_error = error  # type: ignore[assignment] - a fault of ours is none of the provider's errors
+    catalogue = Catalogue({"alpha": provider}, FakeClock())
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(catalogue.models("alpha"), 0.01)
+    provider.gate.set()
+    await eventually(lambda: "catalogue." in caplog.text)
+    gc.collect()
+    assert not unheard
+    provider.list_error = None
+    assert await catalogue.models("alpha")
+    assert provider.listings == 2
+
+
+async def test_closing_ends_what_is_being_fetched_and_tells_those_who_wait() -> None:
+    provider = SlowProvider()
+    catalogue = Catalogue({"alpha": provider}, FakeClock())
+    asker = asyncio.create_task(catalogue.models("alpha"))
+    await eventually(lambda: provider.listings)
+    await catalogue.aclose()
+    assert provider.ended == 1
+    with pytest.raises(ProviderError):
+        await asker
+    await catalogue.aclose()
 
 
 async def test_each_provider_has_its_own_list() -> None:

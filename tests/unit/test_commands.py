@@ -15,11 +15,11 @@ from adapters.base import ErrorKind, Health, ProviderError
 from bot import app
 from bot.commands.base import Command, Option
 from bot.commands.choosing import BUTTON_LABEL_CHARS, BUTTON_MODELS, LISTED_MODELS, MODEL_CHARS
-from bot.commands.registry import BY_NAME, COMMANDS
+from bot.commands.registry import COMMANDS
 from bot.model import Button
 from bot.preferences import PERSONA_CHARS
 from bot.settings import load
-from tests.support.core import World, eventually
+from tests.support.core import World, command_named, eventually
 from tests.support.scripted import ScriptedProvider
 
 LONG_MODEL = "organisation/" + "a-name-that-no-button-holds-" * 3 + "v2"
@@ -39,7 +39,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 
 async def buttons(world: World, name: str) -> list[Button]:
-    run = BY_NAME[name].run
+    run = command_named(name).run
     assert run is not None
     answer = await run(await world.context())
     assert answer is not None
@@ -79,7 +79,7 @@ def test_every_command_is_there_once() -> None:
     ],
 )
 def test_words_behind_a_command_bind_to_its_options(name: str, text: str, bound: dict[str, str]) -> None:
-    assert BY_NAME[name].bind(text) == bound
+    assert command_named(name).bind(text) == bound
 
 
 async def test_help_names_every_command(world: World) -> None:
@@ -167,6 +167,16 @@ async def test_models_are_listed_by_a_word(world: World) -> None:
     assert "`small`" not in said
     assert "← chosen" in await world.run("models", word="small")
     assert "There is no model with `zzzz`" in await world.run("models", word="zzzz")
+
+
+@pytest.mark.parametrize("name", ["model", "models"])
+async def test_a_provider_that_lists_no_models_is_told_as_such(world: World, name: str) -> None:
+    world.alpha.names = ()
+    said = await world.run(name)
+    assert "Alpha AI lists no models" in said
+    assert "``" not in said
+    assert "below" not in said
+    assert "Alpha AI lists no models" in await world.run("models", word="llama")
 
 
 @pytest.mark.parametrize("name", ["model", "models"])

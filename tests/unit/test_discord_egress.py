@@ -7,7 +7,7 @@ import pytest
 
 from bot.model import Button, ButtonStyle, ChatAddress, ChatKind, Page, ReplyRoute, Target
 from bot.platforms.base import Allowance, Call, FloodError, Refusal, RefusedError, UnavailableError, UnknownOutcomeError
-from bot.platforms.budgets import DISCORD_CREATE, DISCORD_EDIT, DISCORD_GLOBAL, DISCORD_INTERACTION_EDIT
+from bot.platforms.budgets import DISCORD_CREATE, DISCORD_DELETE, DISCORD_EDIT, DISCORD_GLOBAL, DISCORD_INTERACTION_EDIT
 from bot.platforms.discord.egress import Egress
 from bot.platforms.discord.rest import Rest
 from bot.platforms.discord.routes import Acknowledgements, InteractionRoute, unpack
@@ -224,16 +224,17 @@ async def test_typing_is_left_to_the_interaction_where_there_is_one(server, egre
 
 def test_each_call_names_the_buckets_it_is_counted_in(egress):
     create, edit = Allowance("discord:create:77", DISCORD_CREATE), Allowance("discord:edit:77", DISCORD_EDIT)
+    delete = Allowance("discord:delete:77", DISCORD_DELETE)
     interaction = Allowance(ROUTE.bucket, DISCORD_INTERACTION_EDIT)
     expected = [
         (Call.SEND, target(), True, [create, OVERALL]),
         (Call.EDIT, target(), True, [edit, OVERALL]),
-        (Call.DELETE, target(), True, [OVERALL]),
+        (Call.DELETE, target(), True, [delete, OVERALL]),
         (Call.SEND, target(route=True), True, [interaction]),
         (Call.EDIT, target(route=True), True, [interaction]),
         (Call.SEND, target(route=True), False, [create, OVERALL]),
         (Call.EDIT, target(route=True), False, [edit, OVERALL]),
-        (Call.DELETE, target(route=True), True, [OVERALL]),
+        (Call.DELETE, target(route=True), True, [delete, OVERALL]),
         (Call.SEND, target(route=True, private=True), False, [interaction]),
         (Call.DELETE, target(route=True, private=True), False, [interaction]),
     ]

@@ -1,45 +1,17 @@
 """What discord.py's messages mean to the bot: whom they are from, whom they are for, what they say."""
 
-from typing import Any
-
 import discord
 import pytest
 
 from bot.platforms.discord.reading import from_message, is_addressed, is_from_person, readable
+from tests.support.discord_events import ADA, message, user
 
-BOT, ADA = 500, 600
+BOT = 500
 
 
 @pytest.fixture
 def state():
     return discord.Client(intents=discord.Intents.none())._connection
-
-
-def user(user_id: int, name: str, *, bot: bool = False) -> dict[str, Any]:
-    return {"id": str(user_id), "username": name, "discriminator": "0", "avatar": None, "global_name": None, "bot": bot}
-
-
-def message(state: Any, content: str = "hello", **more: Any) -> discord.Message:
-    """A direct message, as the library reads it."""
-    data: dict[str, Any] = {
-        "id": "900",
-        "channel_id": "77",
-        "author": user(ADA, "ada"),
-        "content": content,
-        "timestamp": "2026-11-21T09:00:00+00:00",
-        "edited_timestamp": None,
-        "type": 0,
-        "mentions": [],
-        "mention_roles": [],
-        "mention_everyone": False,
-        "attachments": [],
-        "embeds": [],
-        "tts": False,
-        "pinned": False,
-        **more,
-    }
-    channel = discord.DMChannel._from_message(state, 77)
-    return discord.Message(state=state, channel=channel, data=data)  # type: ignore[arg-type]  # a payload is a dict
 
 
 @pytest.mark.parametrize(
@@ -61,7 +33,7 @@ def test_only_people_are_listened_to(state, more, person):
 
 
 def test_a_direct_message_is_for_the_bot(state):
-    assert is_addressed(message(state), BOT, threads=False)
+    assert is_addressed(message(state), BOT, message_content=False)
 
 
 @pytest.mark.parametrize(

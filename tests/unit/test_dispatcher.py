@@ -113,14 +113,14 @@ async def test_somebody_unknown_is_told_the_id_and_asks_nothing(tmp_path: Path) 
         told = await world.until_said("does not know you")
         await world.idle()
         assert "4711" in told
-        assert "MEMORY_ALLOWED_USERS=4711" in told
-        assert "MEMORY_ALLOWED_CHATS=1" in told.replace("\\", "")
+        assert "MEMORY_ALLOWED_USERS" in told
+        assert "MEMORY_ALLOWED_CHATS" in told
         await world.command("reset")
         await eventually(lambda: len(world.texts()) == 2)
         await world.press("provider:beta")
         await eventually(lambda: len(world.texts()) == 3)
         assert all("does not know you" in text for text in world.texts())
-        assert [state for state, _ in world.turns()] == ["failed"]
+        assert [state for state, _ in world.turns()] == []
         assert world.rows("SELECT * FROM setting") == []
     assert not world.alpha.requests
 

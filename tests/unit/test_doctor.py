@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -91,11 +94,51 @@ async def test_a_default_provider_that_is_not_set_up_is_told(outside: Outside, t
     assert [finding.words for finding in found.values() if not finding.fine and "OPENAI_API_KEY" in finding.words]
 
 
-async def test_a_database_that_is_held_by_a_running_bot_is_told(outside: Outside, tmp_path: Path) -> None:
+async def test_beside_a_running_bot_all_is_fine_and_all_is_examined(outside: Outside, tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "d.db")
     await store.open()
     try:
         found = await findings(outside, tmp_path)
     finally:
         await store.aclose()
-    assert not found["database"].fine
+    assert all(finding.fine for finding in found.values())
+    assert f"in use by process {os.getpid()}, which is fine while the bot runs" in found["database"].words
+    assert {"netmind", "segmind", "modelslab", "discord", "telegram", "access"} <= set(found)
+
+
+@pytest.mark.parametrize("fault", ["no database", "a folder", "no way to make one", "too new"])
+async def test_a_fault_of_the_database_is_one_line_and_the_rest_is_examined(outside: Outside, tmp_path: Path, fault: str) -> None:
+    database = tmp_path / "d.db"
+    values = {}
+    if fault == "no database":
+        database.write_bytes(b"this is no database" * 100)
+    elif fault == "a folder":
+        database.mkdir()
+    elif fault == "no way to make one":
+        database.write_bytes(b"")
+        values["database_url"] = f"sqlite:///{database}/below/d.db"
+    else:
+        store = SqliteStore(database)
+        await store.open()
+        await store.aclose()
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("INSERT INTO schema_version VALUES (99, 0)")
+            connection.commit()
+    found = await findings(outside, tmp_path, **values)
+    assert [name for name, finding in found.items() if not finding.fine] == ["database"]
+    assert {"netmind", "segmind", "modelslab", "discord", "telegram", "access"} <= set(found)
+
+
+async def test_without_any_provider_the_platforms_are_examined_all_the_same(outside: Outside, tmp_path: Path) -> None:
+    found = await findings(outside, tmp_path, netmind_api_key=None, segmind_api_key=None, modelslab_api_key=None)
+    assert [name for name, finding in found.items() if not finding.fine] == ["default provider"]
+    assert "logged in" in found["telegram"].words
+
+
+async def test_a_local_model_that_is_not_installed_does_not_hide_the_rest(
+    outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.local.local_available", lambda: False)
+    found = await findings(outside, tmp_path, local_model="on")
+    assert [name for name, finding in found.items() if not finding.fine] == ["local"]
+    assert {"netmind", "segmind", "modelslab", "discord", "telegram", "default provider"} <= set(found)

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from bot import texts
 from bot.app import Bridge
+from bot.clock import SystemClock
 from bot.commands.base import Answer, Command, Context, Option
 from bot.commands.registry import COMMANDS
 from bot.model import CommandCall, EventKind, ReplyRoute
@@ -88,7 +90,7 @@ async def test_a_message_without_text_is_told_that_only_text_is_read(world: Worl
     async with world.running():
         await world.say("", attachments=(picture(),))
         await world.until_said("only read text")
-        assert await world.ask("with a picture", attachments=(picture(),)) == "heard: with a picture"
+        assert await world.ask("with a picture", attachments=(picture(),)) == "heard: with a picture\n\n" + texts.FILES_IGNORED.strip("*")
     assert world.alpha.asked == ["with a picture"]
 
 
@@ -192,7 +194,7 @@ async def test_the_bridge_takes_up_what_was_open_and_carries_out_once_what_comes
 
         monkeypatch.setattr(core.store, "open_events", slowly)
         monkeypatch.setattr(world.chat, "run", intake)
-        bridge = Bridge(core.store, {}, {"memory": world.chat}, {}, core.outbox, core.dispatcher, core.inbox)
+        bridge = Bridge(core.store, {}, {"memory": world.chat}, {"memory": "bot"}, core.outbox, core.dispatcher, core.inbox, SystemClock())
         serving = asyncio.create_task(bridge.run(stop))
         await eventually(lambda: len(calls) >= 2)
         await asyncio.sleep(0.1)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.platforms.budgets import TELEGRAM_ENTITIES
+from bot.render.pager import Pager
 from bot.render.telegram import STYLE, render
 from tests.support.documents import DOCUMENTS, LONG_DOCUMENTS
 
@@ -57,13 +60,86 @@ def assert_valid(rendered):
         ("<div>\n**b**\n</div>", "<div>\nb\n</div>", [("bold", "b")]),
         ("$a*b*c$ and $5", "$a*b*c$ and $5", []),
         ("[1]: https://x.y\n\nsee [1]", "[1]: https://x.y\n\nsee 1", [("text_link", "1")]),
-        ("@someone /start #tag", "@someone /start #tag", []),
+        ("@someone /start #tag", "@\u2060someone /start #tag", []),
         ("", "", []),
         (" \n\n ", "", []),
     ],
 )
 def test_markdown_becomes_text_and_entities(markdown, text, entities):
     assert shown(markdown) == (text, entities)
+
+
+LINKED = re.compile(r"(?<!\w)@[A-Za-z0-9_]{4,}")
+REMOVED = re.compile("[\u2028-\u202e\u030a\u0333\u033f]")
+
+
+def linked_names(rendered):
+    """What Telegram would link: it drops some characters, then looks everywhere but in code and links."""
+    units = bytearray(rendered.text.encode("utf-16-le"))
+    for entity in rendered.entities:
+        if entity.type in {"code", "pre", "text_link"}:
+            units[2 * entity.offset : 2 * (entity.offset + entity.length)] = " ".encode("utf-16-le") * entity.length
+    return LINKED.findall(REMOVED.sub("", units.decode("utf-16-le")))
+
+
+@pytest.mark.parametrize(
+    ("markdown", "text", "entities"),
+    [
+        ("@durov", "@\u2060durov", []),
+        ("(@durov), @@durov. @dur @ durov", "(@\u2060durov), @@\u2060durov. @dur @ durov", []),
+        ("me@durov.example a_@durov", "me@durov.example a_@durov", []),
+        ("é@durov", "é@\u2060durov", []),
+        ("😀 @durov **b**", "😀 @\u2060durov b", [("bold", "b")]),
+        ("**@durov** *x*", "@\u2060durov x", [("bold", "@\u2060durov"), ("italic", "x")]),
+        ("@**durov** *x*", "@\u2060durov x", [("bold", "durov"), ("italic", "x")]),
+        ("@du**rov**", "@\u2060durov", [("bold", "rov")]),
+        ("`@durov` **b**", "@durov b", [("code", "@durov"), ("bold", "b")]),
+        ("@`durov`", "@\u2060durov", [("code", "durov")]),
+        ("`@`durov", "@\u2060durov", [("code", "@\u2060")]),
+        ("```\n@durov\n```", "@durov", [("pre", "@durov")]),
+        ("[@durov](https://x.y/@durov)", "@\u2060durov", [("text_link", "@\u2060durov")]),
+        ("<https://x.yz/@durov>", "https://x.yz/@durov", [("text_link", "https://x.yz/@durov")]),
+        ("see https://x.yz/@durov/1. **b**", "see https://x.yz/@durov/1. b", [("text_link", "https://x.yz/@durov/1"), ("bold", "b")]),
+        ("**https://x.yz/@durov**", "https://x.yz/@durov", [("bold", "https://x.yz/@durov"), ("text_link", "https://x.yz/@durov")]),
+        (
+            "https://@durov https://x/@durov https://x.yz/«@durov",
+            "https://@\u2060durov https://x/@\u2060durov https://x.yz/«@\u2060durov",
+            [],
+        ),
+        ("@\u202edurov @d\u0333urov", "@\u2060\u202edurov @\u2060d\u0333urov", []),
+        ("- @durov\n\n> @durov", "• @\u2060durov\n\n@\u2060durov", [("blockquote", "@\u2060durov")]),
+    ],
+)
+def test_a_name_is_never_linked_and_offsets_stay_right(markdown, text, entities):
+    assert shown(markdown) == (text, entities)
+    assert linked_names(render(markdown)) == []
+    assert_valid(render(markdown))
+
+
+@pytest.mark.parametrize("markdown", ["`@durov` " * 150, "```\n@durov\n```\n" * 150, "<https://x.yz/@durov> " * 150])
+def test_a_name_is_not_linked_where_its_entity_was_left_out(markdown):
+    rendered = render(markdown)
+    assert len(rendered.entities) == TELEGRAM_ENTITIES
+    assert linked_names(rendered) == []
+    assert_valid(rendered)
+
+
+def test_an_address_with_a_name_leads_where_it_says():
+    assert render("at https://x.yz/@durov?a=b#c!").entities[0].url == "https://x.yz/@durov?a=b#c"
+
+
+def test_pages_full_of_names_fit_and_hold_them_all():
+    pages = Pager(STYLE).pages("@durov, " * 2000, final=True)
+    assert all(STYLE.measure(page) <= STYLE.limit for page in pages)
+    assert sum(page.text.count("@\u2060durov") for page in pages) == 2000
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(alphabet="@@@durové_ *`[](\u202e\n-./:1", max_size=80))
+def test_no_text_links_a_name(text):
+    rendered = render(text)
+    assert linked_names(rendered) == []
+    assert_valid(rendered)
 
 
 def test_fence_keeps_its_language_and_indentation():

@@ -27,6 +27,25 @@ def test_how_long_to_wait_is_told_where_it_is_known() -> None:
     assert "in 12 s" in texts.provider_error(ProviderError(ErrorKind.RATE_LIMIT, retry_after=12), "Alpha", "small")
     assert "in 1 s" in texts.provider_error(ProviderError(ErrorKind.RATE_LIMIT, retry_after=0.2), "Alpha", "small")
     assert "in a while" in texts.provider_error(ProviderError(ErrorKind.RATE_LIMIT), "Alpha", "small")
+    assert "in 60 minutes" in texts.provider_error(ProviderError(ErrorKind.RATE_LIMIT, retry_after=3600), "Alpha", "small")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.2, "1 s"),
+        (90, "90 s"),
+        (90.1, "2 minutes"),
+        (120, "2 minutes"),
+        (121, "3 minutes"),
+        (5400, "90 minutes"),
+        (5401, "2 hours"),
+        (48 * 3600, "48 hours"),
+        (48 * 3600 + 1, "3 days"),
+    ],
+)
+def test_a_wait_is_told_in_the_unit_that_reads_best_and_never_too_short(seconds: float, words: str) -> None:
+    assert texts.duration(seconds) == words
 
 
 @pytest.mark.parametrize("style", [DISCORD, TELEGRAM], ids=["discord", "telegram"])
@@ -60,16 +79,30 @@ def test_a_finished_answer_needs_no_note_and_every_other_has_one() -> None:
         texts.finish_note(FinishReason.STOP, complete=False, likely_truncated=False),
     ]
     assert len(set(notes)) == 4
-    assert all(note.startswith("*") and note.endswith("*") for note in notes)
+    assert all(note.startswith("*") and note.endswith("*") for note in (*notes, texts.FILES_IGNORED))
+    assert all("Reply “continue” to this message" in note for note in notes[:2])
 
 
 @pytest.mark.parametrize("platform", ["discord", "telegram"])
 @pytest.mark.parametrize("kind", ChatKind)
 def test_somebody_refused_is_told_the_id_and_the_variable(platform: str, kind: ChatKind) -> None:
     event = Incoming("k", EventKind.MESSAGE, ChatAddress(platform, "b", "-100"), kind, Sender("7", NASTY))
-    said = TELEGRAM.render(texts.refused(event)).text
-    assert f"{platform.upper()}_ALLOWED_USERS=7" in said
-    assert (f"{platform.upper()}_ALLOWED_CHATS=-100" in said) == (kind is ChatKind.GROUP)
+    said = TELEGRAM.render(texts.refusal(event))
+    units = said.text.encode("utf-16-le")
+    codes = [units[2 * one.offset : 2 * (one.offset + one.length)].decode("utf-16-le") for one in said.entities if one.type == "code"]
+    chat = ["-100", f"{platform.upper()}_ALLOWED_CHATS"] if kind is ChatKind.GROUP else []
+    assert codes == ["7", f"{platform.upper()}_ALLOWED_USERS", *chat]
+    assert "add 7 to" in said.text
+    assert "restart" in said.text
+    assert "=" not in said.text
+    assert "\\" not in said.text + DISCORD.render(texts.refusal(event)).text
+
+
+def test_somebody_whose_membership_could_not_be_found_out_is_asked_to_try_again() -> None:
+    sender = Sender("7", "Ada", member=None)
+    event = Incoming("k", EventKind.MESSAGE, ChatAddress("discord", "b", "1"), ChatKind.PRIVATE, sender)
+    assert texts.refusal(event) == texts.member_unknown()
+    assert "Try again in a moment" in texts.refusal(event)
 
 
 def test_how_many_were_stopped_is_told() -> None:

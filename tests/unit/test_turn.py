@@ -238,7 +238,7 @@ async def test_a_stop_asked_before_a_crash_holds_after_it(world: World) -> None:
         await world.idle()
     assert world.turns() == [("stopped", 2)]
     assert len(world.alpha.requests) == 1
-    assert world.texts() == ["partial"]
+    assert world.texts() == ["partial", "⏹ Stopped."]
 
 
 # ------------------------------------------------------------------------------------------------ crashes

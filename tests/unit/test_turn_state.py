@@ -113,7 +113,16 @@ async def another_provider_failed(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "act", [nothing, a_look_around, a_message_without_text, a_switch_and_back_without_a_question, a_model_and_back, a_parameter]
+    "act",
+    [
+        nothing,
+        a_look_around,
+        a_message_without_text,
+        a_switch_and_back_without_a_question,
+        a_model_and_back,
+        a_parameter,
+        another_provider_failed,
+    ],
 )
 async def test_memory_is_used_where_nothing_came_between(world: World, act: Act) -> None:
     async with world.running():
@@ -144,7 +153,6 @@ async def test_memory_is_used_after_an_edit_that_came_too_late(world: World) -> 
     "act",
     [
         another_provider_answered,
-        another_provider_failed,
         another_model,
         another_persona,
         another_account,

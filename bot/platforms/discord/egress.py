@@ -7,6 +7,8 @@ POST   webhook                        further private pages; where the bot may  
                                       not write itself
 POST   channel messages               everything else                               channel creates, overall
 PATCH  channel messages/{id}          everything else, also when the token is gone  channel edits, overall
+DELETE webhook messages/{id}          private pages                                 the interaction
+DELETE channel messages/{id}          everything else                               channel deletes, overall
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Any, Final
 
 from bot.model import ButtonStyle, Page, Receipt, Target
 from bot.platforms.base import Allowance, Call, Refusal, RefusedError
-from bot.platforms.budgets import DISCORD_CREATE, DISCORD_EDIT, DISCORD_INTERACTION_EDIT
+from bot.platforms.budgets import DISCORD_CREATE, DISCORD_DELETE, DISCORD_EDIT, DISCORD_INTERACTION_EDIT
 from bot.platforms.discord.answers import ROUTE_IS_DEAD, Answer, Code, CodedRefusedError, outcome_lost
 from bot.platforms.discord.rest import Rest
 from bot.platforms.discord.routes import Acknowledgements, InteractionRoute, unpack
@@ -43,7 +45,10 @@ class Egress:
         self._dead: dict[str, None] = {}
 
     def allowances(self, call: Call, target: Target, *, first: bool) -> Sequence[Allowance]:
-        """Name the budgets of a call. The tighter one of edits of old messages is left to the headers: the age is not known here."""
+        """Name the budgets of a call. The tighter one of edits of old messages is left to the headers: the age is not known here.
+
+        Deletes have a bucket of their own: were they counted in the overall one alone, one flooded delete would halt every channel.
+        """
         route = self._interaction(target, first=first and call is not Call.DELETE)
         if route is not None:
             return (Allowance(route.bucket, DISCORD_INTERACTION_EDIT),)
@@ -54,7 +59,7 @@ class Egress:
             case Call.EDIT:
                 return (Allowance(f"discord:edit:{channel}", DISCORD_EDIT), self._overall)
             case Call.DELETE:
-                return (self._overall,)
+                return (Allowance(f"discord:delete:{channel}", DISCORD_DELETE), self._overall)
 
     async def send(self, target: Target, page: Page, *, nonce: str, first: bool) -> Receipt:
         """Make a message. Without a live interaction route a private one becomes public: Discord has no other way to show it."""

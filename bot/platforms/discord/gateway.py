@@ -49,11 +49,11 @@ class Gateway(discord.Client):
         )
         self._intake = intake
         self._tell_ready = ready
-        intake.guilds = lambda: [guild.id for guild in self.guilds]
         self._guard()
 
     async def on_connect(self) -> None:
-        """The session is there: discord.py calls this at READY."""
+        """The session is there: discord.py calls this at READY, which lists the servers."""
+        self._intake.guilds = lambda: [guild.id for guild in self.guilds]
         self._tell_ready()
 
     async def on_message(self, message: discord.Message) -> None:

@@ -11,17 +11,19 @@ import discord
 
 from bot.clock import Clock
 from bot.commands.base import Menu
+from bot.lanes import Lanes
 from bot.model import ChatAddress
 from bot.platforms.base import Accept, FloodError, PlatformError, UnavailableError
 from bot.platforms.budgets import DISCORD_INTERACTION_ACK_SECONDS
 from bot.platforms.discord.answers import Code, CodedRefusedError
 from bot.platforms.discord.commands import SUGGEST_SECONDS, choices
+from bot.platforms.discord.commits import Commits
 from bot.platforms.discord.egress import EPHEMERAL
-from bot.platforms.discord.lanes import Lanes
 from bot.platforms.discord.membership import Membership
 from bot.platforms.discord.reading import NAME, arguments, from_interaction, from_message, is_addressed, is_from_person, options
 from bot.platforms.discord.rest import Rest
 from bot.platforms.discord.routes import Acknowledgements, InteractionRoute
+from bot.platforms.errands import Errands
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +36,10 @@ DRAIN_SECONDS: Final = 5.0
 
 
 class Intake:
-    """Takes a gateway's events.
+    """Takes the events of one gateway connection after the other.
+
+    discord.py runs every event as a task of its own. The tasks start in order of arrival, so a lane asked for before a task's first wait
+    keeps that order.
 
     Attributes:
         guilds: Ids of the bot's servers; set by the gateway.
@@ -48,33 +53,32 @@ class Intake:
         rest: Rest,
         acknowledgements: Acknowledgements,
         *,
-        threads: bool,
+        message_content: bool,
+        members: bool,
         clock: Clock,
         now: Callable[[], float],
     ) -> None:
         self.guilds: Callable[[], Sequence[int]] = tuple
         self._account = account
-        self._accept = accept
         self._menu = menu
         self._rest = rest
         self._acknowledgements = acknowledgements
-        self._threads = threads
+        self._message_content = message_content
+        self._members = members
         self._clock = clock
         self._now = now
         self._membership = Membership(rest, clock)
-        self._lanes = Lanes()
+        self._commits = Commits(accept, clock)
+        self._lanes: Lanes[int] = Lanes()
+        self._errands = Errands("event from Discord")
         self._open = True
 
     async def message(self, message: discord.Message, *, edited: bool = False) -> None:
         """Take a message, or its new text."""
-        if not self._open or not is_from_person(message) or not is_addressed(message, self._account, threads=self._threads):
+        if not self._open or not is_from_person(message):
             return
-        async with self._lanes.counted(), self._lanes.turn(str(message.channel.id)):
-            if isinstance(message.channel, discord.DMChannel):
-                member = await self._membership.holds(message.author.id, self.guilds())
-            else:
-                member = self._membership.seen(message.author.id)
-            await self._accept(from_message(message, self._account, member=member, edited=edited))
+        if is_addressed(message, self._account, message_content=self._message_content):
+            await self._errands.run(self._take_message(message, edited=edited))
 
     async def interaction(self, interaction: discord.Interaction) -> None:
         """Take a slash command, a button, or a wish for suggestions."""
@@ -84,29 +88,44 @@ class Intake:
         if interaction.type is discord.InteractionType.autocomplete:
             await self._suggest(interaction)
             return
-        route = InteractionRoute(str(interaction.application_id), interaction.token, str(interaction.id))
-        async with self._lanes.counted():
-            with self._acknowledgements.under_way(route.interaction):
-                if await self._commit(interaction, route):
-                    await self._defer(route, private=self._is_private(interaction), started=started)
+        await self._errands.run(self._take_interaction(interaction, deadline=started + DISCORD_INTERACTION_ACK_SECONDS))
 
     async def drain(self) -> None:
-        """Take nothing more in; return when what was taken is committed."""
+        """Take nothing more in; return when what was taken is committed. What can't be committed any more is logged."""
         self._open = False
-        await self._lanes.drain(DRAIN_SECONDS)
+        self._commits.close()
+        await self._errands.finish(DRAIN_SECONDS)
 
-    async def _commit(self, interaction: discord.Interaction, route: InteractionRoute) -> bool:
-        async with self._lanes.turn(str(interaction.channel_id)):
+    async def _take_message(self, message: discord.Message, *, edited: bool) -> None:
+        async with self._lanes.of(message.channel.id):
+            if isinstance(message.channel, discord.DMChannel):
+                member = await self._is_somewhere(message.author.id)
+            else:
+                member = self._membership.seen(message.author.id)
+            await self._commits.offer(from_message(message, self._account, member=member, edited=edited))
+
+    async def _take_interaction(self, interaction: discord.Interaction, *, deadline: float) -> None:
+        route = InteractionRoute(str(interaction.application_id), interaction.token, str(interaction.id))
+        with self._acknowledgements.under_way(route.interaction):
+            if await self._commit(interaction, route, deadline=deadline):
+                await self._defer(route, private=self._is_private(interaction), deadline=deadline)
+
+    async def _commit(self, interaction: discord.Interaction, route: InteractionRoute, *, deadline: float) -> bool:
+        async with self._lanes.of(interaction.channel_id or 0):
             member = await self._is_member(interaction)
             incoming = from_interaction(interaction, self._account, route.pack(self._now()), member=member)
             if incoming is None:
                 log.debug("an interaction of type %s is nothing the bot offers", interaction.type)
                 return False
-            return await self._accept(incoming)
+            # After the deadline the person reads that the bot did not respond, and asks again: both would be carried out.
+            return await self._commits.offer(incoming, deadline=deadline)
 
-    async def _is_member(self, interaction: discord.Interaction) -> bool:
+    async def _is_somewhere(self, person: int) -> bool | None:
+        return await self._membership.holds(person, self.guilds()) if self._members else False
+
+    async def _is_member(self, interaction: discord.Interaction) -> bool | None:
         if interaction.guild_id is None:
-            return await self._membership.holds(interaction.user.id, self.guilds())
+            return await self._is_somewhere(interaction.user.id)
         # Somebody may have installed the app for themselves and use it in a server the bot was never invited to.
         return interaction.guild_id in self.guilds() and self._membership.seen(interaction.user.id)
 
@@ -114,17 +133,17 @@ class Intake:
         name = interaction.data.get("name") if interaction.data is not None else None
         return any(command.private for command in self._menu.commands if command.name == name)
 
-    async def _defer(self, route: InteractionRoute, *, private: bool, started: float) -> None:
+    async def _defer(self, route: InteractionRoute, *, private: bool, deadline: float) -> None:
         """Acknowledge: the platform shows that the bot is thinking until the first page takes that place."""
         body: dict[str, Any] = {"type": DEFERRED_MESSAGE}
         if private:
             body["data"] = {"flags": EPHEMERAL}
-        while (left := started + DISCORD_INTERACTION_ACK_SECONDS - self._clock.now()) > 0:
+        while (left := deadline - self._clock.now()) > 0:
             try:
                 await self._callback(route, body, seconds=left)
             except (UnavailableError, FloodError) as error:
                 log.info("interaction %s is not acknowledged yet: %s", route.interaction, error)
-                await self._clock.sleep(error.retry_after if isinstance(error, FloodError) else RETRY_SECONDS)
+                await self._clock.sleep(min(error.retry_after if isinstance(error, FloodError) else RETRY_SECONDS, left))
             except PlatformError as error:
                 if not isinstance(error, CodedRefusedError) or error.code != Code.ALREADY_ACKNOWLEDGED:
                     log.warning("interaction %s was not acknowledged, its answer goes to the channel: %s", route.interaction, error)

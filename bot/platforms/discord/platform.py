@@ -56,7 +56,9 @@ class DiscordPlatform:
         style: How text is rendered and measured.
         api_base_url: Base of the HTTP API with its version, as in ``https://discord.com/api/v10``.
         gateway_url: Where the gateway is dialled.
-        message_content: The application has the message content intent; then threads the bot has joined need no mention.
+        message_content: The application has the message content intent; then replies need no ping, and joined threads no mention.
+        members: Find out whether people who write directly are in a server of the bot. Without it nobody who writes directly is a member,
+            and Discord is asked nothing: for a bot that is open to everybody.
         clock: For waits.
         now: Epoch seconds; interaction tokens expire by it.
 
@@ -83,6 +85,7 @@ class DiscordPlatform:
         api_base_url: str | None = None,
         gateway_url: str | None = None,
         message_content: bool = False,
+        members: bool = True,
         clock: Clock,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -91,6 +94,7 @@ class DiscordPlatform:
         self._menu = menu
         self._memo = memo
         self._message_content = message_content
+        self._members = members
         self._clock = clock
         self._now = now
         self._base_url = api_base_url or API_BASE_URL
@@ -113,31 +117,22 @@ class DiscordPlatform:
 
     async def run(self, accept: Accept, ready: Callable[[], None]) -> None:
         """Take events in until cancelled."""
-        account = int(self._account or await self.open())
-        announced = _Once(ready)
-        failures = 0
-        while True:
-            started = self._clock.now()
-            intake = Intake(
-                account,
-                accept,
-                self._menu,
-                self._rest,
-                self._acknowledgements,
-                threads=self._message_content,
-                clock=self._clock,
-                now=self._now,
-            )
-            try:
-                await self._connect(Gateway(intake, announced, message_content=self._message_content), intake)
-            except RefusedError:
-                raise
-            except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
-                log.warning("lost Discord, trying again: %s: %s", type(error).__name__, error)
-            except Exception:  # an error of discord.py's own must not end the intake for good
-                log.exception("the connection to Discord broke")
-            failures = 1 if self._clock.now() - started > STEADY_SECONDS else failures + 1
-            await self._clock.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS)) - 1])
+        # One for all connections: an event that is not committed yet outlives the connection that brought it.
+        intake = Intake(
+            int(self._account or await self.open()),
+            accept,
+            self._menu,
+            self._rest,
+            self._acknowledgements,
+            message_content=self._message_content,
+            members=self._members,
+            clock=self._clock,
+            now=self._now,
+        )
+        try:
+            await self._stay_connected(intake, _Once(ready))
+        finally:
+            await intake.drain()
 
     def allowances(self, call: Call, target: Target, *, first: bool) -> Sequence[Allowance]:
         """Name the budgets that a call would be counted in."""
@@ -166,7 +161,22 @@ class DiscordPlatform:
         """Let go of connections."""
         await self._rest.aclose()
 
-    async def _connect(self, gateway: Gateway, intake: Intake) -> None:
+    async def _stay_connected(self, intake: Intake, ready: Callable[[], None]) -> None:
+        failures = 0
+        while True:
+            started = self._clock.now()
+            try:
+                await self._connect(Gateway(intake, ready, message_content=self._message_content))
+            except RefusedError:
+                raise
+            except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
+                log.warning("lost Discord, trying again: %s: %s", type(error).__name__, error)
+            except Exception:  # an error of discord.py's own must not end the intake for good
+                log.exception("the connection to Discord broke")
+            failures = 1 if self._clock.now() - started > STEADY_SECONDS else failures + 1
+            await self._clock.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS)) - 1])
+
+    async def _connect(self, gateway: Gateway) -> None:
         """Hold one connection; discord.py takes it up again by itself after most losses."""
         syncing: asyncio.Task[bool] | None = None
         try:
@@ -190,7 +200,6 @@ class DiscordPlatform:
             if syncing is not None:
                 syncing.cancel()
                 await asyncio.gather(syncing, return_exceptions=True)  # `sync` reports by itself
-            await intake.drain()
             await _close(gateway)
 
 

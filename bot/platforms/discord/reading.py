@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Final
 
 import discord
 
 from bot.model import Attachment, ButtonPress, ChatAddress, ChatKind, CommandCall, EventKind, Incoming, ReplyRoute, Sender
+
+log = logging.getLogger(__name__)
 
 NAME: Final = "discord"
 _MARKUP: Final = re.compile(
@@ -23,19 +26,25 @@ def is_from_person(message: discord.Message) -> bool:
     return not message.author.bot and message.webhook_id is None and message.type in _PEOPLE
 
 
-def is_addressed(message: discord.Message, account: int, *, threads: bool) -> bool:
-    """Tell whether a message is meant for the bot.
+def is_addressed(message: discord.Message, account: int, *, message_content: bool) -> bool:
+    """Tell whether a message is meant for the bot and can be read by it.
 
-    Meant for it is a direct message, a mention, and a reply to one of its messages (with or without a ping). Threads are no different:
-    without the message content intent Discord withholds the text of everything else anyway. With the intent (`threads`), everything
-    written in a thread the bot has joined is meant for it; Discord makes it join when it is mentioned there or writes there.
+    Meant for it is a direct message, a mention, and a reply to one of its messages; a reply mentions the bot unless the person switches the
+    ping off. With the message content intent, replies without the ping are meant for it, too, and so is everything written in a thread the
+    bot has joined; Discord makes it join when it is mentioned there or writes there.
+
+    Without the intent Discord withholds text and files of all that is neither direct nor a mention. A reply without the ping then arrives
+    empty and can't be fetched either; it is left out, since any answer would be wrong. Documented: gateway, message content intent.
     """
     if isinstance(message.channel, discord.DMChannel) or any(user.id == account for user in message.mentions):
         return True
     reference = message.reference
     if reference is not None and isinstance(reference.resolved, discord.Message) and message.type is discord.MessageType.reply:
-        return reference.resolved.author.id == account
-    return threads and isinstance(message.channel, discord.Thread) and message.channel.me is not None
+        mine = reference.resolved.author.id == account
+        if mine and not message_content:
+            log.debug("message %d answers the bot without a ping: its text is withheld and it is left out", message.id)
+        return mine and message_content
+    return message_content and isinstance(message.channel, discord.Thread) and message.channel.me is not None
 
 
 def readable(message: discord.Message, account: int) -> str:
@@ -55,13 +64,13 @@ def readable(message: discord.Message, account: int) -> str:
     return _MARKUP.sub(name, said).strip()
 
 
-def sender(person: discord.User | discord.Member, *, member: bool) -> Sender:
+def sender(person: discord.User | discord.Member, *, member: bool | None) -> Sender:
     """Return who did something. The role everybody has is left out."""
     roles = person.roles if isinstance(person, discord.Member) else []
     return Sender(str(person.id), person.display_name, tuple(str(role.id) for role in roles if not role.is_default()), member)
 
 
-def from_message(message: discord.Message, account: int, *, member: bool, edited: bool) -> Incoming:
+def from_message(message: discord.Message, account: int, *, member: bool | None, edited: bool) -> Incoming:
     """Return a message, or its new text after an edit."""
     private = isinstance(message.channel, discord.DMChannel)
     when = message.edited_at.isoformat() if edited and message.edited_at is not None else ""
@@ -80,7 +89,7 @@ def from_message(message: discord.Message, account: int, *, member: bool, edited
     )
 
 
-def from_interaction(interaction: discord.Interaction, account: int, route: ReplyRoute, *, member: bool) -> Incoming | None:
+def from_interaction(interaction: discord.Interaction, account: int, route: ReplyRoute, *, member: bool | None) -> Incoming | None:
     """Return a slash command or a pressed button; None for what the bot never offers."""
     channel, data = interaction.channel_id, interaction.data
     if channel is None or data is None:

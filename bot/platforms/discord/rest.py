@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 import aiohttp
 
-from bot.platforms.base import PlatformError, UnavailableError
+from bot.platforms.base import UnavailableError
 from bot.platforms.discord.answers import Answer, outcome_lost, read
-
-log = logging.getLogger(__name__)
+from bot.platforms.errands import Errands
 
 API_BASE_URL: Final = "https://discord.com/api/v10"
 """Documented: API reference, API versioning."""
@@ -43,7 +40,7 @@ class Rest:
         self._base_url = base_url.rstrip("/")
         self._token = token
         self._session: aiohttp.ClientSession | None = None
-        self._running: set[asyncio.Task[Answer]] = set()
+        self._errands = Errands("call to Discord")
         self._closed = False
 
     async def call(
@@ -64,23 +61,12 @@ class Rest:
         """
         if self._closed:
             raise UnavailableError("the connection to Discord was closed")
-        task = asyncio.create_task(self._call(method, path, body, repeatable=repeatable, authorised=authorised, seconds=seconds))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            task.add_done_callback(_report)
-            raise
+        return await self._errands.run(self._call(method, path, body, repeatable=repeatable, authorised=authorised, seconds=seconds))
 
     async def aclose(self) -> None:
         """Let calls under way end, then let go of connections. Idempotent."""
         self._closed = True
-        if self._running:
-            _, late = await asyncio.wait(set(self._running), timeout=CLOSE_SECONDS)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        await self._errands.finish(CLOSE_SECONDS)
         if self._session is not None:
             session, self._session = self._session, None
             await session.close()
@@ -108,15 +94,3 @@ class Rest:
         if self._session is None:
             self._session = aiohttp.ClientSession(headers={"User-Agent": user_agent()}, cookie_jar=aiohttp.DummyCookieJar())
         return self._session
-
-
-def _report(task: asyncio.Task[Answer]) -> None:
-    """Log how a call ended whose caller is gone."""
-    if task.cancelled():
-        log.warning("a call to Discord was given up at shutdown")
-        return
-    error = task.exception()
-    if isinstance(error, PlatformError):
-        log.info("a call to Discord failed after its caller was cancelled: %s", error)
-    elif error is not None:
-        log.error("a call to Discord broke after its caller was cancelled", exc_info=error)

@@ -23,9 +23,9 @@ from bot.platforms.budgets import (
     TELEGRAM_PRIVATE,
     TELEGRAM_TYPING_SECONDS,
 )
+from bot.platforms.errands import Errands
 from bot.platforms.telegram import egress
 from bot.platforms.telegram.api import Api, make_api
-from bot.platforms.telegram.errands import Errands
 from bot.platforms.telegram.errors import TOKEN_REFUSED, platform_error
 from bot.platforms.telegram.intake import Intake
 from bot.platforms.telegram.polling import poll
@@ -82,7 +82,7 @@ class TelegramPlatform:
         self._base_url = api_base_url
         self._webhook = webhook
         self._clock = clock
-        self._errands = Errands()
+        self._errands = Errands("call to Telegram")
         self._typings = asyncio.Semaphore(TYPINGS)
         self._opened: tuple[Api, Me] | None = None
 
@@ -116,9 +116,10 @@ class TelegramPlatform:
             await poll(api, intake, self._clock, ready)
 
     def allowances(self, call: Call, target: Target, *, first: bool) -> Sequence[Allowance]:  # noqa: ARG002 - of the seam
-        """Name the budgets of a call: sends and edits of a chat share one, whatever the topic."""
-        if call is Call.DELETE:
-            return (self.limits.overall,)
+        """Name the budgets of a call: all calls of a chat share one, whatever the topic.
+
+        That deletes count is assumed, to be on the safe side; it also lets a delete that is flooded halt its chat and not every chat.
+        """
         budget = TELEGRAM_PRIVATE if target.chat_kind is ChatKind.PRIVATE else TELEGRAM_GROUP
         return (Allowance(f"{PLATFORM}:chat:{target.chat.chat}", budget), self.limits.overall)
 

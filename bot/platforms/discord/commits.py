@@ -1,0 +1,76 @@
+"""Events are offered to the core until it takes them: the gateway brings nothing a second time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from typing import Final
+
+from bot.clock import Clock
+from bot.model import Incoming
+from bot.platforms.base import Accept
+from storage.base import StoreError, StoreUnavailableError
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS: Final = 0.5
+"""Wait after the first failure; doubled after each further one, unless there is a deadline."""
+RETRY_MOST_SECONDS: Final = 10.0
+TRIES: Final = 8
+"""So often, over half a minute, an event is offered to a store that works but will not take this one; then the others have their turn."""
+
+
+class Commits:
+    """Commits events, with patience.
+
+    A store that is away is waited for as long as the platform is open. `close` ends the waits: what waits is offered once more.
+    """
+
+    def __init__(self, accept: Accept, clock: Clock) -> None:
+        self._accept = accept
+        self._clock = clock
+        self._closed = False
+        self._naps: set[asyncio.Task[None]] = set()
+
+    async def offer(self, incoming: Incoming, *, deadline: float = math.inf) -> bool:
+        """Commit an event; what can't be committed is logged.
+
+        Args:
+            incoming: The event.
+            deadline: On the clock; from then on it is of no use to commit it.
+
+        Returns:
+            It is committed and new. One that failed before counts as new: it may have been committed although the store could not say so.
+        """
+        failures = 0
+        while self._clock.now() < deadline:
+            try:
+                return await self._accept(incoming) or failures > 0
+            except Exception as error:  # whatever keeps an event from being committed; it is logged, and tried again
+                failures += 1
+                if self._closed or (failures >= TRIES and not isinstance(error, StoreUnavailableError)):
+                    log.exception("event %s was not committed and is lost after %d tries", incoming.key, failures)
+                    return False
+                # Of other errors the text may quote what a person wrote.
+                reason = str(error) if isinstance(error, StoreError) else type(error).__name__
+                log.warning("event %s is not committed yet: %s", incoming.key, reason)
+            wait = RETRY_SECONDS if deadline < math.inf else min(RETRY_SECONDS * 2.0 ** (failures - 1), RETRY_MOST_SECONDS)
+            await self._nap(wait)
+        log.error("event %s was not committed in time and is left out (%d tries)", incoming.key, failures)
+        return False
+
+    def close(self) -> None:
+        """Wait no more."""
+        self._closed = True
+        for nap in self._naps:
+            nap.cancel()
+
+    async def _nap(self, seconds: float) -> None:
+        nap = asyncio.get_running_loop().create_task(self._clock.sleep(seconds))
+        self._naps.add(nap)
+        try:
+            await asyncio.wait({nap})  # unlike awaiting it, this does not raise when `close` cancels the nap
+        finally:
+            nap.cancel()
+            self._naps.discard(nap)

@@ -1,0 +1,88 @@
+"""Stand-ins for what the parser would take for something else than models mean by it.
+
+The parser sees the masked text; its reader takes the stand-ins out again. A text that holds a stand-in itself is not masked with it.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from typing import NamedTuple
+
+from bot.render.emphasis import loosen
+
+# For "<" where HTML would begin: HTML blocks would hide the Markdown inside them. It has to be punctuation, as "<" is, or emphasis beside
+# it would not open. The HTML of a text that holds it itself is shown as it is.
+_LESS = "\u2e45"
+_HTML = re.compile(r"(?<!\\)(?<!\]\()<(?=[A-Za-z/!?])(?!https?://[^\s<>]*>)")
+# For the colon of `[label]: target`: the parser would swallow the line.
+_COLON = "\u2e46"
+_DEFINITION = re.compile(r"^([ \t>]*\[([^\]\n]{1,200})\]):(?=[ \t]*(\S+))", re.MULTILINE)
+# White space that the parser takes for such only where it looks at what surrounds stars.
+_SPACE = "\u1680"
+
+
+class Masked(NamedTuple):
+    """What the parser gets.
+
+    Attributes:
+        text: With stand-ins.
+        used: The stand-ins in it, and what they stand for.
+        targets: Of reference definitions, by label in lower case.
+        added: Places in `text` of stand-ins for nothing, rising.
+    """
+
+    text: str
+    used: tuple[tuple[str, str], ...]
+    targets: dict[str, str]
+    added: list[int]
+
+    def unmask(self, text: str) -> str:
+        """Take the stand-ins out."""
+        for sign, meant in self.used:
+            text = text.replace(sign, meant)
+        return text
+
+
+def mask(source: str) -> Masked:
+    """Put the stand-ins in."""
+    text = source
+    used: list[tuple[str, str]] = []
+    targets: dict[str, str] = {}
+    added: list[int] = []
+    if "]:" in text and _COLON not in text:
+        targets = {label.casefold(): target for _, label, target in _DEFINITION.findall(text)}
+        text = _DEFINITION.sub(rf"\1{_COLON}", text)
+        used.append((_COLON, ":"))
+    if "<" in text and _LESS not in text:
+        text = _HTML.sub(_LESS, text)
+        used.append((_LESS, "<"))
+    if "*" in text and _SPACE not in text:
+        text, added = loosen(text, _SPACE)
+        if added:
+            used.append((_SPACE, ""))
+    return Masked(text, tuple(used), targets, added)
+
+
+def is_definition(masked: str, end: int) -> bool:
+    """Tell whether the label that ends at this byte is the one of a definition."""
+    return masked.encode()[end:].startswith(_COLON.encode())
+
+
+class Places:
+    """Byte offsets in masked text, which the parser gives, to character offsets in the source; asked for mostly in rising order."""
+
+    def __init__(self, masked: Masked) -> None:
+        self._data = b"" if masked.text.isascii() else masked.text.encode()
+        self._added = masked.added
+        self._byte = self._char = 0
+
+    def char(self, byte: int) -> int:
+        """Return the place in the source; what was put in has the place of what follows it."""
+        if not self._data:
+            return byte
+        if byte < self._byte:
+            self._byte = self._char = 0
+        self._char += len(self._data[self._byte : byte].decode())
+        self._byte = byte
+        return self._char - bisect_left(self._added, self._char) if self._added else self._char

@@ -1,0 +1,197 @@
+"""Discord brings nothing twice: what can't be committed is offered again, in order, as long as that is of use."""
+
+import asyncio
+import logging
+
+import discord
+import pytest
+
+from bot.platforms.budgets import DISCORD_INTERACTION_ACK_SECONDS
+from bot.platforms.discord.commits import RETRY_MOST_SECONDS, TRIES
+from bot.platforms.discord.intake import Intake
+from bot.platforms.discord.rest import Rest
+from bot.platforms.discord.routes import Acknowledgements
+from storage.base import StoreError, StoreUnavailableError
+from tests.support.clock import FakeClock
+from tests.support.discord_events import message, slash
+from tests.support.discord_server import AnyServer
+from tests.support.seam import Inbox, Menu, eventually
+
+FULL = StoreUnavailableError("the disk is full")
+BOT = 500
+
+
+@pytest.fixture
+async def server():
+    async with AnyServer() as server:
+        yield server
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def inbox():
+    return Inbox()
+
+
+@pytest.fixture
+async def rest(server):
+    rest = Rest(server.url, "t")
+    yield rest
+    await rest.aclose()
+
+
+@pytest.fixture
+async def intake(rest, clock, inbox):
+    intake = Intake(
+        BOT, inbox.accept, Menu(), rest, Acknowledgements(), message_content=False, members=False, clock=clock, now=lambda: 1000.0
+    )
+    yield intake
+    await intake.drain()
+
+
+@pytest.fixture
+def state():
+    return discord.Client(intents=discord.Intents.none())._connection
+
+
+async def test_a_message_is_offered_with_growing_waits_until_it_is_committed(state, intake, clock, inbox):
+    inbox.errors = [FULL] * 8
+    taking = asyncio.create_task(intake.message(message(state, "hello")))
+    for wait in (0.5, 1.0, 2.0, 4.0, 8.0, RETRY_MOST_SECONDS, RETRY_MOST_SECONDS, RETRY_MOST_SECONDS):
+        await clock.run(wait - 0.01)
+        left = len(inbox.errors)
+        await clock.run(0.01)
+        assert len(inbox.errors) == max(0, left - 1)
+    await taking
+    assert [one.text for one in inbox.taken] == ["hello"]
+
+
+async def test_an_edit_is_offered_again_too(state, intake, clock, inbox):
+    inbox.errors = [FULL]
+    taking = asyncio.create_task(intake.message(message(state, "hello", edited_timestamp="2026-11-21T09:00:01+00:00"), edited=True))
+    await clock.run(0.5)
+    await taking
+    assert (await inbox.one()).kind == "edit"
+
+
+async def test_a_store_that_is_away_is_waited_for_and_the_channel_keeps_its_order_while_others_go_on(state, intake, clock, inbox):
+    here = [message(state, str(number), id=str(900 + number)) for number in range(3)]
+    inbox.errors = [FULL] * 50
+    first = asyncio.create_task(intake.message(here[0]))
+    await clock.run(300.0)
+    rest = [asyncio.create_task(intake.message(one)) for one in here[1:]]
+    inbox.errors.clear()
+    other = asyncio.create_task(intake.message(message(state, "elsewhere", id="990", channel_id="78")))
+    await clock.settle()
+    assert other.done()
+    await clock.run(RETRY_MOST_SECONDS)
+    await asyncio.gather(first, *rest)
+    assert [one.text for one in inbox.taken] == ["elsewhere", "0", "1", "2"]
+
+
+@pytest.mark.parametrize("error", [StoreError("refused a statement"), ValueError("hello")])
+async def test_an_event_that_a_working_store_will_not_take_holds_up_its_channel_for_a_bounded_time(
+    *, state, intake, clock, inbox, caplog, error
+):
+    caplog.set_level(logging.WARNING)
+    inbox.errors = [error] * TRIES
+    poison = asyncio.create_task(intake.message(message(state, "poison")))
+    await clock.settle()
+    after = asyncio.create_task(intake.message(message(state, "after", id="901")))
+    await clock.run(60.0)
+    await asyncio.gather(poison, after)
+    assert [one.text for one in inbox.taken] == ["after"]
+    assert "is lost after 8 tries" in caplog.text
+
+
+async def test_a_command_is_offered_again_and_acknowledged_once_it_is_committed(state, server, intake, clock, inbox):
+    inbox.errors = [FULL] * 2
+    taking = asyncio.create_task(intake.interaction(slash(state, "status")))
+    await clock.settle()
+    assert not server.calls
+    await clock.run(1.0)
+    await taking
+    assert [call.path for call in server.calls] == ["/interactions/555/tok/callback"]
+    assert len(inbox.taken) == 1
+
+
+async def test_a_command_whose_commit_was_done_but_not_confirmed_is_acknowledged(state, server, intake, clock, monkeypatch):
+    incoming_keys: list[str] = []
+
+    async def accept(incoming):
+        if incoming.key in incoming_keys:
+            return False
+        incoming_keys.append(incoming.key)
+        raise FULL
+
+    monkeypatch.setattr(intake._commits, "_accept", accept)
+    taking = asyncio.create_task(intake.interaction(slash(state, "status")))
+    await clock.run(0.5)
+    await taking
+    assert len(server.calls) == 1
+
+
+async def test_a_command_that_can_not_be_committed_in_time_is_given_up_and_never_carried_out(
+    *, state, server, intake, clock, inbox, caplog
+):
+    inbox.errors = [FULL] * 6
+    taking = asyncio.create_task(intake.interaction(slash(state, "status")))
+    await clock.run(DISCORD_INTERACTION_ACK_SECONDS)
+    await taking
+    assert inbox.errors == []
+    assert inbox.taken == []
+    assert server.calls == []
+    assert "not committed in time" in caplog.text
+    assert "tok" not in caplog.text
+
+
+async def test_a_command_that_stood_behind_a_message_for_too_long_is_not_carried_out(state, server, intake, clock, inbox):
+    inbox.errors = [FULL] * 4
+    first = asyncio.create_task(intake.message(message(state, "hello")))
+    await clock.settle()
+    second = asyncio.create_task(intake.interaction(slash(state, "status")))
+    await clock.run(10.0)
+    await asyncio.gather(first, second)
+    assert [one.text for one in inbox.taken] == ["hello"]
+    assert server.calls == []
+
+
+async def test_closing_offers_what_waits_once_more_and_does_not_wait_for_the_clock(state, intake, clock, inbox):
+    inbox.errors = [FULL]
+    taking = asyncio.create_task(intake.message(message(state, "hello")))
+    await clock.settle()
+    await intake.drain()
+    await taking
+    assert [one.text for one in inbox.taken] == ["hello"]
+
+
+async def test_closing_gives_up_what_can_not_be_committed_and_takes_nothing_more(state, intake, clock, inbox, caplog):
+    inbox.errors = [FULL] * 100
+    taking = [asyncio.create_task(intake.message(message(state, str(number), id=str(900 + number)))) for number in range(3)]
+    await clock.settle()
+    await intake.drain()
+    await asyncio.gather(*taking)
+    assert len(inbox.errors) == 96
+    assert caplog.text.count("is lost after") == 3
+    await intake.message(message(state, "late", id="990"))
+    assert len(inbox.errors) == 96
+
+
+async def test_an_event_whose_task_is_cancelled_is_committed_all_the_same(state, intake, clock, inbox):
+    inbox.errors = [FULL]
+    taking = asyncio.create_task(intake.message(message(state, "hello")))
+    await clock.settle()
+    taking.cancel()
+    await clock.run(0.5)
+    await eventually(lambda: inbox.taken)
+
+
+async def test_nobody_is_looked_for_where_nobody_needs_it(state, server, intake, inbox):
+    await intake.message(message(state, "hello"))
+    await intake.interaction(slash(state, "status"))
+    assert [one.sender.member for one in inbox.taken] == [False, False]
+    assert not [call for call in server.calls if call.method == "GET"]

@@ -1,0 +1,75 @@
+"""The try-out is a bridge on loopback, whatever is set outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot import app
+from bot.settings import Settings, load
+from sandbox.outside import Outside
+from sandbox.tryout import settings_for
+
+OF_THE_REAL_BOT = {
+    "DISCORD_TOKEN": "real",
+    "DISCORD_MESSAGE_CONTENT": "true",
+    "DISCORD_GATEWAY_URL": "wss://gateway.example.com",
+    "DISCORD_ALLOWED_USERS": "1",
+    "TELEGRAM_TOKEN": "1:real",
+    "TELEGRAM_WEBHOOK_URL": "https://bot.example.com/hook",
+    "TELEGRAM_WEBHOOK_SECRET": "secret",
+    "TELEGRAM_WEBHOOK_PORT": "1",
+    "TELEGRAM_ALLOWED_CHATS": "1",
+    "ACCESS": "allowlist",
+    "DATABASE_URL": "sqlite:////nowhere/real.db",
+}
+
+
+@pytest.fixture
+async def outside() -> Any:
+    async with Outside() as outside:
+        yield outside
+
+
+def tried(outside: Outside, folder: Path, **values: Any) -> Settings:
+    return load(None, **settings_for(load(None, **values), outside, folder / "sandbox.db"))
+
+
+async def test_nothing_that_is_set_for_the_real_bot_moves_the_one_in_the_sandbox(
+    outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = tried(outside, tmp_path)
+    for name, value in OF_THE_REAL_BOT.items():
+        monkeypatch.setenv(name, value)
+    assert tried(outside, tmp_path) == plain
+    assert plain.telegram_webhook_url is None
+    assert plain.access == "open"
+    assert plain.database_path == tmp_path / "sandbox.db"
+    assert plain.discord_gateway_url == outside.discord.gateway_url
+
+
+async def test_what_appears_in_the_environment_later_is_not_read(outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = settings_for(load(None), outside, tmp_path / "sandbox.db")
+    plain = load(None, **values)
+    for name, value in {**OF_THE_REAL_BOT, "OPENAI_API_KEY": "later", "DEFAULT_MODEL": "later"}.items():
+        monkeypatch.setenv(name, value)
+    assert load(None, **values) == plain
+
+
+async def test_a_model_chosen_for_the_real_provider_is_not_asked_of_the_local_one(
+    outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.local.local_available", lambda: True)
+    there = tried(outside, tmp_path, default_model="some/big-model")
+    assert (there.default_provider, there.default_model) == ("local", "")
+    chosen = tried(outside, tmp_path, default_provider="netmind", default_model="some/big-model")
+    assert (chosen.default_provider, chosen.default_model) == ("netmind", "some/big-model")
+
+
+async def test_a_provider_with_a_real_key_stays_the_real_one(outside: Outside, tmp_path: Path) -> None:
+    mixed = tried(outside, tmp_path, netmind_api_key="real", netmind_base_url="https://netmind.example.com")
+    assert mixed.netmind_base_url == "https://netmind.example.com"
+    assert mixed.segmind_base_url == outside.segmind.base_url
+    assert "real" in app.secrets_of(mixed)
