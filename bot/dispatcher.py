@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Any
@@ -18,6 +17,7 @@ from bot import texts
 from bot.access import Access
 from bot.catalogue import Catalogue, nearest
 from bot.commands.base import Answer, Command, Context
+from bot.lanes import Lanes
 from bot.model import ChatAddress, CommandCall, EventKind, Incoming, Page, Target
 from bot.outbox import DeliveryError, Outbox
 from bot.payload import load
@@ -28,26 +28,6 @@ from bot.turn import Turns, UnshownError
 from storage.base import Accepted, Owner, OwnerKind, Store, StoreError, Turn, TurnState
 
 log = logging.getLogger(__name__)
-
-
-class Lanes:
-    """First come, first served, per conversation."""
-
-    def __init__(self) -> None:
-        self._locks: dict[int, asyncio.Lock] = {}
-        self._users: Counter[int] = Counter()
-
-    @asynccontextmanager
-    async def of(self, conversation: int) -> AsyncIterator[None]:
-        """Wait for one's turn; the lane is forgotten with its last user."""
-        self._users[conversation] += 1
-        try:
-            async with self._locks.setdefault(conversation, asyncio.Lock()):
-                yield
-        finally:
-            self._users[conversation] -= 1
-            if not self._users[conversation]:
-                del self._users[conversation], self._locks[conversation]
 
 
 class Dispatcher:
@@ -78,7 +58,7 @@ class Dispatcher:
         self._catalogue = catalogue
         self._access = access
         self._accounts = accounts
-        self._lanes = Lanes()
+        self._lanes: Lanes[int] = Lanes()
         self._changing: dict[int, dict[int, asyncio.Event]] = {}
         self._unserved: set[ChatAddress] = set()
         self._closing = False

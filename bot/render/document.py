@@ -88,4 +88,4 @@ class Block(NamedTuple):
 
 def is_visible(block: Block) -> bool:
     """Tell whether anything of the block can be seen. A code block has to hold something."""
-    return block.kind is Kind.RULE or bool(block.marker) or not all([is_blank(span.text) for span in block.spans])
+    return block.kind is Kind.RULE or bool(block.marker) or any(not is_blank(span.text) for span in block.spans)

@@ -43,7 +43,7 @@ def loosen(source: str, space: str) -> tuple[str, list[int]]:
     for match in _PAIR.finditer(source):
         start, end = match.span()
         opened, closed = match.span(2)
-        before, after = source[start - 1 : start] if start else "", source[end : end + 1]
+        before, after = source[start - 1 : start], source[end : end + 1]
         first, last = source[opened], source[closed - 1]
         opens, closes = before.isalnum() and not first.isalnum(), after.isalnum() and not last.isalnum()
         if not ((opens or closes) and is_meant(opened - start, before, (first, last), after)):

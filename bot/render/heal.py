@@ -36,8 +36,8 @@ def heal(markdown: str) -> str:
     text = text[:closed] + _without_half_line(text[closed:])
     start = _paragraph_start(text, closed)
     tail = text[start:]
-    if "]:" in tail:
-        tail = _HALF_DEFINITION.sub(r"\1", tail) if text[-1:] == markdown[-1:] else tail
+    if "]:" in tail and not markdown[-1:].isspace():  # more of the target may follow
+        tail = _HALF_DEFINITION.sub(r"\1", tail)
     tag = _TAG.search(tail)
     if tag:
         tail = tail[: tag.start()]
@@ -208,7 +208,7 @@ class _Inline:
         after = self._text[end : end + 1]
         if not after or after.isspace():
             return False
-        before = self._text[start - 1 : start] if start else ""
+        before = self._text[start - 1 : start]
         if sign == "_" and before.isalnum():
             return False
         if after.isalnum() or not before.isalnum():
@@ -228,7 +228,7 @@ class _Inline:
         sign, count, opened = self._open[-1]
         if sign != "*" or count != end - start or "\n" in text[opened:start]:
             return False
-        before = text[opened - count - 1 : opened - count] if opened > count else ""
+        before = text[opened - count - 1 : opened - count]
         return is_meant(count, before, (text[opened], text[start - 1]), text[end : end + 1])
 
 

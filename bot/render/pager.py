@@ -7,13 +7,14 @@ where reading can start anew (a block, a list item or a line of a fence).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from bot.render.base import Rendered, Style
 from bot.render.document import Block
 from bot.render.heal import heal
 from bot.render.markdown import read
 from bot.render.split import Cut, Splitter, drop, take
-from bot.render.text import clean, escape
+from bot.render.text import clean, escape, is_blank
 
 _ROOM = 2  # positions beyond the limit: the last block's own one and its neighbour's
 
@@ -22,48 +23,69 @@ _WINDOW = 4  # pages of source read at once, so that a long text that comes in o
 _LEAST_WINDOW = 8000  # characters
 
 
+class _Page(NamedTuple):
+    """The last page, and what it was made of."""
+
+    shown: Rendered
+    blocks: list[Block]
+
+
 class Pager:
     """Pages of one answer."""
 
     def __init__(self, style: Style) -> None:
         self._style = style
         self._frozen: list[Rendered] = []
-        self._live: Rendered | None = None
+        self._live: _Page | None = None
         self._seen = 0  # characters of the text that are in `_tail` or were
         self._tail = ""
         self._cut = Cut(0)  # where the last page begins in `_tail`
         self._number: int | None = None  # of the list item that `_tail` begins with
         self._window = max(style.limit * _WINDOW, _LEAST_WINDOW)
 
-    def pages(self, markdown: str, *, final: bool = False) -> tuple[Rendered, ...]:
+    def pages(self, markdown: str, *, final: bool = False, note: str = "") -> tuple[Rendered, ...]:
         """Render the text so far. Costs time in proportion to the last page, not to the text. Never fails.
 
         Args:
             markdown: Begins with what was given the last time; only what is new is looked at.
             final: Nothing follows, so what looks half-written is meant.
+            note: The bot's own Markdown below a final text. Whatever the text left open does not reach it. It stands on the last page, or
+                on pages of its own if there is no room or no text.
 
         Returns:
             Pages, none of them empty or longer than the style allows; none at all while there is nothing to see.
         """
         self._take_in(markdown, final=final)
         page = self._last_page(final=final)
-        if not page.text and final and not self._frozen and self._tail.strip():
+        if is_blank(page.shown.text) and final and not self._frozen and not is_blank(self._tail):
             self._tail, self._cut = escape(self._tail), Cut(0)  # markup of nothing, but all that was said
             page = self._last_page(final=True)
-        if page.text:
+        if not is_blank(page.shown.text):
             self._live = page
-        return (*self._frozen, self._live) if self._live else tuple(self._frozen)
+        if final and note:
+            return (*self._frozen, *self._with_note(note))
+        return (*self._frozen, self._live.shown) if self._live else tuple(self._frozen)
 
-    def _last_page(self, *, final: bool) -> Rendered:
+    def _with_note(self, note: str) -> tuple[Rendered, ...]:
+        """Return the last page with the note below it; blocks know nothing of what was open in the text that they were read from."""
+        if not self._live:
+            return Pager(self._style).pages(note, final=True)
+        below = self._style.write([*self._live.blocks, *read(clean(note))])
+        if self._style.measure(below) <= self._style.limit:
+            return (below,)
+        return (self._live.shown, *Pager(self._style).pages(note, final=True))
+
+    def _last_page(self, *, final: bool) -> _Page:
         """Freeze pages until what is left fits on one."""
         while True:
             is_all = len(self._tail) <= self._window
             source = self._tail if final and is_all else heal(self._tail[: self._window])
-            page = self._style.write(self._read(source, located=self._cut != Cut(0)))
+            blocks = self._read(source, located=self._cut != Cut(0))
+            page = self._style.write(blocks)
             if self._style.measure(page) > self._style.limit:
                 self._freeze(source)
             elif is_all:
-                return page
+                return _Page(page, blocks)
             else:
                 self._window *= 2  # much markup, little text
 
@@ -96,7 +118,7 @@ class Pager:
             splitter = Splitter(blocks, self._cut, fits, style.limit + _ROOM)
             position = splitter.split() or 1
         page = style.write(take(blocks, position))
-        if page.text:
+        if not is_blank(page.text):
             self._frozen.append(page)
         self._live = None
         before = len(self._tail), self._cut
