@@ -144,6 +144,7 @@ def build_platforms(settings: Settings, menu: LateMenu, memo: Callable[[str], Me
             api_base_url=settings.discord_api_base_url,
             gateway_url=settings.discord_gateway_url,
             message_content=settings.discord_message_content,
+            members=settings.access != "open",
             clock=clock,
         )
     if settings.telegram_token:

@@ -89,6 +89,7 @@ class Delivery:
         self.not_before = -math.inf
         self.failures = 0
         self.updated_at = -math.inf
+        self.shown_at = math.inf
         self._source = source
         self._lane = lane
         self._style = style

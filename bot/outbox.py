@@ -16,7 +16,7 @@ from typing import Any
 from bot.clock import Clock
 from bot.delivery import Delivery, DeliveryError, Step, Visible
 from bot.model import Page, Receipt, Target
-from bot.pacing import Meters
+from bot.pacing import WINDOW_GAP_SECONDS, Meters
 from bot.platforms.base import (
     Call,
     FloodError,
@@ -191,8 +191,9 @@ class Lane:
                     clock.now(), left, remaining=heard.remaining if heard else None, reset_after=heard.reset_after if heard else None
                 )
         delivery.updated_at = clock.now()
+        delivery.shown_at = min(delivery.shown_at, left)
         if meters and not delivery.closing:
-            self._growth_at = clock.now() + meters[0].interval
+            self._growth_at = left + self._growth_gap(delivery, step, left)
         if step.page is None:
             delivery.visible.pop(step.index)
             await self._outbox.store.drop_delivery(seen.row)
@@ -202,6 +203,14 @@ class Lane:
         if receipt is not None and seen.message_id is None:
             seen.message_id, seen.recorded = receipt.message_id, False
             await self._record(delivery)
+
+    def _growth_gap(self, delivery: Delivery, step: Step, left: float) -> float:
+        edits = self._outbox.meters.of(self._platform.allowances(Call.EDIT, delivery.target, first=step.index == 0)[0])
+        if step.call is Call.SEND and edits is not self._outbox.meters.of(
+            self._platform.allowances(Call.SEND, delivery.target, first=step.index == 0)[0]
+        ):
+            return WINDOW_GAP_SECONDS  # edits have a bucket of their own, which the first of them will open
+        return edits.growth_gap(left, left - delivery.shown_at)
 
     async def _make(self, target: Target, step: Step, seen: Visible) -> Receipt | None:
         first = step.index == 0

@@ -16,6 +16,7 @@ import pyromark
 from bot.render.document import BOLD, CODE, ITALIC, STRIKE, Block, Kind, Span
 from bot.render.mask import Masked, Places, is_definition, mask
 from bot.render.table import Cell, table_spans
+from bot.render.text import is_blank
 
 _OPTIONS = (
     pyromark.Options.ENABLE_TABLES
@@ -179,9 +180,9 @@ class _Reader:
         url, first = self._links.pop()
         allowed = not self._in_table and _LINK.fullmatch(url) is not None  # a table becomes code, which holds no links
         label = "".join([span.text for span in self._spans[first:]])
-        if url and (not label or not (allowed or url in {label, f"mailto:{label}"})):
+        if url and (is_blank(label) or not (allowed or url in {label, f"mailto:{label}"})):
             start = self._spans[-1].end if label else self._char(where["start"])
-            shown = f" ({url})" if label else url
+            shown = url if is_blank(label) else f" ({url})"
             self._spans.append(Span(shown, self._marks, url if allowed else None, start, max(start, self._char(where["end"]))))
         outer = self._links[-1][0] if self._links else ""
         self._url = outer if _LINK.fullmatch(outer) else None

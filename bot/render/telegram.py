@@ -1,8 +1,8 @@
 """Blocks → Telegram: plain text with entities, which the server can't refuse to parse.
 
 Only formatting is made: no mention, no command, no hashtag entity. But Telegram itself links what it finds in a text, and an @name linked
-so notifies the member who bears it. Therefore an invisible U+2060 WORD JOINER stands behind the @ of every name, except where Telegram looks
-for none: in code and in addresses. /commands stay links on purpose: the bot's own help is made of them, and pressing one is the
+so notifies the member who bears it. Therefore an invisible U+2060 WORD JOINER stands behind the @ of every name, except where Telegram
+looks for none: in code and in addresses. /commands stay links on purpose: the bot's own help is made of them, and pressing one is the
 person's own act. #tags notify nobody.
 
 Source: Bot API, MessageEntity (nesting rules, UTF-16 units); what Telegram takes for a name: match_mentions and clean_input_string in

@@ -299,7 +299,7 @@ def test_a_webhook_secret_is_checked_and_never_shown():
 # ----------------------------------------------------------------------------------------------------------- egress
 
 
-async def test_a_reply_is_made_grown_finished_and_deleted(sandbox, platform):
+async def test_a_reply_is_made_grown_and_finished(sandbox, platform):
     said = await sandbox.say(sandbox.user_id, sandbox.user_id, "hello")
     target = chat(sandbox, reply_to=said["message_id"])
     stop = ((Button("Stop", "stop:1", ButtonStyle.DANGER),),)
@@ -310,8 +310,13 @@ async def test_a_reply_is_made_grown_finished_and_deleted(sandbox, platform):
     assert (shown["text"], shown["entities"]) == ("😀 hello", [{"type": "bold", "offset": 3, "length": 5}])
     assert shown["reply_to_message"]["message_id"] == said["message_id"]
     assert "reply_markup" not in shown
+
+
+async def test_a_deleted_reply_can_be_deleted_again(sandbox, platform):
+    await sandbox.say(sandbox.user_id, sandbox.user_id, "hello")
+    sent = await platform.send(chat(sandbox), Page("hello"), nonce="n", first=True)
     for _ in range(2):
-        await platform.delete(target, sent.message_id)
+        await platform.delete(chat(sandbox), sent.message_id)
     assert not [one for one in sandbox.messages(sandbox.user_id) if one["from"]["is_bot"]]
 
 

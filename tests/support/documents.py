@@ -201,6 +201,16 @@ CJK = """## 概要
 한국어 문장도 있습니다. 끝.
 """
 
+TIGHT = """**注意：**请先阅读**「说明」**再操作，使用**`print()`**函数，见**[文档](https://example.org/a)**说明。
+
+これは**「重要」**です。*「斜体」*も、**太字。**次の文も、***「両方」***も、そのまま**続き**ます。
+
+- **注：**项目一
+- **Note:**do this, and *Tip:*do that
+
+> **引用：**内容。普通**粗体**，以及（**括号**）里的。
+"""
+
 LATEX = """The formula $E = mc^2$ and \\(a_1 * b_1\\), costs $5 to $10.
 
 $$
@@ -256,6 +266,7 @@ DOCUMENTS: dict[str, str] = {
     "emoji": EMOJI,
     "right to left": RTL,
     "cjk": CJK,
+    "tight": TIGHT,
     "latex": LATEX,
     "markdown in fence": MARKDOWN_IN_FENCE,
     "odd": ODD,

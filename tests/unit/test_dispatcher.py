@@ -14,7 +14,7 @@ from adapters.base import ErrorKind, Finished, ProviderError, TextDelta
 from bot.access import Access, AllowList
 from bot.commands.base import Answer, Command, Context, Option
 from bot.commands.registry import COMMANDS
-from bot.dispatcher import Lanes, pages
+from bot.dispatcher import pages
 from bot.model import Button, ChatAddress, ChatKind, ReplyRoute, Sender
 from bot.platforms.base import Refusal, RefusedError
 from storage.base import StoreError
@@ -87,20 +87,6 @@ async def test_commands_of_a_conversation_are_carried_out_in_order(tmp_path: Pat
         await world.idle()
     assert [what for what in done if what != "x"] == ["a", "b", "c"]
     assert done[0] == "x"
-
-
-async def test_lanes_are_forgotten_with_their_last_user() -> None:
-    lanes, order = Lanes(), list[int]()
-
-    async def use(number: int) -> None:
-        async with lanes.of(1):
-            await asyncio.sleep(0)
-            order.append(number)
-
-    await asyncio.gather(*(use(number) for number in range(5)))
-    assert order == list(range(5))
-    assert not lanes._locks
-    assert not lanes._users
 
 
 # ------------------------------------------------------------------------------------------------ who may speak

@@ -73,3 +73,28 @@ def test_idle_meters_are_forgotten() -> None:
     now = 2 * IDLE_SECONDS
     meters.of(Allowance("b", budgets.DISCORD_EDIT))
     assert meters.of(Allowance("a", budgets.DISCORD_EDIT)) is not old
+
+
+def test_growth_comes_close_together_early_and_further_apart_later() -> None:
+    young, old = Meter(budgets.DISCORD_EDIT), Meter(budgets.DISCORD_EDIT)
+    for meter in (young, old):
+        meter.leave(0.0)
+        meter.arrive(0.0, 0.0)
+    assert young.growth_gap(0.0, 0.2) < old.growth_gap(0.0, 30.0) <= 1.0
+
+
+def test_a_full_window_is_waited_out() -> None:
+    meter = Meter(budgets.DISCORD_EDIT)
+    for _ in range(5):
+        meter.leave(0.0)
+        meter.arrive(0.0, 0.0)
+    assert meter.growth_gap(1.0, 1.0) == pytest.approx(4.0)
+
+
+def test_growth_leaves_a_bucket_one_call_for_the_end() -> None:
+    meter, now = Meter(budgets.TELEGRAM_PRIVATE), 0.0
+    for _ in range(50):
+        meter.leave(now)
+        meter.arrive(now, now)
+        now += meter.growth_gap(now, now)
+        assert meter.room(now) >= 2, "one for the growth that is due now, one for the end that may follow at once"

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.model import Entity
 from bot.render import discord, telegram
 from bot.render.markdown import read
 from bot.render.pager import Pager
-from bot.render.text import clean
+from bot.render.text import clean, is_blank
 from tests.support.documents import DOCUMENTS, LONG_DOCUMENTS, LONG_FENCE, LONG_LIST, LONG_PROSE, LONG_TABLE
 
 STYLES = {"discord": discord.STYLE, "telegram": telegram.STYLE}
@@ -35,7 +36,7 @@ def whole(document):
 
 def assert_fit(pages, style):
     for page in pages:
-        assert page.text.strip()
+        assert not is_blank(page.text)
         assert style.measure(page) <= style.limit
 
 
@@ -82,10 +83,17 @@ def test_an_answer_in_one_piece_loses_nothing(name, limit):
     assert visible(pages) == whole(ALL[name])
 
 
-@pytest.mark.parametrize("text", ["", "  \n", "\n\n\t"])
+@pytest.mark.parametrize("text", ["", "  \n", "\n\n\t", "\u200b", "\u2800\n\n\u3164", "\ufe0f \u2060", "\u200b" * 9000])
 def test_nothing_to_see_is_no_page(text):
     assert Pager(discord.STYLE).pages(text) == ()
     assert Pager(discord.STYLE).pages(text, final=True) == ()
+
+
+@pytest.mark.parametrize("platform", STYLES)
+@pytest.mark.parametrize("text", ["**\u200d**", "```\n\ufe0f\n```", "# \u2060", "> \u3164", "`\u200b`"])
+def test_markup_of_nothing_to_see_is_no_page_while_it_grows(platform, text):
+    style = STYLES[platform]
+    assert all(Pager(style).pages(text[:end]) == () for end in range(len(text) + 1))
 
 
 @pytest.mark.parametrize("text", ["#", "```", "***", "[]()", "-", "```\n```"])
@@ -189,3 +197,105 @@ def test_what_hardly_fits_comes_to_an_end(platform, document):
 def test_any_text_grows_into_pages_that_fit(parts, platform, limit, step):
     style = replace(STYLES[platform], limit=limit)
     grow(Pager(style), "".join(parts), style, max(step, len("".join(parts)) // 60))
+
+
+NOTE = "*Stopped.*"
+SHOWN_NOTE = {"discord": "*Stopped.*", "telegram": "Stopped."}
+
+
+def with_note(platform, text, *, note=NOTE, limit=None, step=7):
+    """Show a text as it grows, then end it with a note."""
+    style = STYLES[platform] if limit is None else replace(STYLES[platform], limit=limit)
+    pager = Pager(style)
+    for end in range(0, len(text) + step, step):
+        pager.pages(text[:end])
+    plain = pager.pages(text, final=True)
+    pages = pager.pages(text, final=True, note=note)
+    assert pager.pages(text, final=True, note=note) == pages
+    assert_fit(pages, style)
+    return plain, pages
+
+
+@pytest.mark.parametrize("platform", STYLES)
+@pytest.mark.parametrize(
+    "text",
+    [
+        *[f"Text{chr(10) * count}" for count in range(1, 9)],
+        "Text \n \n ",
+        "```py\nx = 1\n",
+        "```py\nx = 1\n```",
+        "~~~~\nx\n~~~",
+        "    x = 1\n    y = 2\n",
+        "- a\n- b",
+        "- a\n  1. b\n\n     c\n",
+        "> quoted\n> on",
+        "> - a\n>   ```\n>   x",
+        "| a | b |\n|---|---|\n| 1 | 2 |\n",
+        "**bold",
+        "[label](http://exa",
+        "a `b",
+        "# Heading",
+        "---",
+        "<div>\n",
+        "<!--",
+        "$$x",
+        "- ",
+    ],
+)
+def test_a_note_is_a_paragraph_of_its_own_whatever_the_text_left_open(platform, text):
+    plain, pages = with_note(platform, text)
+    assert len(pages) == len(plain) == 1
+    assert pages[0].text == plain[0].text + ("\n" if platform == "discord" and text == "# Heading" else "\n\n") + SHOWN_NOTE[platform]
+    if platform == "telegram":
+        units = len(pages[0].text) - len("Stopped.")
+        assert pages[0].entities == (*plain[0].entities, Entity("italic", units, len("Stopped.")))
+
+
+@pytest.mark.parametrize("platform", STYLES)
+def test_a_note_for_which_there_is_no_room_is_a_page_of_its_own(platform):
+    whole_note = len(SHOWN_NOTE[platform])
+    for length in range(60 - whole_note - 4, 61):
+        plain, pages = with_note(platform, "x" * length, limit=60)
+        assert [page.text for page in plain] == ["x" * length]
+        if length + 2 + whole_note <= 60:
+            assert [page.text for page in pages] == ["x" * length + "\n\n" + SHOWN_NOTE[platform]]
+        else:
+            assert [page.text for page in pages] == ["x" * length, SHOWN_NOTE[platform]]
+
+
+@pytest.mark.parametrize("platform", STYLES)
+def test_a_note_longer_than_a_page_makes_several(platform):
+    note = " ".join(f"word{n}" for n in range(40))
+    plain, pages = with_note(platform, "text", note=note, limit=60)
+    assert pages[0] == plain[0]
+    assert len(pages) > 4
+    assert visible(pages[1:]) == words(note)
+
+
+@pytest.mark.parametrize("platform", STYLES)
+@pytest.mark.parametrize("text", ["", " \n\n", "\u200b"])
+def test_without_text_the_note_stands_alone(platform, text):
+    _, pages = with_note(platform, text)
+    assert [page.text for page in pages] == [SHOWN_NOTE[platform]]
+
+
+@pytest.mark.parametrize("platform", STYLES)
+def test_a_note_below_many_pages_stands_on_the_last(platform):
+    plain, pages = with_note(platform, LONG_FENCE[:-20], step=300)
+    assert pages[:-1] == plain[:-1]
+    assert pages[-1].text.startswith(plain[-1].text)
+    assert pages[-1].text.endswith(SHOWN_NOTE[platform])
+
+
+def test_a_note_waits_for_the_end():
+    assert [page.text for page in Pager(discord.STYLE).pages("a", note=NOTE)] == ["a"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(alphabet="ab \n\n`~*>-[](1.|<#\\", max_size=120), st.sampled_from(sorted(STYLES)), st.integers(40, 90))
+def test_a_note_changes_nothing_but_the_end_of_the_last_page(text, platform, limit):
+    plain, pages = with_note(platform, text, limit=limit)
+    assert len(plain) <= len(pages) <= len(plain) + 1
+    assert pages[-1].text.endswith(SHOWN_NOTE[platform])
+    assert [page.text for page in pages[: len(plain) - 1]] == [page.text for page in plain[:-1]]
+    assert not plain or pages[len(plain) - 1].text.startswith(plain[-1].text)

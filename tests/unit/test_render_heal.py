@@ -39,6 +39,12 @@ _SHOWS_SIGNS = {"odd", "inline", "code", "latex", "markdown in fence", "mentions
         ("```py\nx\n``", "```py\nx\n```"),
         ("- ```py\n  x", "- ```py\n  x\n  ```"),
         ("> ```\n> x", "> ```\n> x\n> ```"),
+        ("[x]: http://exa", "[x]:"),
+        ("a [x]\n\n> [x]: h", "a [x]\n\n> [x]:"),
+        ("は**「重", "は**「重**"),
+        ("は**「重」*", "は**「重」**"),
+        ("**注意：**请", "**注意：**请"),
+        ("**Note:**do", "**Note:**do"),
         ("| a | b |\n|--", "| a | b |\n|---|---|"),
     ],
 )
@@ -47,7 +53,19 @@ def test_half_written_markup_is_closed_or_held_back(half, healed):
 
 
 @pytest.mark.parametrize(
-    "whole", ["a **b** c", "```py\nx\n```", "x * y", "foo_bar", "42.", "takes ~5 s", "[a](http://x) b", "a \\*b", "use `**x` so"]
+    "whole",
+    [
+        "a **b** c",
+        "```py\nx\n```",
+        "x * y",
+        "foo_bar",
+        "42.",
+        "takes ~5 s",
+        "[a](http://x) b",
+        "a \\*b",
+        "use `**x` so",
+        "[x]: http://x\n\na",
+    ],
 )
 def test_whole_markup_stays_as_it_is(whole):
     assert heal(whole) == whole
@@ -58,6 +76,15 @@ def test_no_prefix_shows_raw_signs(name):
     document = DOCUMENTS[name]
     for end in range(len(document) + 1):
         assert not re.search(r"\*\*|~~|```|\]\(", telegram.render(document[:end]).text), document[max(0, end - 60) : end]
+
+
+@pytest.mark.parametrize("end", range(len("[x]: https://exa.mple")))
+def test_a_half_written_definition_is_no_target(end):
+    assert telegram.render("see [x]\n\n" + "[x]: https://exa.mple"[:end]).entities == ()
+
+
+def test_a_whole_definition_is_a_target():
+    assert telegram.render("see [x]\n\n[x]: https://exa.mple\n").entities[0].url == "https://exa.mple"
 
 
 def test_healing_changes_only_the_end():

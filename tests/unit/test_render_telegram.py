@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.platforms.budgets import TELEGRAM_ENTITIES
+from bot.render.discord import STYLE as DISCORD
 from bot.render.pager import Pager
 from bot.render.telegram import STYLE, render
+from sandbox.telegram.text import url_fault
 from tests.support.documents import DOCUMENTS, LONG_DOCUMENTS
 
 
@@ -140,6 +142,52 @@ def test_no_text_links_a_name(text):
     rendered = render(text)
     assert linked_names(rendered) == []
     assert_valid(rendered)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost",
+        "http://localhost:8080/a.b",
+        "https://exa",
+        "https://exa?x=1.2",
+        "https://x.y:0/",
+        "https://x.y:99999/",
+        "https://.",
+        "https://.x",
+        "https://x..y",
+        "https://a@x.y",
+        "http://[::1",
+        "https://x.y\\z",
+        "https://x.y%zz/",
+        "http://",
+    ],
+)
+@pytest.mark.parametrize("style", [STYLE, DISCORD], ids=["telegram", "discord"])
+def test_an_address_that_would_be_refused_is_written_out(style, url):
+    rendered = style.render(f"**b** [label](<{url}>) and [label][r]\n\n[r]: {url}\n")
+    assert not any(entity.url for entity in rendered.entities)
+    assert "](" not in rendered.text
+    assert unescaped(rendered.text).startswith(unescaped(f"{style.render('**b**').text} label ({url})"))
+
+
+def unescaped(text):
+    return text.replace("\\", "")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8080/a", "https://exa.mple", "HTTPS://EXA.MPLE?x", "https://x.y:8443#a", "https://例え.jp/é"]
+)
+def test_an_address_that_is_taken_is_a_link(url):
+    assert url_fault(url) == ""
+    assert [entity.url for entity in render(f"[label]({url})").entities] == [url]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(alphabet="ab.:/@[]1%-é\u3000\\?#", max_size=12))
+def test_no_link_is_refused(rest):
+    for entity in render(f"[label](<https://{rest}>) <http://{rest}>").entities:
+        assert entity.url is None or not url_fault(entity.url)
 
 
 def test_fence_keeps_its_language_and_indentation():

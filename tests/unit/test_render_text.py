@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.render.text import clean, cluster_boundary, display_width, utf16_length
+from bot.render.text import clean, cluster_boundary, display_width, is_blank, utf16_length
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,15 @@ def test_a_cluster_without_end_is_cut_all_the_same():
 
 def test_widths_are_columns():
     assert [display_width(text) for text in ("abc", "日本", "😀", "e\u0301", "é")] == [3, 4, 2, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "text", ["", " \n\t", "\u200b", "\u200d\ufe0f", "\u2800", "\u3164", "\u2060 \u00a0", "\u3000\u202e", "\u0301", "\U000e0041"]
+)
+def test_what_nobody_sees_is_blank(text):
+    assert is_blank(text)
+
+
+@pytest.mark.parametrize("text", [".", " a", "\u200ba", "e\u0301", "漢", "👍\ufe0f", "\ufffd"])
+def test_what_is_seen_is_not_blank(text):
+    assert not is_blank(text)
