@@ -33,4 +33,4 @@ bench: .venv/.synced
 	.venv/bin/python -m bench.startup $(ARGS)
 
 clean:
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf .venv .venv-newer .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

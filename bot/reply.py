@@ -41,9 +41,6 @@ class Reply:
 
     def pages(self) -> tuple[Page, ...]:
         """Return the pages as they should look now; none while there is no visible text."""
-        markdown = self.text
-        if self._note:
-            markdown = f"{markdown.rstrip()}\n\n{self._note}" if markdown.strip() else self._note
-        rendered = self._pager.pages(markdown, final=self._final)
+        rendered = self._pager.pages(self.text, final=self._final, note=self._note)
         last = len(rendered) - 1
         return tuple(Page(page.text, page.entities, self._buttons if index == last else ()) for index, page in enumerate(rendered))

@@ -19,6 +19,8 @@ from sandbox.web import Page
 
 USUAL_PORT = 8023
 """Where the page is found again at the next start."""
+KEPT_CALLS = 200
+"""So many calls of each stand-in's log are kept: nobody reads it here."""
 READY = """
   Dragoman is ready to be tried: open {url}
 
@@ -47,7 +49,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, port: int | None, say:
             local = bridge.providers.get("local") if bridge else None
             return await _address(local) if isinstance(local, Local) else None
 
-        async with Outside(voice=LocalVoice(model_address)) as outside:
+        async with Outside(voice=LocalVoice(model_address), random_tokens=True, keep_calls=KEPT_CALLS) as outside:
             values = settings_for(settings, outside, database)
             port = usual_port() if port is None else port
             async with open_bridge(load(None, **values)) as bridge, Page(outside, bridge, port=port) as page:

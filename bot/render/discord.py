@@ -10,8 +10,9 @@ Source: Discord's Markdown guide for what is shown; the client's parser rules fo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
+from operator import itemgetter
 
 from bot.platforms.budgets import DISCORD_MESSAGE_CODE_POINTS
 from bot.render.base import Rendered, Style
@@ -29,6 +30,7 @@ _SPECIAL = re.compile(r"[\\*`_~|<\]@]")
 _URL = re.compile(r"(https?://[^\s<>]+)", re.IGNORECASE)
 _MENTION = re.compile(r"<(?:[@#:]|a:|t:|id:|/[^<>\n]{0,100}:\d)")
 _LINE_START = re.compile(r"(\A|\n)([ \t]*)(?:([>#+-])|(\d{1,9})([.)]))")
+_MARKS_OF, _URL_OF = itemgetter(1), itemgetter(2)  # of a span; made in C, unlike attribute getters of Python
 _BACKTICKS = re.compile("`+")
 
 
@@ -50,22 +52,48 @@ def _break_mentions(url: str) -> str:
     return url.replace("@everyone", "%40everyone").replace("@here", "%40here")
 
 
-def _escape_sign(match: re.Match[str]) -> str:  # noqa: PLR0911 - one rule per sign, each needs its own line
-    sign, text, at = match.group(), match.string, match.start()
-    after = text[at + 1 : at + 2]
-    if sign == "@":
-        return f"@{_BREAK}" if text.startswith(("everyone", "here"), at + 1) else "@"
-    if sign == "<":
-        return f"<{_BREAK}" if _MENTION.match(text, at) else "<"
-    if sign == "\\":
-        return "\\" if after and (after.isalnum() or after.isspace()) else "\\\\"
-    if sign == "_":
-        return "_" if at and after and text[at - 1].isalnum() and after.isalnum() else "\\_"
-    if sign in "~|":
-        return f"\\{sign}" if sign in {after, text[at - 1 : at]} or not after or not at else sign
-    if sign == "]":
-        return "]" if after and after != "(" else "\\]"
-    return f"\\{sign}"
+def _escape_sign(match: re.Match[str]) -> str:
+    sign = match.group()
+    rule = _RULES.get(sign)
+    return rule(match.string, match.start(), match.string[match.end() : match.end() + 1]) if rule else f"\\{sign}"
+
+
+def _at_sign(text: str, at: int, _after: str) -> str:
+    return f"@{_BREAK}" if text.startswith(("everyone", "here"), at + 1) else "@"
+
+
+def _less_sign(text: str, at: int, _after: str) -> str:
+    return f"<{_BREAK}" if _MENTION.match(text, at) else "<"
+
+
+def _backslash(_text: str, _at: int, after: str) -> str:
+    return "\\" if after and (after.isalnum() or after.isspace()) else "\\\\"
+
+
+def _underscore(text: str, at: int, after: str) -> str:
+    return "_" if at and after and text[at - 1].isalnum() and after.isalnum() else "\\_"
+
+
+def _doubled(text: str, at: int, after: str) -> str:
+    """Escape what means something only in pairs; the rest of a pair may stand in the neighbouring run."""
+    sign = text[at]
+    return f"\\{sign}" if sign in {after, text[at - 1 : at]} or not after or not at else sign
+
+
+def _bracket(_text: str, _at: int, after: str) -> str:
+    return "]" if after and after != "(" else "\\]"
+
+
+# What a sign becomes, by the text, its place and the sign after it; the others are always escaped.
+_RULES: dict[str, Callable[[str, int, str], str]] = {
+    "@": _at_sign,
+    "<": _less_sign,
+    "\\": _backslash,
+    "_": _underscore,
+    "~": _doubled,
+    "|": _doubled,
+    "]": _bracket,
+}
 
 
 def _escape_line_start(match: re.Match[str]) -> str:
@@ -88,7 +116,9 @@ class _Inline:
         self._fresh = line_start  # a line begins here
 
     def write(self, spans: Sequence[Span], marks: int) -> str:
-        for url, group in groupby(spans, key=lambda span: span.url):
+        if len(spans) == 1 and not (marks or spans[0].marks or spans[0].url):  # the usual case
+            return _escape(spans[0].text, line_start=self._fresh)
+        for url, group in groupby(spans, key=_URL_OF):
             if url is None:
                 for text, run_marks in _runs(group):
                     self._run(text, run_marks | marks)
@@ -162,7 +192,7 @@ class _Inline:
 
 def _runs(spans: Iterator[Span]) -> Iterator[tuple[str, int]]:
     """Join neighbours with the same marks: what looks like markup may be spread over several."""
-    for marks, group in groupby(spans, key=lambda span: span.marks):
+    for marks, group in groupby(spans, key=_MARKS_OF):
         yield "".join([span.text for span in group]), marks
 
 

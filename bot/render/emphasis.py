@@ -12,6 +12,14 @@ from __future__ import annotations
 import re
 
 _PAIR = re.compile(r"(\*(?<![\\*]\*)\*{0,2})(?![\s*])([^*\n]++)(?<!\s)\1(?!\*)")  # begins with a plain star: three times as fast
+# Without any of these places nothing is to be done, which most texts are told by in a tenth of the time: a sign, stars and a letter; or a
+# letter, stars and a sign, where one of them is not ASCII or the sign opens something.
+_LETTER, _SIGN = r"[^\W_]", r"[^\w\s*\\]"
+_PLACE = re.compile(
+    rf"\*(?:(?={_LETTER})(?:(?<={_SIGN}\*)|(?<={_SIGN}\*\*)|(?<={_SIGN}\*\*\*))"
+    rf"|(?<={_LETTER}\*)(?=\*{{0,2}}(?:[\"'(\[`{{<$]|(?![\x00-\x7f]){_SIGN}))"
+    rf"|(?<=[^\W\x00-\x7f]\*)(?=\*{{0,2}}{_SIGN}))"
+)
 _LAST_SIGNS = ".:!?"  # of what may be in italics right before a letter, where all is ASCII
 
 
@@ -39,6 +47,8 @@ def loosen(source: str, space: str) -> tuple[str, list[int]]:
     """Put `space` outside of stars that the rules refuse; return the text and the places of what was put into it."""
     parts: list[str] = []
     added: list[int] = []
+    if not _PLACE.search(source):
+        return source, added
     done = 0
     for match in _PAIR.finditer(source):
         start, end = match.span()

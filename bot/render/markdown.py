@@ -79,6 +79,7 @@ class _Item(NamedTuple):
 
 
 _INLINE = _Leaf()
+_PARAGRAPH = _Leaf(start=0, loose=True)
 
 
 class _Reader:
@@ -89,7 +90,7 @@ class _Reader:
         self._source = source
         self._number = number
         self._located = located
-        self._unmask: Callable[[str], str] = masked.unmask if masked.used else str
+        self._unmask: Callable[[str], str] | None = masked.unmask if masked.used else None
         self._char = Places(masked).char if located else int
         self._parts: list[str] = []  # text that has no span yet; always empty if `located`
         self._spans: list[Span] = []
@@ -109,44 +110,52 @@ class _Reader:
         self._in_table = False
 
     def read(self, pairs: Iterable[tuple[Any, pyromark.event.Range]]) -> list[Block]:
+        parts, add = self._parts, None if self._located else self._parts.append
         for event, where in pairs:
             if type(event) is str:
-                if event == "Rule":
-                    self._rule(where)
-                else:
-                    self._add_text("\n", where)
+                self._bare(event, where)
                 continue
-            ((name, value),) = event.items()
-            if name == "Text":
-                self._add_text(value, where)
-            elif name == "Start":
+            text = event.get("Text")
+            if text is not None:  # by far the most frequent event
+                if add:
+                    add(text)
+                else:
+                    self._add(text, 0, where)
+                continue
+            if parts:
                 self._join()
+            ((name, value),) = event.items()
+            if name == "Start":
                 self._start(value, where)
             elif name == "End":
-                self._join()
                 self._end(value, where)
             else:
                 self._other(name, value, where)
         self._flush()
         return self.blocks
 
-    # ------------------------------------------------------------------------------------------------------ inline
-
-    def _add_text(self, text: str, where: pyromark.event.Range) -> None:
-        if self._located:
-            self._add(text, 0, where)
+    def _bare(self, event: str, where: pyromark.event.Range) -> None:
+        if event == "Rule":
+            self._rule(where)
+        elif self._located:
+            self._add("\n", 0, where)
         else:
-            self._parts.append(text)
+            self._parts.append("\n")
+
+    # ------------------------------------------------------------------------------------------------------ inline
 
     def _join(self) -> None:
         """Make one span of the pieces that text comes in."""
-        if self._parts:
-            self._spans.append(Span(self._unmask("".join(self._parts)), self._marks, self._url))
-            self._parts.clear()
+        parts = self._parts
+        text = parts[0] if len(parts) == 1 else "".join(parts)
+        parts.clear()
+        self._spans.append(Span(self._unmask(text) if self._unmask else text, self._marks, self._url))
 
     def _add(self, text: str, marks: int, where: pyromark.event.Range) -> None:
-        self._join()
-        text = self._unmask(text)
+        if self._parts:
+            self._join()
+        if self._unmask:
+            text = self._unmask(text)
         if self._located:
             self._spans.append(Span(text, self._marks | marks, self._url, self._char(where["start"]), self._char(where["end"])))
         else:
@@ -194,7 +203,7 @@ class _Reader:
             if tag in _MARKS:
                 self._marks |= _MARKS[tag]
             elif tag == "Paragraph":
-                self._open(_Leaf(start=self._char(where["start"]), loose=True))
+                self._open(_PARAGRAPH._replace(start=self._char(where["start"])) if self._located else _PARAGRAPH)
             elif tag == "Item":
                 self._open_item(self._char(where["start"]))
             elif tag in {"TableHead", "TableRow"}:
@@ -207,7 +216,7 @@ class _Reader:
 
     def _start_with(self, name: str, value: Any, where: pyromark.event.Range) -> None:
         if name in {"Link", "Image"}:
-            self._open_link(self._unmask(value["dest_url"]))
+            self._open_link(self._unmask(value["dest_url"]) if self._unmask else value["dest_url"])
         elif name == "List":
             self._flush()
             self._spend_item()
@@ -253,7 +262,8 @@ class _Reader:
             self._quote -= 1
 
     def _open(self, leaf: _Leaf) -> None:
-        self._flush()
+        if self._spans or self._parts:
+            self._flush()
         self._leaf = leaf
         self._set_anchor(leaf.start or 0)
 
@@ -272,7 +282,7 @@ class _Reader:
             if self._number is not None and not self.blocks and len(self._lists) == 1:
                 number = self._number
             self._lists[-1] = number + 1
-        if len(self._lists) == 1 and not self._quote:
+        if self._located and len(self._lists) == 1 and not self._quote:
             self._anchor = (self._line(start), number)
         self._item = _Item("-" if number is None else f"{number}.", start, first=not self._begun[-1])
         self._begun[-1] = True
@@ -296,7 +306,8 @@ class _Reader:
             self._emit(self._item.start, self._item.start + 1)
 
     def _flush(self) -> None:
-        self._join()
+        if self._parts:
+            self._join()
         if self._spans:
             last = self._spans[-1]
             if self._leaf.start is None and not self._lists:
@@ -325,7 +336,7 @@ class _Reader:
         self._item = self._task = None
 
     def _set_anchor(self, start: int) -> None:
-        if not self._lists and not self._quote:
+        if self._located and not self._lists and not self._quote:
             self._anchor = (self._line(start), None)
 
     def _line(self, start: int) -> int:

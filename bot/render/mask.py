@@ -14,7 +14,7 @@ from bot.render.emphasis import loosen
 # For "<" where HTML would begin: HTML blocks would hide the Markdown inside them. It has to be punctuation, as "<" is, or emphasis beside
 # it would not open. The HTML of a text that holds it itself is shown as it is.
 _LESS = "\u2e45"
-_HTML = re.compile(r"(?<!\\)(?<!\]\()<(?=[A-Za-z/!?])(?!https?://[^\s<>]*>)")
+_HTML = re.compile(r"<(?<!\\<)(?<!\]\(<)(?=[A-Za-z/!?])(?!https?://[^\s<>]*>)")
 # For the colon of `[label]: target`: the parser would swallow the line.
 _COLON = "\u2e46"
 _DEFINITION = re.compile(r"^([ \t>]*\[([^\]\n]{1,200})\]):(?=[ \t]*(\S+))", re.MULTILINE)

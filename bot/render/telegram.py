@@ -89,12 +89,16 @@ class _Writer:
         else:
             self._add(lead if block.spans else lead.rstrip())
             self._text(block, rest, bare_start=first and not lead)
-        self._close_runs()
+        if self._runs:
+            self._close_runs()
 
     def _code(self, block: Block, marker: str) -> None:
+        code = block.text.strip("\n").rstrip()
+        if not code:  # seen by its marker alone; the server refuses an empty entity
+            self._add(marker)
+            return
         if marker:
             self._add(f"{marker}\n")
-        code = block.text.strip("\n").rstrip()
         if self._bare:
             code = _NAME.sub(lambda name: f"@{_JOINER}{name[0][1:]}", code)
         start = self._size
@@ -106,7 +110,8 @@ class _Writer:
         for text, marks, url in _without_names(_trimmed(block.spans, bare_start=bare_start), bare=self._bare):
             start = self._size
             shown = text.replace("\n", f"\n{rest}") if rest else text
-            self._add(shown)
+            self._parts.append(shown)
+            self._size += utf16_length(shown)
             if marks or heading or url:
                 self._mark(shown, start, marks | heading, url)
             elif self._runs:
@@ -114,6 +119,9 @@ class _Writer:
 
     def _mark(self, text: str, start: int, marks: int, url: str | None) -> None:
         types = _TYPES_OF[marks & ~CODE] if url else _TYPES_OF[marks]
+        if len(types) == 1 and not (url or self._runs):  # the usual case
+            self._runs[types[0], None] = (start, text)
+            return
         wanted: list[tuple[str, str | None]] = [(name, None) for name in types]
         if url:
             wanted.append(("text_link", url))
@@ -174,6 +182,8 @@ def _trimmed(spans: Sequence[Span], *, bare_start: bool) -> list[_Piece]:
 
 def _without_names(pieces: list[_Piece], *, bare: bool) -> list[_Piece]:
     """Put a joiner into every name that Telegram would link. A name may begin in one piece and go on in the next."""
+    if not any("@" in text for text, _, _ in pieces):
+        return pieces
     pieces = [cut for piece in pieces for cut in _addresses_linked(piece)]
     names = [name.span() for name in _NAME.finditer("".join([text for text, _, _ in pieces]))]
     if not names:

@@ -277,7 +277,8 @@ async def test_repeated_nonce_returns_the_first_message_for_a_few_minutes(client
 
 async def test_repeated_nonce_changes_nothing_of_the_first_message(client, sandbox):
     first = await client.post("one", nonce="n1", enforce_nonce=True)
-    before, changes = sandbox.messages(sandbox.channel_id), []
+    before = sandbox.messages(sandbox.channel_id)
+    changes: list[dict[str, Any]] = []
     sandbox.on_change.append(changes.append)
     again = await client.post(f"two <@{sandbox.user_id}>", nonce="n1", enforce_nonce=True)
     assert (again.status, again.body) == (200, first.body)

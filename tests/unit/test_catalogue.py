@@ -50,8 +50,9 @@ async def test_where_no_list_was_ever_had_the_failure_is_told_and_not_kept() -> 
 class SlowProvider(ScriptedProvider):
     """Lists its models once the test opens the gate."""
 
-    def __init__(self, list_error: ProviderError | None = None) -> None:
-        super().__init__(list_error=list_error)
+    def __init__(self, fault: Exception | None = None) -> None:
+        super().__init__()
+        self.fault = fault
         self.gate = asyncio.Event()
         self.ended = 0
 
@@ -61,8 +62,8 @@ class SlowProvider(ScriptedProvider):
             await self.gate.wait()
         finally:
             self.ended += 1
-        if self.list_error is not None:
-            raise self.list_error
+        if self.fault is not None:
+            raise self.fault
         return tuple(ModelInfo(name) for name in self.names)
 
 
@@ -98,8 +99,7 @@ async def test_a_failure_that_nobody_waits_for_is_logged_and_not_kept(error: Exc
     caplog.set_level("INFO")
     unheard: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
-    provider = SlowProvider()
-    provider.list_error = error  # type: ignore[assignment] - a fault of ours is none of the provider's errors
+    provider = SlowProvider(error)
     catalogue = Catalogue({"alpha": provider}, FakeClock())
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(catalogue.models("alpha"), 0.01)
@@ -107,7 +107,7 @@ async def test_a_failure_that_nobody_waits_for_is_logged_and_not_kept(error: Exc
     await eventually(lambda: "catalogue." in caplog.text)
     gc.collect()
     assert not unheard
-    provider.list_error = None
+    provider.fault = None
     assert await catalogue.models("alpha")
     assert provider.listings == 2
 

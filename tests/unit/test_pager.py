@@ -188,7 +188,7 @@ def test_what_hardly_fits_comes_to_an_end(platform, document):
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
-        st.text(alphabet="ab😀é\u200d *_~`[]()<>!#-+=|\\\n1.:$@", max_size=30) | st.sampled_from(sorted(DOCUMENTS.values())), max_size=5
+        st.text(alphabet="a字」：😀\u200d *_~`[]()<>!#-+=|\\\n1.:$@", max_size=30) | st.sampled_from(sorted(DOCUMENTS.values())), max_size=5
     ),
     st.sampled_from(sorted(STYLES)),
     st.integers(60, 200),

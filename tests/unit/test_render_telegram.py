@@ -62,6 +62,7 @@ def assert_valid(rendered):
         ("<div>\n**b**\n</div>", "<div>\nb\n</div>", [("bold", "b")]),
         ("$a*b*c$ and $5", "$a*b*c$ and $5", []),
         ("[1]: https://x.y\n\nsee [1]", "[1]: https://x.y\n\nsee 1", [("text_link", "1")]),
+        ("- ```\n\n- b", "•\n• b", []),
         ("@someone /start #tag", "@\u2060someone /start #tag", []),
         ("", "", []),
         (" \n\n ", "", []),
