@@ -309,6 +309,7 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
         )
         access = settings.rule
         catalogue = Catalogue(providers, clock)
+        stack.push_async_callback(catalogue.aclose)
         dispatcher = Dispatcher(
             store=store,
             turns=turns,

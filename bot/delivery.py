@@ -178,4 +178,4 @@ class Delivery:
                 page = replace(page, text=labelled.text)
         if not self.closing or not seen.plainness:
             return page
-        return Page(page.text, (), page.buttons if seen.plainness < PLAINEST else ())
+        return Page(self._style.bare(page.text), (), page.buttons if seen.plainness < PLAINEST else ())

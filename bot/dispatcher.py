@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext, suppress
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from adapters.base import Provider, ProviderError
@@ -75,19 +75,20 @@ class Dispatcher:
             StoreError: The store failed; what is open stays open.
             UnshownError: A stored answer could not be shown yet.
         """
-        async with self._busy():
+        self._enter()
+        try:
             await self._drain(conversation)
+        finally:
+            self._leave()
 
-    @asynccontextmanager
-    async def _busy(self) -> AsyncIterator[None]:
+    def _enter(self) -> None:
         self._running += 1
         self._idle.clear()
-        try:
-            yield
-        finally:
-            self._running -= 1
-            if not self._running:
-                self._idle.set()
+
+    def _leave(self) -> None:
+        self._running -= 1
+        if not self._running:
+            self._idle.set()
 
     def serves(self, chat: ChatAddress) -> bool:
         """Tell whether this process is logged in as the account that has the chat. What it does not serve stays as it is."""
@@ -116,7 +117,7 @@ class Dispatcher:
                 await self._store.close(turn, TurnState.FAILED, error="its event can't be read back")
                 continue
             if not self._access.admits(incoming):
-                await self._turns.fail(turn, incoming, texts.refused(incoming), "refused")
+                await self._turns.fail(turn, incoming, texts.refusal(incoming), "refused")
                 continue
             await self._settled_before(turn)
             try:
@@ -153,10 +154,11 @@ class Dispatcher:
         done = asyncio.Event()
         if command is not None and command.changes:
             self._changing.setdefault(accepted.conversation, {})[accepted.event] = done
+        self._enter()  # from now on: an orderly end that begins before the work's first step must wait for it, too
         return self._carry_out(accepted, incoming, done, urgent=command is not None and command.urgent)
 
     async def _carry_out(self, accepted: Accepted, incoming: Incoming, done: asyncio.Event, *, urgent: bool) -> None:
-        async with self._busy():
+        try:
             try:
                 async with nullcontext() if urgent else self._lanes.of(accepted.conversation):
                     answer = await self._answer(accepted, incoming)
@@ -171,10 +173,12 @@ class Dispatcher:
                 except DeliveryError as error:
                     log.warning("command.undeliverable event=%d: %s", accepted.event, error)
             await self._store.finish_event(accepted.event)
+        finally:
+            self._leave()
 
     async def _answer(self, accepted: Accepted, incoming: Incoming) -> Answer | None:
         if not self._access.admits(incoming):
-            return Answer(texts.refused(incoming))
+            return Answer(texts.refusal(incoming))
         call = self._call_of(incoming)
         if call is None:
             return Answer(texts.DEAD_BUTTON if incoming.kind is EventKind.BUTTON else texts.NO_TEXT)

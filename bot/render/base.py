@@ -31,9 +31,11 @@ class Style:
         measure: Length of rendered text in the unit of `limit`.
         limit: Longest text of one message.
         write: What `render` does after the parse; paging cuts between the two.
+        bare: Makes rendered text harmless where it is shown without its entities, without making it longer.
     """
 
     render: Callable[[str], Rendered]
     measure: Callable[[Rendered], int]
     limit: int
     write: Callable[[Sequence[Block]], Rendered] = write_plain
+    bare: Callable[[str], str] = str

@@ -237,4 +237,9 @@ def measure(rendered: Rendered) -> int:
     return utf16_length(rendered.text)
 
 
-STYLE = Style(render=render, measure=measure, limit=TELEGRAM_MESSAGE_UTF16_UNITS, write=write)
+def bare(text: str) -> str:
+    """Make text harmless that is shown without its entities: a name that stood in code would be linked. As long as before."""
+    return _NAME.sub(lambda name: f"\uff20{name[0][1:]}", text)
+
+
+STYLE = Style(render=render, measure=measure, limit=TELEGRAM_MESSAGE_UTF16_UNITS, write=write, bare=bare)

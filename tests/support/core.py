@@ -186,6 +186,7 @@ class World:
             await asyncio.gather(drain, return_exceptions=True)
             await inbox.aclose()
             await outbox.aclose()
+            await catalogue.aclose()
             await store.aclose()
 
     # what people do

@@ -224,3 +224,9 @@ def test_long_documents_are_valid(name):
 @given(st.text(alphabet="ab😀é\u200d *_~`[]()<>!#-+=|\\\n1.:$@&;\t\r\x00", max_size=80) | st.text(max_size=60))
 def test_any_text_is_valid(text):
     assert_valid(render(text))
+
+
+def test_a_name_pings_nobody_where_text_is_shown_without_its_entities():
+    page = render("ask `@durov` or me@example.org, @ab too")
+    assert STYLE.bare(page.text) == page.text.replace("@durov", "\uff20durov")
+    assert len(STYLE.bare(page.text)) == len(page.text)
