@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import aiohttp
 from pydantic import SecretStr
@@ -16,6 +12,7 @@ from pydantic import SecretStr
 from adapters import http, local, modelslab, netmind, openai_compatible, segmind
 from adapters.base import Provider
 from adapters.router import Router
+from bot.bridge import Bridge, log_in_to_all
 from bot.catalogue import Catalogue
 from bot.clock import Clock, SystemClock
 from bot.commands.base import Command
@@ -24,25 +21,15 @@ from bot.dispatcher import Dispatcher
 from bot.inbox import Inbox
 from bot.model import ChatAddress
 from bot.outbox import Outbox
-from bot.platforms.base import Memo, Platform, UnavailableError
+from bot.platforms.base import Memo, Platform
 from bot.preferences import Defaults, Preferences
 from bot.settings import Settings, SettingsError
 from bot.turn import Turns
 from storage.base import Store
 from storage.sqlite import SqliteStore
 
-log = logging.getLogger(__name__)
-
-GRACE_SECONDS = 10.0
-"""At shutdown running answers may take so long to end by themselves; what is left is taken up again at the next start."""
-LOGIN_PAUSE_SECONDS, LOGIN_PAUSE_MOST_SECONDS = 2.0, 60.0
-"""Before a platform that was away at start is tried again: first and longest pause, doubled in between."""
 PROVIDER_ORDER = ("netmind", "segmind", "modelslab", "openai", "local")
 """The first of these that is set up is the default where none is named."""
-
-
-class BridgeError(Exception):
-    """The bridge can't go on. The message says what to do."""
 
 
 class StoreMemo:
@@ -167,111 +154,6 @@ def build_platforms(settings: Settings, menu: LateMenu, memo: Callable[[str], Me
     return platforms
 
 
-@dataclass(frozen=True, slots=True)
-class Bridge:
-    """All parts, wired. Made by `open_bridge`.
-
-    Attributes:
-        accounts: Platform name → the bot account's id on it, of those platforms that it is logged in to.
-    """
-
-    store: Store
-    providers: dict[str, Provider]
-    platforms: dict[str, Platform]
-    accounts: dict[str, str]
-    outbox: Outbox
-    dispatcher: Dispatcher
-    inbox: Inbox
-    clock: Clock
-
-    async def run(self, stop: asyncio.Event, ready: Callable[[str], None] = lambda _: None) -> None:
-        """Serve until `stop` is set, then end in order: intake first, running answers for a bounded time, then the rest.
-
-        Args:
-            stop: Set it to end.
-            ready: Called with a platform's name when its first event can arrive.
-
-        Raises:
-            BridgeError: No platform's intake is left.
-        """
-        for name in self.accounts:
-            await self.inbox.recover(name)  # before any intake: what that brings is open, too, and would be carried out twice
-        drain = asyncio.create_task(self.store.run(self.dispatcher.drain))
-        intakes = {asyncio.create_task(self._take_in(name, ready)): name for name in self.platforms}
-        stopper = asyncio.create_task(stop.wait())
-        try:
-            await self._serve(drain, intakes, stopper)
-        finally:
-            await _end(stopper, *intakes)
-            if not await self.dispatcher.settle(GRACE_SECONDS):
-                log.warning("shutdown.unfinished: what still runs is taken up again at the next start")
-            await self.inbox.aclose()
-            await _end(drain)
-            await self.outbox.aclose()
-
-    async def _take_in(self, name: str, ready: Callable[[str], None]) -> None:
-        """Serve one platform; one that is away at start is logged in to as soon as it is back, and keeps no other waiting."""
-        platform = self.platforms[name]
-        pause = LOGIN_PAUSE_SECONDS
-        while name not in self.accounts:
-            await self.clock.sleep(pause)
-            pause = min(pause * 2, LOGIN_PAUSE_MOST_SECONDS)
-            account = await _log_in(name, platform)
-            if account is not None:
-                self.accounts[name] = account
-                await self.inbox.recover(name)
-        await platform.run(self.inbox.accept, partial(ready, name))
-
-    async def _serve(self, drain: asyncio.Task[None], intakes: Mapping[asyncio.Task[None], str], stopper: asyncio.Task[Any]) -> None:
-        serving = set(intakes)
-        while serving:
-            done, _ = await asyncio.wait({drain, stopper, *serving}, return_when=asyncio.FIRST_COMPLETED)
-            if stopper in done:
-                return
-            if drain in done:
-                drain.result()
-                raise BridgeError("The store's run ended.")
-            for task in done & serving:
-                serving.discard(task)
-                log.error("%s has ended: %s", intakes[task], task.exception() or "without a reason")
-        raise BridgeError("No platform is left to serve: see the lines above.")
-
-
-async def _log_in_to_all(platforms: Mapping[str, Platform]) -> dict[str, str]:
-    """Return platform name → account id of those that can be reached.
-
-    Raises:
-        RefusedError: A token is wrong. All have been tried by then.
-    """
-    logins = await asyncio.gather(*(_log_in(name, platform) for name, platform in platforms.items()), return_exceptions=True)
-    accounts: dict[str, str] = {}
-    for name, login in zip(platforms, logins, strict=True):
-        if isinstance(login, BaseException):
-            raise login
-        if login is not None:
-            accounts[name] = login
-    return accounts
-
-
-async def _log_in(name: str, platform: Platform) -> str | None:
-    """Return the bot account's id, None if the platform is away.
-
-    Raises:
-        RefusedError: The token is wrong.
-    """
-    try:
-        return await platform.open()
-    except UnavailableError as error:
-        log.warning("%s can't be reached; it is tried again: %s", name, error)
-        return None
-
-
-async def _end(*tasks: asyncio.Task[Any]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
 @asynccontextmanager
 async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Bridge]:
     """Open the store and the providers, log in to the platforms, wire everything; close it all at the end.
@@ -295,9 +177,11 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
         platforms = build_platforms(settings, menu, partial(StoreMemo, store), clock)
         for platform in platforms.values():
             stack.push_async_callback(platform.aclose)
-        accounts = await _log_in_to_all(platforms)
-        preferences = Preferences(store, providers, defaults)
+        accounts = await log_in_to_all(platforms)
+        catalogue = Catalogue(providers, clock)
+        stack.push_async_callback(catalogue.aclose)
         outbox = Outbox(platforms, store, clock)
+        preferences = Preferences(store, providers, defaults)
         turns = Turns(
             store=store,
             router=Router(providers),
@@ -307,9 +191,6 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
             outbox=outbox,
             clock=clock,
         )
-        access = settings.rule
-        catalogue = Catalogue(providers, clock)
-        stack.push_async_callback(catalogue.aclose)
         dispatcher = Dispatcher(
             store=store,
             turns=turns,
@@ -319,8 +200,9 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
             providers=providers,
             preferences=preferences,
             catalogue=catalogue,
-            access=access,
+            access=settings.rule,
             commands=COMMANDS,
         )
         menu.completer = dispatcher.complete
-        yield Bridge(store, providers, platforms, accounts, outbox, dispatcher, Inbox(store, dispatcher, access), clock)
+        inbox = Inbox(store, dispatcher, settings.rule)
+        yield Bridge(store, providers, platforms, accounts, outbox, dispatcher, inbox, clock)

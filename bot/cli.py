@@ -12,7 +12,8 @@ from importlib.metadata import version
 from typing import Any
 
 from bot import logs
-from bot.app import BridgeError, missing_tokens, open_bridge, secrets_of
+from bot.app import missing_tokens, open_bridge, secrets_of
+from bot.bridge import BridgeError
 from bot.doctor import examine
 from bot.platforms.base import PlatformError
 from bot.settings import Settings, SettingsError, load, misspelt

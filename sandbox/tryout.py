@@ -11,7 +11,8 @@ from typing import Any
 
 from adapters.base import ProviderError
 from adapters.local import Local
-from bot.app import Bridge, open_bridge
+from bot.app import open_bridge
+from bot.bridge import Bridge
 from bot.settings import DATABASE_SCHEME, Settings, load
 from sandbox.outside import Outside
 from sandbox.providers import LocalVoice

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from bot.app import Bridge
+from bot.bridge import Bridge
 from bot.platforms.budgets import DISCORD_INTERACTION_ACK_SECONDS
 from sandbox.discord.errors import ApiError as DiscordError
 from sandbox.discord.interactions import Interaction

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from bot.app import Bridge, open_bridge
+from bot.app import open_bridge
+from bot.bridge import Bridge
 from bot.settings import load
 from sandbox.outside import Outside
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bot import texts
-from bot.app import Bridge
+from bot.bridge import Bridge
 from bot.clock import SystemClock
 from bot.commands.base import Answer, Command, Context, Option
 from bot.commands.registry import COMMANDS

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.base import ErrorKind, Finished, ProviderError, TextDelta
 from bot.access import Access, AllowList
-from bot.app import Bridge
+from bot.bridge import Bridge
 from bot.clock import SystemClock
 from bot.model import ChatAddress, EventKind, Sender
 from bot.platforms.base import UnavailableError
@@ -173,7 +173,7 @@ async def test_a_platform_that_is_away_at_start_is_logged_in_to_later_and_keeps_
             ready()
             await asyncio.Event().wait()
 
-    monkeypatch.setattr("bot.app.LOGIN_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("bot.bridge.LOGIN_PAUSE_SECONDS", 0.01)
     async with world.running() as core:
         core.drain.cancel()
         await asyncio.gather(core.drain, return_exceptions=True)
