@@ -74,6 +74,12 @@ def telegram_says() -> TelegramSpecification:
     return telegram_specification()
 
 
+@pytest.fixture(autouse=True)
+def typing_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stand-ins answer so fast that nobody would see the bot typing."""
+    monkeypatch.setattr("bot.turn.TYPING_AFTER_SECONDS", 0.0)
+
+
 def answer_of(call: Call) -> Any:
     return json.loads(call.answer) if call.answer else None
 
@@ -230,7 +236,10 @@ DISCORD_ROUTES = {
 async def test_every_request_of_the_bot_and_every_answer_follows_discords_specification(
     tmp_path: Path, discord_says: DiscordSpecification
 ) -> None:
-    async with Outside(voice=Voice()) as outside, running_bridge(outside, tmp_path / "d.db", telegram_token=None) as bridge:
+    async with (
+        Outside(voice=Voice()) as outside,
+        running_bridge(outside, tmp_path / "d.db", telegram_token=None, access="allowlist") as bridge,
+    ):
         await asyncio.gather(talk(outside), command(outside), halt(outside))
         await delete_last(bridge.platforms, bridge.accounts["discord"], DiscordChat(outside))
         calls = [call for call in outside.discord.calls if call.path.startswith(API)]
