@@ -10,7 +10,8 @@ help:
 	@echo "make bench   measure start-up and memory on the sandbox"
 
 .venv/.synced: pyproject.toml
-	$(UV) sync --quiet
+	@echo "installing what it needs into .venv; the first time this takes about a minute"
+	@$(UV) sync --quiet
 	@touch $@
 
 run: .venv/.synced

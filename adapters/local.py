@@ -176,6 +176,7 @@ class Local:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,  # llama.cpp's log, prompts included where it is verbose
             cwd=Path(__file__).parent.parent,  # where `adapters` is found
+            start_new_session=True,  # a Ctrl-C in the terminal is the bridge's business: answers that run are to end in order
         )
         assert self._child.stdout is not None
         try:

@@ -46,12 +46,13 @@ class Bridge:
     inbox: Inbox
     clock: Clock
 
-    async def run(self, stop: asyncio.Event, ready: Callable[[str], None] = lambda _: None) -> None:
+    async def run(self, stop: asyncio.Event, ready: Callable[[str], None] = lambda _: None, *, grace: float = GRACE_SECONDS) -> None:
         """Serve until `stop` is set, then end in order: intake first, running answers for a bounded time, then the rest.
 
         Args:
             stop: Set it to end.
             ready: Called with a platform's name when its first event can arrive.
+            grace: Seconds that what runs may take to end by itself.
 
         Raises:
             BridgeError: No platform's intake is left.
@@ -64,9 +65,16 @@ class Bridge:
         try:
             await self._serve(drain, intakes, stopper)
         finally:
-            await _end(stopper, *intakes)
-            if not await self.dispatcher.settle(GRACE_SECONDS):
-                log.warning("shutdown.unfinished: what still runs is taken up again at the next start")
+            await self._end_in_order(drain, stopper, *intakes, grace=grace)
+
+    async def _end_in_order(self, drain: asyncio.Task[None], *rest: asyncio.Task[Any], grace: float) -> None:
+        await _end(*rest)
+        try:
+            if not self.dispatcher.idle:
+                log.info("finishing what runs, for at most %g s; a second signal leaves at once", grace)
+            if not await self.dispatcher.settle(grace):
+                log.info("what still runs is taken up again at the next start")
+        finally:  # also if a second signal cuts the wait short: what is in flight must be recorded before the platforms are closed
             await self.inbox.aclose()
             await _end(drain)
             await self.outbox.aclose()
@@ -124,7 +132,7 @@ async def _log_in(name: str, platform: Platform) -> str | None:
     try:
         return await platform.open()
     except UnavailableError as error:
-        log.warning("%s can't be reached; it is tried again: %s", name, error)
+        log.warning("%s is away and is tried again: %s", name, error)
         return None
 
 

@@ -22,6 +22,7 @@ from storage.base import StoreError
 OK, FAILED, USAGE = 0, 1, 2
 """Exit codes: done; something outside went wrong; something has to be set or mended first."""
 
+MOST_PORT = 65535
 NOTHING_TO_RUN = """No platform is set up: {names} are both missing.
 Put at least one of them into the environment or into .env (see .env.example):
   DISCORD_TOKEN   from the Discord developer portal: your application, page "Bot"
@@ -57,9 +58,15 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("run", help="run the bot on the platforms that have a token")
     sandbox = commands.add_parser("sandbox", help="try the bot on this machine: a web page with a Discord channel and a Telegram chat")
-    sandbox.add_argument("--port", type=int, help="port of the page on 127.0.0.1 (default: 8023, or a free one if that is taken)")
+    sandbox.add_argument("--port", type=_port, help="port of the page on 127.0.0.1 (default: 8023, or a free one if that is taken)")
     commands.add_parser("doctor", help="check settings, database, providers and platforms, and say what to mend")
     return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > MOST_PORT:
+        raise argparse.ArgumentTypeError(f"takes a number from 0 to {MOST_PORT}, and {text!r} is none")
+    return int(text)
 
 
 def _default(settings: Settings) -> str:
@@ -126,7 +133,7 @@ def _until_signalled(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]])
     try:
         asyncio.run(supervised())
     except asyncio.CancelledError:
-        print("dragoman: left at once; what was running is taken up again at the next start", file=sys.stderr)
+        print("dragoman: left at once", file=sys.stderr)
 
 
 if __name__ == "__main__":

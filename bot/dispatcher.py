@@ -81,6 +81,11 @@ class Dispatcher:
         finally:
             self._leave()
 
+    @property
+    def idle(self) -> bool:
+        """No turn and no command runs."""
+        return self._idle.is_set()
+
     def _enter(self) -> None:
         self._running += 1
         self._idle.clear()
@@ -185,7 +190,9 @@ class Dispatcher:
         command = self._by_name.get(call.name)
         if command is None:
             return Answer(
-                texts.unknown("command", f"/{call.name}", [f"/{name}" for name in nearest(call.name, self._by_name)] or ["/help"])
+                texts.unknown(
+                    "command", f"/{call.name}", [f"/{name}" for name in nearest(call.name, self._by_name)], more=" /help lists all."
+                )
             )
         if command.run is None:
             return Answer(f"Write what you want to know behind the command: `/{command.name} {command.options[0].name.upper()}`.")

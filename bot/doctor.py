@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from adapters import http
-from adapters.base import Provider, ProviderError
-from bot import texts
-from bot.app import LateMenu, build_platforms, build_providers, defaults_of
+from adapters.base import ErrorKind, Provider, ProviderError
+from bot.app import LateMenu, build_platforms, build_providers, defaults_of, missing_tokens
 from bot.clock import SystemClock
 from bot.platforms.base import Platform, PlatformError
 from bot.settings import Settings, SettingsError
@@ -48,7 +48,17 @@ async def examine(settings: Settings) -> list[Finding]:
 
     Whatever is wrong with one part, the others are examined all the same.
     """
-    return [await _database(settings.database_path), *await _providers(settings), *await _platforms(settings), *_manners(settings)]
+    path = settings.database_path.absolute()
+    database = await _database(path) if path.exists() else _to_be_made(path)
+    return [database, *await _providers(settings), *await _platforms(settings), *_manners(settings)]
+
+
+def _to_be_made(path: Path) -> Finding:
+    """Say whether the database could be made. Only looked at: what is made is made by the bot."""
+    folder = next(parent for parent in path.parents if parent.exists())
+    if folder.is_dir() and os.access(folder, os.W_OK):
+        return Finding(True, "database", f"{path} does not exist yet; the first start makes it")
+    return Finding(False, "database", f"{path} can't be made: {folder} is no folder that can be written to. Set DATABASE_URL.")
 
 
 async def _database(path: Path) -> Finding:
@@ -92,10 +102,15 @@ async def _provider(provider: Provider) -> Finding:
     try:
         health = await provider.check()
     except ProviderError as error:
-        detail = f" [{error.detail}]" if error.detail else ""
-        return Finding(False, provider.name, texts.provider_error(error, provider.title, provider.default_model) + detail)
+        variable = provider.name.upper()
+        words = {
+            ErrorKind.AUTH: f"the key was refused: check {variable}_API_KEY",
+            ErrorKind.CONNECT: f"can't be reached: check the network and {variable}_BASE_URL",
+            ErrorKind.QUOTA: "no credits are left on the account",
+        }.get(error.kind, f"answered the check with an error ({error.kind})")
+        return Finding(False, provider.name, f"{words}{f' [{error.detail}]' if error.detail else ''}")
     credits_left = f", {health.credits:g} credits left" if health.credits is not None else ""
-    return Finding(True, provider.name, f"reachable, the key was taken{credits_left}{f'; {health.note}' if health.note else ''}")
+    return Finding(True, provider.name, f"answers{credits_left}{f'; {health.note}' if health.note else ''}")
 
 
 async def _platforms(settings: Settings) -> list[Finding]:
@@ -105,6 +120,8 @@ async def _platforms(settings: Settings) -> list[Finding]:
         for name, variable in (("discord", "DISCORD_TOKEN"), ("telegram", "TELEGRAM_TOKEN"))
         if name not in platforms
     ]
+    if missing_tokens(settings):
+        return [Finding(False, "platforms", "none is set up, `dragoman run` has nothing to do: set DISCORD_TOKEN or TELEGRAM_TOKEN")]
     return [*off, *await asyncio.gather(*(_platform(name, platform) for name, platform in platforms.items()))]
 
 

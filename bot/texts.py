@@ -76,7 +76,9 @@ POSSIBLY_REPEATED = "(This message may stand here twice: the connection broke wh
 FILES_IGNORED = "*I can't read files yet; only your text was sent to the model.*"
 DEAD_BUTTON = "This button is of no use any more. /help lists the commands."
 NOTHING_TO_STOP = "Nothing is running."
-NOTHING_TO_RETRY = "There is nothing to ask again: no question has been answered here yet, or one is still running (/stop ends it)."
+NOTHING_TO_RETRY = (
+    "There is nothing to ask again: nothing was asked here since the start or the last /reset, or a question still runs (/stop ends it)."
+)
 RESET = "Started afresh: what was said before is no longer sent to the model."
 
 
@@ -110,10 +112,13 @@ def no_models(provider: str) -> str:
     return f"{escape(provider)} lists no models at the moment."
 
 
-def unknown(kind: str, name: str, nearest: Sequence[str]) -> str:
-    """Say that there is no such thing, and which names come nearest."""
-    hint = " Did you mean " + " or ".join(f"`{_code(item)}`" for item in nearest) + "?" if nearest else ""
-    return f"There is no {kind} `{_code(name)}`.{hint}"
+def unknown(kind: str, name: str, nearest: Sequence[str], known: Sequence[str] = (), *, more: str = "") -> str:
+    """Say that there is no such thing, and which names come nearest; if none does, which there are, or where they are listed (`more`)."""
+    if nearest:
+        hint = " Did you mean " + " or ".join(code(item) for item in nearest) + "?"
+    else:
+        hint = f" There are: {', '.join(code(item) for item in known)}." if known else more
+    return f"There is no {kind} {code(name)}.{hint}"
 
 
 def _code(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from adapters.base import ProviderError
 from adapters.local import Local
 from bot.app import open_bridge
-from bot.bridge import Bridge
+from bot.bridge import Bridge, BridgeError
 from bot.settings import DATABASE_SCHEME, Settings, load
 from sandbox.outside import Outside
 from sandbox.providers import LocalVoice
@@ -20,6 +20,8 @@ from sandbox.web import Page
 
 USUAL_PORT = 8023
 """Where the page is found again at the next start."""
+GRACE_SECONDS = 0.5
+"""Nothing of a try-out is taken up again: it ends soon."""
 KEPT_CALLS = 200
 """So many calls of each stand-in's log are kept: nobody reads it here."""
 READY = """
@@ -53,6 +55,8 @@ async def run(settings: Settings, stop: asyncio.Event, *, port: int | None, say:
         async with Outside(voice=LocalVoice(model_address), random_tokens=True, keep_calls=KEPT_CALLS) as outside:
             values = settings_for(settings, outside, database)
             port = usual_port() if port is None else port
+            if port and is_taken(port):
+                raise BridgeError(f"Port {port} is taken: give another with --port, or leave it away to take a free one.")
             async with open_bridge(load(None, **values)) as bridge, Page(outside, bridge, port=port) as page:
                 accepting: set[str] = set()
 
@@ -61,13 +65,18 @@ async def run(settings: Settings, stop: asyncio.Event, *, port: int | None, say:
                     if accepting == set(bridge.platforms):
                         say(announcement(page.url, settings, bridge))
 
-                await bridge.run(stop, ready)
+                await bridge.run(stop, ready, grace=GRACE_SECONDS)
 
 
 def usual_port() -> int:
     """Return the usual port if nothing listens there, else 0."""
+    return 0 if is_taken(USUAL_PORT) else USUAL_PORT
+
+
+def is_taken(port: int) -> bool:
+    """Tell whether something listens on a port of 127.0.0.1."""
     with socket.socket() as probe:
-        return USUAL_PORT if probe.connect_ex(("127.0.0.1", USUAL_PORT)) else 0
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 async def _address(local: Local) -> str | None:

@@ -82,7 +82,7 @@ class SqliteDb:
         self._now = now
         self._synchronous = synchronous
         self._statements = {name: for_sqlite(statement.sql) for name, statement in statements().items()}
-        self._lock = FileLock(self._path.with_name(self._path.name + ".lock"), self._path)
+        self._lock = FileLock(self._path.with_name(self._path.name + "-lock"), self._path)
         self._reader: aiosqlite.Connection | None = None
         self._connection: aiosqlite.Connection | None = None
         self._writer: Writer | None = None

@@ -34,7 +34,7 @@ async def choose_provider(context: Context) -> Answer:
     titles = {provider.title.lower(): name for name, provider in context.providers.items()}
     name = resolve(wanted, list(context.providers)) or titles.get(wanted.lower())
     if name is None:
-        return Answer(texts.unknown("provider", wanted, nearest(wanted, context.providers) or list(context.providers)))
+        return Answer(texts.unknown("provider", wanted, nearest(wanted, context.providers), list(context.providers)))
     await context.preferences.set_provider(context.conversation, name)
     choice = await context.choice()
     return Answer(f"**{context.providers[name].title}** answers from now on, with the model {texts.code(choice.model)}.")
@@ -63,7 +63,7 @@ async def choose_model(context: Context) -> Answer:
         return _offer(choice, names) if names else Answer(f"The model is {texts.code(choice.model)}. {texts.no_models(provider.title)}")
     model = resolve(wanted, names)
     if model is None and (provider.lists_all_models or wanted.startswith("#") or len(wanted) > MODEL_CHARS):
-        return Answer(texts.unknown("model", wanted, nearest(wanted, names)))
+        return Answer(texts.unknown(f"{provider.title} model", wanted, nearest(wanted, names), more=" /models lists all."))
     await context.preferences.set_model(context.conversation, choice.provider, model or wanted)
     answer = f"**{provider.title}** answers with {texts.code(model or wanted)} from now on."
     if model is None:
@@ -80,8 +80,9 @@ def _offer(choice: Choice, names: Sequence[str]) -> Answer:
 
 
 def _label(name: str, *, chosen: bool) -> str:
-    text = ("✓ " if chosen else "") + name
-    return text if len(text) <= BUTTON_LABEL_CHARS else "…" + text[-(BUTTON_LABEL_CHARS - 1) :]
+    mark = "✓ " if chosen else ""
+    room = BUTTON_LABEL_CHARS - len(mark)
+    return mark + (name if len(name) <= room else "…" + name[-(room - 1) :])
 
 
 async def list_models(context: Context) -> Answer:
@@ -95,7 +96,11 @@ async def list_models(context: Context) -> Answer:
     word = context.arguments.get("word", "").lower()
     found = [name for name in names if word in name.lower()]
     if not found:
-        return Answer(texts.unknown("model with", word, nearest(word, names)))
+        return Answer(
+            texts.unknown(
+                f"{provider.title} model with", word, nearest(word, names), more=" /models lists all, /provider chooses another provider."
+            )
+        )
     lines = [texts.code(name) + (" ← chosen" if name == choice.model else "") for name in found]
     return Answer(f"**{provider.title}** has {len(found)} model{'s' if len(found) > 1 else ''}:\n\n{texts.listed(lines, LISTED_MODELS)}")
 

@@ -52,7 +52,7 @@ async def settings(context: Context) -> Answer:
         return Answer(f"{head}\n\n{texts.listed(lines, len(lines))}\n\n`/settings NAME VALUE` sets one, the value `default` takes it back.")
     name = name.lower()
     if name not in fields:
-        return Answer(texts.unknown(f"setting of {provider.title}", name, nearest(name, fields) or list(fields)[:5]))
+        return Answer(texts.unknown(f"{provider.title} setting", name, nearest(name, fields), list(fields)))
     if value is None:
         about = _about(provider.parameters, name)
         return Answer(f"**{name}** = {_shown(provider.parameters, name, choice.parameters)} · {about}")

@@ -128,7 +128,7 @@ export class Discord {
     const choices = await call("discord/complete", { channel: client.tab, command: command.name, option: option.name, value: typed, options: bind(command, head) }).catch(() => []);
     if (choices.length === 1 && choices[0].value === typed) return [];
     const more = place < options.length - 1 ? " " : "";
-    return choices.map((choice) => ({ label: choice.name, hint: option.name, fill: `${head}${choice.value}${more}` }));
+    return choices.map((choice) => ({ label: choice.name, hint: option.description, fill: `${head}${choice.value}${more}` }));
   }
 }
 

@@ -98,7 +98,7 @@ async def test_a_provider_is_chosen_by_its_name_or_title(world: World, typed: st
 
 async def test_a_wrong_provider_gets_the_nearest_and_nothing_changes(world: World) -> None:
     assert "Did you mean `beta`?" in await world.run("provider", name="betta")
-    assert "`alpha` or `beta`" in await world.run("provider", name="zzz`\n**zzz**" + "z" * 500)
+    assert "There are: `alpha`, `beta`." in await world.run("provider", name="zzz`\n**zzz**" + "z" * 500)
     assert len(await world.run("provider", name="z" * 5000)) < 250
     assert (await (await world.context()).choice()).provider == "alpha"
 
@@ -114,7 +114,7 @@ async def test_providers_are_offered_as_buttons_that_work(world: World) -> None:
 async def test_a_model_of_a_complete_list_is_chosen_and_a_wrong_one_gets_the_nearest(world: World) -> None:
     assert "**Alpha AI** answers with `large`" in await world.run("model", name="LARGE")
     said = await world.run("model", name="larg")
-    assert said == "There is no model `larg`. Did you mean `large`?"
+    assert said == "There is no Alpha AI model `larg`. Did you mean `large`?"
     assert (await (await world.context()).choice()).model == "large"
 
 
@@ -134,7 +134,8 @@ async def test_a_model_that_can_not_be_one_is_refused_by_both(world: World, prov
     await world.run("provider", name=provider)
     before = (await (await world.context()).choice()).model
     said = await world.run("model", name=name)
-    assert said.startswith("There is no model")
+    assert said.startswith("There is no")
+    assert "/models lists all" in said
     assert len(said) < 300
     assert (await (await world.context()).choice()).model == before
 
@@ -166,7 +167,7 @@ async def test_models_are_listed_by_a_word(world: World) -> None:
     assert "`large`" in said
     assert "`small`" not in said
     assert "← chosen" in await world.run("models", word="small")
-    assert "There is no model with `zzzz`" in await world.run("models", word="zzzz")
+    assert "There is no Alpha AI model with `zzzz`. /models lists all" in await world.run("models", word="zzzz")
 
 
 @pytest.mark.parametrize("name", ["model", "models"])
@@ -214,7 +215,7 @@ async def test_settings_are_shown_explained_set_refused_and_cleared(world: World
     assert "does not fit" in refused
     assert "at most 2" in refused
     assert "Did you mean `temperature`?" in await world.run("settings", name="temperatur", value="1")
-    assert "Did you mean" in await world.run("settings", name="z" * 3000, value="1")
+    assert "There are: `temperature`" in await world.run("settings", name="z" * 3000, value="1")
     assert (await (await world.context()).choice()).parameters == {"temperature": 0.5}
     assert "back to its default" in await world.run("settings", name="temperature", value="Default")
     assert (await (await world.context()).choice()).parameters == {}

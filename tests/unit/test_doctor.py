@@ -52,8 +52,8 @@ async def test_where_all_is_right_all_is_fine_and_nothing_was_billed_or_sent(out
 @pytest.mark.parametrize(
     ("what", "values", "advice"),
     [
-        ("netmind", {"netmind_api_key": WRONG}, "refused this bot's key"),
-        ("segmind", {"segmind_api_key": WRONG}, "refused this bot's key"),
+        ("netmind", {"netmind_api_key": WRONG}, "check NETMIND_API_KEY"),
+        ("segmind", {"segmind_api_key": WRONG}, "check SEGMIND_API_KEY"),
         ("discord", {"discord_token": WRONG}, "DISCORD_TOKEN"),
         ("telegram", {"telegram_token": f"1:{WRONG}"}, "TELEGRAM_TOKEN"),
         ("netmind", {"netmind_base_url": "http://127.0.0.1:9"}, "can't be reached"),
@@ -73,7 +73,7 @@ async def test_a_provider_with_a_fault_of_its_own_is_told(outside: Outside, tmp_
         outside.netmind.faults.add(Fault(path="*/models", status=500, body={"error": {"message": "boom"}}))
     found = await findings(outside, tmp_path)
     assert not found["netmind"].fine
-    assert "fault of its own" in found["netmind"].words
+    assert "answered the check with an error (server)" in found["netmind"].words
 
 
 async def test_platforms_that_are_off_are_named_with_their_variable(outside: Outside, tmp_path: Path) -> None:
@@ -82,11 +82,12 @@ async def test_platforms_that_are_off_are_named_with_their_variable(outside: Out
     assert "DISCORD_TOKEN is not set" in found["discord"].words
 
 
-async def test_without_a_provider_it_says_which_variables_set_one_up(tmp_path: Path) -> None:
+async def test_without_a_provider_or_platform_it_says_which_variables_set_one_up_and_makes_nothing(tmp_path: Path) -> None:
     found = await examine(load(None, local_model="off", database_url=f"sqlite:///{tmp_path / 'd.db'}"))
-    wrong = [finding for finding in found if not finding.fine]
-    assert len(wrong) == 1
-    assert "NETMIND_API_KEY" in wrong[0].words
+    provider, platform = [finding for finding in found if not finding.fine]
+    assert "NETMIND_API_KEY" in provider.words
+    assert "TELEGRAM_TOKEN" in platform.words
+    assert not list(tmp_path.iterdir())
 
 
 async def test_a_default_provider_that_is_not_set_up_is_told(outside: Outside, tmp_path: Path) -> None:

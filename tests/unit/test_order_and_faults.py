@@ -195,3 +195,33 @@ async def test_an_orderly_end_lets_a_command_finish(world: World) -> None:
         await world.come(EventKind.COMMAND, command=None)
         assert await core.dispatcher.settle(5.0)
         assert world.texts()
+
+
+async def test_a_second_signal_cuts_the_wait_short_and_still_records_what_is_in_flight(world: World) -> None:
+    world.alpha.will(TextDelta("partial"), asyncio.Event())
+
+    class Intake:
+        async def run(self, accept: Any, ready: Any) -> None:
+            await asyncio.Event().wait()
+
+    async with world.running() as core:
+        core.drain.cancel()
+        await asyncio.gather(core.drain, return_exceptions=True)
+        platforms: Any = {"memory": Intake()}
+        bridge = Bridge(core.store, {}, platforms, {"memory": "bot"}, core.outbox, core.dispatcher, core.inbox, SystemClock())
+        stop = asyncio.Event()
+        task = asyncio.create_task(bridge.run(stop, grace=60.0))
+        await world.say("one")
+        await world.until_said("partial")
+        stop.set()
+        await asyncio.sleep(0.05)
+        assert not task.done()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert world.rows("SELECT COUNT(*) FROM delivery WHERE message_id IS NULL") == [(0,)]
+        assert not core.outbox._tasks
+    assert [state for state, _ in world.turns()] == ["generating"]
+    world.alpha.will(TextDelta("whole"), Finished())
+    async with world.running():
+        await world.until_said("whole")

@@ -85,7 +85,7 @@ class TestFile:
                 await accept(store, message("q"))
                 modes = {file.name: S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
             assert S_IMODE((tmp_path / "a").stat().st_mode) == S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
-            assert set(modes) >= {"dragoman.db", "dragoman.db-wal", "dragoman.db.lock"}
+            assert set(modes) >= {"dragoman.db", "dragoman.db-wal", "dragoman.db-lock"}
             assert set(modes.values()) == {0o600}
         finally:
             os.umask(old)
@@ -105,7 +105,7 @@ class TestFile:
     async def test_closing_leaves_one_file_and_the_lock(self, place: SqlitePlace) -> None:
         async with opened(place.store()) as store:
             await accept(store, message("q"))
-        assert {file.name for file in place.path.parent.iterdir()} == {"dragoman.db", "dragoman.db.lock"}
+        assert {file.name for file in place.path.parent.iterdir()} == {"dragoman.db", "dragoman.db-lock"}
 
     async def test_a_closed_store_can_be_opened_again_but_an_open_one_not(self, place: SqlitePlace) -> None:
         store = place.store()
