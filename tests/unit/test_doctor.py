@@ -82,12 +82,16 @@ async def test_platforms_that_are_off_are_named_with_their_variable(outside: Out
     assert "DISCORD_TOKEN is not set" in found["discord"].words
 
 
+def made(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
 async def test_without_a_provider_or_platform_it_says_which_variables_set_one_up_and_makes_nothing(tmp_path: Path) -> None:
     found = await examine(load(None, local_model="off", database_url=f"sqlite:///{tmp_path / 'd.db'}"))
     provider, platform = [finding for finding in found if not finding.fine]
     assert "NETMIND_API_KEY" in provider.words
     assert "TELEGRAM_TOKEN" in platform.words
-    assert not list(tmp_path.iterdir())
+    assert not made(tmp_path)
 
 
 async def test_a_default_provider_that_is_not_set_up_is_told(outside: Outside, tmp_path: Path) -> None:
