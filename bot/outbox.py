@@ -290,7 +290,11 @@ class Outbox:
             self._sweep()
             lane = self._lanes[key] = Lane(self, platform)
         delivery = Delivery(owner, target, source, lane, platform.style)
-        delivery.visible = [Visible(row.id, row.nonce, row.message_id, tried=True) for row in rows]
+        # A create whose outcome a crash took with it: where no nonce tells, it is made once more and says so.
+        doubtful = not platform.limits.idempotent_send
+        delivery.visible = [
+            Visible(row.id, row.nonce, row.message_id, tried=True, repeated=doubtful and row.message_id is None) for row in rows
+        ]
         if rows:
             for allowance in platform.allowances(Call.SEND, target, first=True):
                 self.meters.of(allowance).be_careful(self.clock.now())

@@ -155,6 +155,15 @@ async def test_where_nothing_tells_a_lost_create_is_made_again_labelled(world: W
     assert world.outbox.unknown_outcomes == 1
 
 
+async def test_where_nothing_tells_a_create_that_a_crash_interrupted_is_made_again_labelled(world: World) -> None:
+    world.platform.limits = replace(LIMITS, idempotent_send=False)
+    await world.rows.begin_delivery(turn(), target().chat, 0, "n")
+    finished = asyncio.ensure_future(world.outbox.post(turn(), target(), [Page("whole")]))
+    await world.clock.run(10)
+    await finished
+    assert [page.text for page in world.platform.shown.values()] == [f"whole\n\n{texts.POSSIBLY_REPEATED}"]
+
+
 async def test_a_first_text_that_is_refused_while_it_grows_does_not_lose_the_rest(world: World) -> None:
     world.platform.failures.append(RefusedError(Refusal.BAD_REQUEST))
     text = Text("\u200b")
