@@ -154,6 +154,13 @@ def build_platforms(settings: Settings, menu: LateMenu, memo: Callable[[str], Me
     return platforms
 
 
+async def _open_providers(settings: Settings, stack: AsyncExitStack) -> dict[str, Provider]:
+    providers = build_providers(settings, await stack.enter_async_context(http.open_session()))
+    for provider in providers.values():
+        stack.push_async_callback(provider.aclose)
+    return providers
+
+
 @asynccontextmanager
 async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Bridge]:
     """Open the store and the providers, log in to the platforms, wire everything; close it all at the end.
@@ -168,10 +175,7 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
         store = SqliteStore(settings.database_path)
         stack.push_async_callback(store.aclose)
         await store.open()
-        session = await stack.enter_async_context(http.open_session())
-        providers = build_providers(settings, session)
-        for provider in providers.values():
-            stack.push_async_callback(provider.aclose)
+        providers = await _open_providers(settings, stack)
         defaults = defaults_of(settings, providers)
         menu = LateMenu()
         platforms = build_platforms(settings, menu, partial(StoreMemo, store), clock)
