@@ -729,9 +729,10 @@ async def test_the_same_offset_again_at_once_gets_one_update(sandbox, bot, clock
 
 
 async def test_a_long_poll_ends_with_the_first_update_or_its_time(sandbox, bot):
-    started = time.monotonic()
-    assert await bot.get_updates(timeout=1) == ()
-    assert 0.9 < time.monotonic() - started < 3
+    poll = asyncio.create_task(bot.get_updates(timeout=1))
+    await sandbox.connected()
+    assert not poll.done()
+    assert await poll == ()
 
     poll = asyncio.create_task(bot.get_updates(timeout=30))
     await sandbox.connected()

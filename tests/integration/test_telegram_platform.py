@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
@@ -78,13 +77,11 @@ async def error_of(call: Awaitable[object]) -> PlatformError:
 # ------------------------------------------------------------------------------------------------------ start, stop
 
 
-async def test_it_is_ready_well_within_half_a_second(sandbox):
+async def test_it_opens_twice_is_ready_and_closes_twice(sandbox):
     platform = make(sandbox)
-    await platform.open()  # the first time, httpx imports what it needs
-    began = time.monotonic()
+    await platform.open()
     assert await platform.open() == str(sandbox.bot_id)
     async with running(platform, Inbox()):
-        assert time.monotonic() - began < 0.5
         await sandbox.connected()
     await platform.aclose()
     await platform.aclose()

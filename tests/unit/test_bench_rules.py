@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 
 import pytest
 
@@ -37,14 +36,11 @@ def test_percentile_is_a_nearest_rank():
 
 
 def test_virtual_time_passes_without_real_time():
-    began = time.perf_counter()
-
     async def sleeper() -> float:
         await asyncio.gather(asyncio.sleep(5000), asyncio.sleep(3000))
         return asyncio.get_running_loop().time()
 
-    assert virtual.run(sleeper()) == pytest.approx(5000)
-    assert time.perf_counter() - began < 1
+    assert virtual.run(sleeper()) == pytest.approx(5000)  # longer than any test may take
 
 
 def test_virtual_time_says_when_nothing_can_ever_happen():

@@ -369,9 +369,7 @@ async def test_stream_options_are_dropped_where_they_are_refused_and_not_sent_ag
 @pytest.mark.parametrize(("before", "kind"), [([], ErrorKind.TIMEOUT_FIRST), (HELLO, ErrorKind.TIMEOUT_IDLE)])
 async def test_keepalives_do_not_count_as_life(provider, server, noise, before, kind):
     server.tapes = [Tape([*before, *[noise, 0.05] * 40, STOP, DONE])]
-    began = asyncio.get_running_loop().time()
-    error, _ = await fails(provider)
-    assert asyncio.get_running_loop().time() - began < 1.5
+    error, _ = await fails(provider)  # if they did, the tape would end well
     assert (error.kind, error.in_stream, error.billed) == (kind, bool(before), Billed.MAYBE)
     await asyncio.wait_for(server.left.wait(), 1)
 
