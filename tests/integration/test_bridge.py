@@ -282,3 +282,33 @@ async def test_no_secret_reaches_the_chat_or_the_log(outside: Outside, tmp_path:
     ours = "\n".join(record.getMessage() for record in caplog.records if record.name.startswith(("bot", "adapters", "storage")))
     assert not [secret for secret in [*hidden, "canary-7431"] if secret in ours]
     assert not [secret for secret in hidden if any(secret in text for text in chat.texts())]
+
+
+FLOOD = {"ok": False, "error_code": 429, "description": "Too Many Requests: retry after 1", "parameters": {"retry_after": 1}}
+PLATFORM_FAULTS: dict[str, list[dict[str, Any]]] = {
+    "discord": [
+        {"method": "POST", "path": "*/messages", "status": 429, "body": {"message": "slow down", "retry_after": 0.5, "global": False}},
+        {"method": "POST", "path": "*/messages", "drop": "after", "after_calls": 1},
+        {"method": "PATCH", "path": "*/messages/*", "status": 503, "times": 2},
+    ],
+    "telegram": [
+        {"path": "*/sendMessage", "status": 429, "body": FLOOD},
+        {"path": "*/editMessageText", "status": 502, "body": "<html>bad gateway</html>", "times": 2},
+        {"path": "*/editMessageText", "drop": "after", "after_calls": 2},
+    ],
+}
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+async def test_an_answer_arrives_whole_and_once_through_a_flood_an_outage_and_a_cut_connection(tmp_path: Path, platform: str) -> None:
+    text = " ".join(f"word{number}" for number in range(60))
+    async with Outside(voice=ScriptedVoice([text], delay=0.05)) as outside, running_bridge(outside, tmp_path / "d.db"):
+        server = outside.discord if platform == "discord" else outside.telegram
+        for fault in PLATFORM_FAULTS[platform]:
+            server.faults.add(Fault(**fault))
+        chat = CHATS[platform](outside)
+        await chat.say("go")
+        await eventually(lambda: chat.texts() == [text], "the whole answer, once")
+        await chat.say("and on")
+        await until_said(chat, "heard: and on")
+        assert len(chat.texts()) == 2
