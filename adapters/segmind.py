@@ -1,15 +1,21 @@
-"""Segmind v1: one slug per model, one blocking call, the vendor's own answer passed through.
+"""Segmind: one slug per model, the vendor's own answer passed through. v1 is one blocking call, v2 a job that is collected.
 
 Traps, all from Segmind's documents and clients: there is no streaming; the key goes in ``x-api-key`` (a bearer token is refused); one
 status, 406, means lack of credits, a wrong content type or a refused parameter; credits are floats; only status 200 is billed.
+
+Where its documents disagree, both are taken: the role ``system`` is on one page and not on another, so a model that refuses it is told the
+persona in front of the first user message from then on, and the log says so.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import logging
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import aiohttp
@@ -26,21 +32,29 @@ from adapters.base import (
     Health,
     ModelInfo,
     Parameters,
+    Progress,
     ProviderError,
     ReasoningDelta,
     Scope,
     Started,
+    Submitted,
     TextDelta,
     Usage,
 )
 from adapters.http import Budgets, Http, Reply
+from adapters.segmind_jobs import COLLECT_TOTAL_S, POLL_WAITS_S, Job, State, read_handle, read_job, read_output, state_of
 from adapters.segmind_shapes import Content, read_content
+
+log = logging.getLogger(__name__)
 
 BASE_URL = "https://api.segmind.com"
 DEFAULT_MODEL = "llama-v3p1-8b-instruct"
 
 BUDGETS = Budgets(first=60.0, total=60.0)
 """v1 is meant for calls of less than about 60 s, in seconds."""
+
+JOB_BUDGETS = Budgets(first=30.0, total=30.0)
+"""Of submitting a job and of each look at it, in seconds: as Segmind's own client."""
 
 SLOW_TOTAL_S = 180.0
 """Least total for the `SLOW` models, in seconds."""
@@ -59,7 +73,8 @@ SLOW = frozenset(
         "qwq-plus",
     }
 )
-"""Models that take about 30 s and more on average by Segmind's directory, up to 67 s: 60 s would cut many of their answers off."""
+"""Models that take about 30 s and more on average by Segmind's directory, up to 67 s: 60 s would cut many of their answers off. They are
+asked through v2 where nothing else is set."""
 
 RATE_WAIT_S = 60.0
 """Wait after a 429 that names no time, in seconds."""
@@ -82,6 +97,8 @@ CATALOGUE = tuple(
 
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _MONEY = re.compile(r"credit|spend|balance|fund|billing", re.IGNORECASE)
+_PARAMETER = re.compile(r"mandatory|required|must be|invalid|unsupported|not supported|parameter|prompt|messages", re.IGNORECASE)
+_ROLE = re.compile(r"\brole\b", re.IGNORECASE)
 
 
 class SegmindParameters(Parameters):
@@ -97,17 +114,35 @@ class SegmindParameters(Parameters):
             "Models differ in what they accept. Default: role; instruction for Claude models."
         ),
     )
+    mode: Literal["sync", "async"] | None = Field(
+        None,
+        description=(
+            "sync waits on one call; async submits a job and collects it, also after a restart of the bot. "
+            "Default: sync; async for the slowest models."
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """An answer, and what its call said about itself."""
+
+    content: Content
+    request_id: str | None
+    cost: float | None
+    remaining_credits: float | None
 
 
 class Segmind:
-    """Segmind's v1 chat models (`adapters.base.Provider`).
+    """Segmind's chat models (`adapters.base.Provider`).
 
     Args:
         session: From `adapters.http.open_session`; not closed here.
         key: The API key.
-        base_url: Instead of Segmind's own; ``/v1/{slug}`` is appended.
-        budgets: `first` should equal `total`, because the headers come with the answer.
+        base_url: Instead of Segmind's own; ``/v1/{slug}`` and ``/v2/{slug}`` are appended.
+        budgets: Of v1's call: `first` should equal `total`, because the headers come with the answer.
         default_model: Instead of the document's.
+        sleep: Waits between looks at a job.
     """
 
     name = "segmind"
@@ -123,27 +158,131 @@ class Segmind:
         base_url: str | None = None,
         budgets: Budgets | None = None,
         default_model: str | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.default_model = default_model or DEFAULT_MODEL
         self._base_url = (base_url or BASE_URL).rstrip("/")
         self.account = hashlib.sha256(f"{self._base_url}\n{key}".encode()).hexdigest()[:16]
         self._headers = {"x-api-key": key, "Accept": "application/json"}
         self._budgets = budgets or BUDGETS
+        self._sleep = sleep
         self._http = Http(session, secrets=(key,), budgets=self._budgets)
+        self._no_system_role: set[str] = set()
+
+    # ------------------------------------------------------------------------------------------------ chat
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
-        """Ask, and yield the whole answer as one `TextDelta`. The `Usage` has cost and remaining credits where the headers tell them."""
+        """Ask, and yield the whole answer as one `TextDelta`. The `Usage` has cost and remaining credits where they are told.
+
+        Through v2 a `Submitted` comes first, and `Progress` while the job is under way.
+
+        Raises:
+            ProviderError: STATE_LOST where the job of `request.resume` is not there any more (it is kept for an hour).
+        """
         if not _SLUG.fullmatch(request.model):  # it becomes part of a path, and people type it
             raise ProviderError(ErrorKind.MODEL_NOT_FOUND, "not a slug", billed=Billed.NO, scope=Scope.MODEL)
-        url = f"{self._base_url}/v1/{request.model}"
-        reply = await self._http.post_json(url, _body(request), self._headers, budgets=self._budgets_of(request.model))
-        content = self._content(reply, request)
-        yield Started(reply.headers.get("x-request-id"), content.model)
-        if content.reasoning:
-            yield ReasoningDelta(content.reasoning)
-        yield TextDelta(content.text)
-        yield _usage(reply, content)
-        yield Finished(content.reason, content.raw_reason)
+        async with aclosing(self._steps(request)) as steps:
+            async for step in steps:
+                if not isinstance(step, _Answer):
+                    yield step
+                    continue
+                if step.content.reasoning:
+                    yield ReasoningDelta(step.content.reasoning)
+                yield TextDelta(step.content.text)
+                yield Usage(step.content.input_tokens, step.content.output_tokens, step.cost, step.remaining_credits)
+                yield Finished(step.content.reason, step.content.raw_reason)
+
+    async def _steps(self, request: ChatRequest) -> AsyncGenerator[Event | _Answer, None]:
+        job = read_handle(request.resume, self.account)
+        if job is not None:
+            yield Started(job.id)
+        elif (request.parameters.get("mode") or ("async" if request.model in SLOW else "sync")) == "sync":
+            reply = await self._post("v1", request, self._budgets)
+            answer = self._answer_of(reply, read_content(reply.data) if reply.ok else None, request)
+            yield Started(answer.request_id, answer.content.model)
+            yield answer
+            return
+        else:
+            reply = await self._post("v2", request, JOB_BUDGETS)
+            job = read_job(reply.data, self._base_url, self.account) if reply.ok else None
+            if job is None:  # refused; or a gateway that answers at once
+                answer = self._answer_of(reply, read_content(reply.data) if reply.ok else None, request)
+                yield Started(answer.request_id, answer.content.model)
+                yield answer
+                return
+            yield Started(job.id)
+            yield Submitted(job.handle)
+        async with aclosing(self._collect(job, request)) as steps:
+            async for step in steps:
+                yield step
+
+    async def _post(self, version: str, request: ChatRequest, budgets: Budgets) -> Reply:
+        """Ask; once more with the persona elsewhere if this model refuses the role ``system``, which costs nothing."""
+        url = f"{self._base_url}/{version}/{request.model}"
+        if version == "v1" and request.model in SLOW:
+            budgets = replace(budgets, first=max(budgets.first, SLOW_TOTAL_S), total=max(budgets.total, SLOW_TOTAL_S))
+        mode = request.parameters.get("system_mode") or self._system_mode(request.model)
+        reply = await self._http.post_json(url, _body(request, mode), self._headers, budgets=budgets)
+        refused = reply.status in {400, 406, 422} and _ROLE.search(self._http.excerpt(reply.data, _private(request)))
+        if not refused or not request.system or mode != "role" or request.parameters.get("system_mode"):
+            return reply
+        log.info("segmind.no_system_role model=%s: the persona goes in front of the first user message", request.model)
+        self._no_system_role.add(request.model)
+        return await self._http.post_json(url, _body(request, "first_user"), self._headers, budgets=budgets)
+
+    def _system_mode(self, model: str) -> str:
+        if model.startswith("claude"):
+            return "instruction"
+        return "first_user" if model in self._no_system_role else "role"
+
+    async def _collect(self, job: Job, request: ChatRequest) -> AsyncGenerator[Progress | _Answer, None]:
+        """Look at the job until it has ended. A look costs nothing, so one that fails is made again."""
+        clock = asyncio.get_running_loop().time
+        waits, spent, hint = [*POLL_WAITS_S], 0.0, 0.0
+        looked = request.resume is not None  # then it may long be done
+        while True:
+            begun = clock()
+            if looked:
+                try:
+                    found = await self._look(job, request)
+                except ProviderError as error:
+                    if not _passing(error):
+                        raise
+                    log.info("segmind.look_failed: %s", error.kind)
+                    hint = error.retry_after or 0.0
+                else:
+                    if isinstance(found, _Answer):
+                        yield found
+                        return
+                    yield Progress("queued" if found is State.QUEUED else "processing")
+                    hint = 0.0
+            looked = True
+            spent += clock() - begun
+            if spent >= COLLECT_TOTAL_S:
+                break
+            wait = min(max(waits.pop(0) if len(waits) > 1 else waits[0], hint), COLLECT_TOTAL_S - spent)
+            await self._sleep(wait)
+            spent += wait
+        raise ProviderError(ErrorKind.TIMEOUT_TOTAL, f"the job is not done after {COLLECT_TOTAL_S:g} s", scope=Scope.MODEL)
+
+    async def _look(self, job: Job, request: ChatRequest) -> State | _Answer:
+        reply = await self._http.get_json(f"{self._base_url}{job.status}", self._headers, budgets=JOB_BUDGETS)
+        state = state_of(reply)
+        if state is State.COMPLETED:
+            reply = await self._http.get_json(f"{self._base_url}{job.result}", self._headers, budgets=JOB_BUDGETS)
+            state = state_of(reply)
+        if state in {State.QUEUED, State.PROCESSING}:
+            return state
+        if state is State.COMPLETED:
+            return self._answer_of(reply, read_output(reply.data.get("output")), request, job)
+        if state is None and reply.status == 404:  # noqa: PLR2004 - HTTP's number
+            raise ProviderError(ErrorKind.STATE_LOST, "the job is not there any more", status=404)
+        error = self._failure(reply, _private(request), failed=state is State.FAILED)
+        if state is not State.FAILED:
+            error.billed = Billed.MAYBE  # the look was refused, the job was not
+        raise error
+
+    # ----------------------------------------------------------------------------------------------- account
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Return the built-in `CATALOGUE`.
@@ -173,29 +312,33 @@ class Segmind:
     async def aclose(self) -> None:
         """Nothing to let go of: the session belongs to who opened it."""
 
-    def _budgets_of(self, model: str) -> Budgets:
-        if model not in SLOW:
-            return self._budgets
-        return replace(self._budgets, first=max(self._budgets.first, SLOW_TOTAL_S), total=max(self._budgets.total, SLOW_TOTAL_S))
-
-    def _content(self, reply: Reply, request: ChatRequest) -> Content:
-        """Read the answer.
+    def _answer_of(self, reply: Reply, content: Content | None, request: ChatRequest, job: Job | None = None) -> _Answer:
+        """Make the answer of a reply.
 
         Raises:
             ProviderError: It is an error, has no known shape, or says nothing.
         """
-        private = [request.system or "", *(message.text for message in request.messages)]
-        content = read_content(reply.data) if reply.ok else None
         if content is None:
-            raise self._failure(reply, private)
-        if content.text.strip():
-            return content
-        if content.reason is FinishReason.CONTENT_FILTER:
-            raise ProviderError(ErrorKind.CONTENT_FILTER, content.raw_reason or "", status=reply.status, billed=Billed.YES)
-        raise ProviderError(ErrorKind.EMPTY, f"no text, finish reason {content.raw_reason}", status=reply.status, billed=Billed.YES)
+            raise self._failure(reply, _private(request), failed=job is not None)
+        if not content.text.strip():
+            kind = ErrorKind.CONTENT_FILTER if content.reason is FinishReason.CONTENT_FILTER else ErrorKind.EMPTY
+            detail = f"no text, finish reason {content.raw_reason}"
+            raise ProviderError(kind, detail, status=reply.status, billed=Billed.YES)
+        if job is None:
+            cost, left = reply.headers.get("x-cost"), reply.headers.get("x-remaining-credits")
+            return _Answer(content, reply.headers.get("x-request-id"), _float(cost), _float(left))
+        metrics = reply.data.get("metrics")
+        metrics = metrics if isinstance(metrics, Mapping) else {}
+        return _Answer(content, job.id, _float(metrics.get("cost")), _float(metrics.get("remaining_credits")))
 
-    def _failure(self, reply: Reply, private: Sequence[str] = ()) -> ProviderError:
-        """Give an answer that is no answer its meaning, by Segmind's table where that differs from the common one."""
+    def _failure(self, reply: Reply, private: Sequence[str] = (), *, failed: bool = False) -> ProviderError:
+        """Give an answer that is no answer its meaning, by Segmind's table where that differs from the common one.
+
+        Args:
+            reply: The answer.
+            private: Texts that it may echo.
+            failed: It tells of a job that failed. Such a one is not billed.
+        """
         common = self._http.failure(reply, private=private)
         kind, scope, billed, wait = common.kind, common.scope, common.billed, common.retry_after
         match reply.status:
@@ -205,16 +348,27 @@ class Segmind:
                 kind, scope = ErrorKind.BAD_REQUEST, Scope.REQUEST
             case 404 | 410:
                 kind, scope = ErrorKind.MODEL_NOT_FOUND, Scope.MODEL
+            case 200 | 422 if failed and kind in {ErrorKind.BAD_REQUEST, ErrorKind.PROTOCOL}:
+                if not _PARAMETER.search(common.detail):  # the model failed, and nothing says that the request did
+                    kind, scope = ErrorKind.SERVER, Scope.MODEL
             case 429 if kind is ErrorKind.RATE_LIMIT:
                 wait = wait or RATE_WAIT_S
-        if 400 <= reply.status < 500 or (reply.status >= 500 and isinstance(reply.data, Mapping)):  # noqa: PLR2004 - HTTP's numbers
+        if failed or 400 <= reply.status < 500 or (reply.status >= 500 and isinstance(reply.data, Mapping)):  # noqa: PLR2004 - HTTP's numbers
             billed = Billed.NO  # an HTML 5xx is a proxy's, and what happened behind it is unknown
         return ProviderError(kind, common.detail, status=reply.status, retry_after=wait, billed=billed, scope=scope)
 
 
-def _body(request: ChatRequest) -> dict[str, Any]:
-    values = {name: value for name, value in request.parameters.items() if value is not None}
-    mode = values.pop("system_mode", None) or ("instruction" if request.model.startswith("claude") else "role")
+def _passing(error: ProviderError) -> bool:
+    """Whether a look at a job may be made again."""
+    return error.kind in {ErrorKind.RATE_LIMIT, ErrorKind.OVERLOADED, ErrorKind.CONNECT} or error.status is None or error.status >= 500  # noqa: PLR2004 - HTTP's number
+
+
+def _private(request: ChatRequest) -> list[str]:
+    return [request.system or "", *(message.text for message in request.messages)]
+
+
+def _body(request: ChatRequest, mode: str) -> dict[str, Any]:
+    values = {name: value for name, value in request.parameters.items() if value is not None and name not in {"system_mode", "mode"}}
     messages = [{"role": message.role, "content": message.text} for message in request.messages]
     body: dict[str, Any] = {"messages": messages, **values}
     if request.system:
@@ -226,15 +380,6 @@ def _body(request: ChatRequest) -> dict[str, Any]:
             first = next(message for message in messages if message["role"] == "user")
             first["content"] = f"{request.system}\n\n{first['content']}"
     return body
-
-
-def _usage(reply: Reply, content: Content) -> Usage:
-    return Usage(
-        content.input_tokens,
-        content.output_tokens,
-        _float(reply.headers.get("x-cost")),
-        _float(reply.headers.get("x-remaining-credits")),
-    )
 
 
 def _context(slug: str) -> int | None:

@@ -1,21 +1,26 @@
-"""Segmind v1 on loopback: one slug per model, blocking calls, the vendor's own answer passed through in one of three shapes.
+"""Segmind on loopback: one slug per model, the vendor's own answer passed through in one of three shapes; v1 blocks, v2 takes jobs.
 
-Statuses and their words are those of its documents: 401 twice, 404, a 405 in HTML, and a 406 with three meanings. Stricter than the real
-one: the content type must be exactly ``application/json``, and parameters that no client was seen to send are refused.
+Statuses and their words are those of its documents: 401 twice, 404, a 405 in HTML, a 406 with three meanings, and the 422 of a failed job.
+Stricter than the real one: the content type must be exactly ``application/json``, parameters that no client was seen to send are refused,
+and looks at a job count as requests.
 """
 
 from __future__ import annotations
 
+import asyncio
+import json
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
 
 from sandbox.providers.checks import Check, number, text, whole
+from sandbox.providers.segmind_shapes import shaped
 from sandbox.providers.tokens import Limited, count_messages
 from sandbox.providers.voices import Voice
 from sandbox.server import Server
@@ -41,6 +46,9 @@ REQUESTS_PER_MINUTE = 50
 
 FREE_CREDITS = 0.018
 
+JOB_SECONDS = 3600.0
+"""A job is kept for so long after it was submitted; then its addresses are unknown."""
+
 _HTML_405 = (
     "<!doctype html>\n<html lang=en>\n<title>405 Method Not Allowed</title>\n<h1>Method Not Allowed</h1>\n"
     "<p>The method is not allowed for the requested URL.</p>\n"
@@ -62,8 +70,26 @@ class _Refused(Exception):  # noqa: N818 - the stand-in's answer, not a failure 
         self.text = text
 
 
+@dataclass(slots=True)
+class Job:
+    """A job of v2.
+
+    Attributes:
+        looks: How often its status was asked for.
+        output: The answer's body, once it is there.
+        error: Why it failed.
+    """
+
+    id: str
+    at: float
+    task: asyncio.Task[None]
+    looks: int = 0
+    output: dict[str, Any] | None = None
+    error: str | None = None
+
+
 class SegmindSandbox(Server):
-    """Segmind's v1 API.
+    """Segmind's API, v1 and v2.
 
     Args:
         key: The one API key that is taken, in ``x-api-key`` and nowhere else.
@@ -77,6 +103,11 @@ class SegmindSandbox(Server):
     Attributes:
         credits: What is left.
         system_role: Whether the role ``system`` is taken (the seed says so, the current page does not); never by ``claude*``.
+        jobs: Of v2, by ``request_id``, oldest first.
+        queued_looks: A job is ``QUEUED`` to so many looks.
+        processing_looks: And then ``PROCESSING`` to so many, or until its answer is there.
+        fail_jobs: Jobs fail with this text.
+        encode_output: ``output`` is the body as JSON in a string, as today; else the body itself.
     """
 
     def __init__(
@@ -93,6 +124,11 @@ class SegmindSandbox(Server):
         super().__init__(now=now)
         self.credits = credits
         self.system_role = True
+        self.jobs: dict[str, Job] = {}
+        self.queued_looks = 1
+        self.processing_looks = 1
+        self.fail_jobs: str | None = None
+        self.encode_output = True
         self._key = key
         self._voice = voice
         self._slugs = tuple(slugs)
@@ -106,11 +142,22 @@ class SegmindSandbox(Server):
         return self.url
 
     def routes(self) -> list[web.AbstractRouteDef]:
-        """Return the routes of v1; every method is routed, because a wrong one is answered in Segmind's own way."""
+        """Return the routes; every method is routed, because a wrong one is answered in Segmind's own way."""
         return [
             web.route("*", "/v1/get-user-credits", self._answered(self._credits)),
             web.route("*", "/v1/{slug}", self._answered(self._infer)),
+            web.route("*", "/v2/requests/{id}/status", self._answered(self._status)),
+            web.route("*", "/v2/requests/{id}", self._answered(self._result)),
+            web.route("*", "/v2/{slug}", self._answered(self._submit)),
         ]
+
+    async def stop(self) -> None:
+        """Close every connection and end the jobs."""
+        tasks = [job.task for job in self.jobs.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await super().stop()
 
     def _answered(self, handler: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]:
         async def handle(request: web.Request) -> web.Response:
@@ -134,6 +181,18 @@ class SegmindSandbox(Server):
     async def _infer(self, request: web.Request) -> web.Response:
         if request.method != "POST":
             return web.Response(status=405, text=_HTML_405, content_type="text/html")
+        slug, body, messages = await self._taken(request)
+        begun = time.monotonic()
+        answer = await self._answer(slug, body, messages)
+        headers = {
+            "x-remaining-credits": str(self.credits),
+            "x-cost": str(self._cost),
+            "x-generation-time": f"{time.monotonic() - begun:.3f}",
+        }
+        return web.json_response(answer, headers=headers)
+
+    async def _taken(self, request: web.Request) -> tuple[str, dict[str, Any], list[dict[str, Any]]]:
+        """Return slug, body and conversation of a request that is to be answered."""
         slug = request.match_info["slug"]
         self._authorize(request)
         if request.headers.get("Content-Type") != "application/json":
@@ -147,7 +206,67 @@ class SegmindSandbox(Server):
         self._spend_request()
         if self.credits < self._cost:
             raise _Refused(406, "Insufficient credits. Please add credits to your account to continue.")
-        return await self._answer(slug, body, messages)
+        return slug, body, messages
+
+    # ------------------------------------------------------------------------------------------------- v2
+
+    async def _submit(self, request: web.Request) -> web.Response:
+        if request.method != "POST":
+            return web.Response(status=405, text=_HTML_405, content_type="text/html")
+        slug, body, messages = await self._taken(request)
+        ident = str(uuid.uuid4())
+        self.jobs[ident] = Job(ident, self.now(), asyncio.create_task(self._work(ident, slug, body, messages)))
+        address = f"{self.url}/v2/requests/{ident}"
+        urls = {"poll_url": address, "status_url": f"{address}/status", "response_url": address}
+        return web.json_response({"request_id": ident, "status": "QUEUED", **urls})
+
+    async def _work(self, ident: str, slug: str, body: dict[str, Any], messages: list[dict[str, Any]]) -> None:
+        if self.fail_jobs is not None:
+            self.jobs[ident].error = self.fail_jobs
+        else:
+            self.jobs[ident].output = await self._answer(slug, body, messages)
+
+    async def _status(self, request: web.Request) -> web.Response:
+        job = self._job(request)
+        job.looks += 1
+        return self._told(job, {"request_id": job.id})
+
+    async def _result(self, request: web.Request) -> web.Response:
+        job = self._job(request)
+        metrics = {
+            "inference_time": 1.5,
+            "queue_time": 0.5,
+            "total_time": 2.0,
+            "cost": self._cost if job.output is not None else 0.0,
+            "remaining_credits": self.credits,
+            "retry_count": 0,
+        }
+        done = self._state(job) == "COMPLETED"
+        output = json.dumps(job.output) if self.encode_output else job.output
+        return self._told(job, {"metrics": metrics, "output": output if done else None})
+
+    def _job(self, request: web.Request) -> Job:
+        if request.method != "GET":
+            raise _Refused(405, "Method not allowed")
+        self._authorize(request)
+        self._spend_request()
+        ident = request.match_info["id"]
+        job = self.jobs.get(ident)
+        if job is None or self.now() > job.at + JOB_SECONDS:
+            raise _Refused(404, f"Request {ident} not found")
+        return job
+
+    def _state(self, job: Job) -> str:
+        if job.looks <= self.queued_looks:
+            return "QUEUED"
+        if job.looks <= self.queued_looks + self.processing_looks or (job.output is None and job.error is None):
+            return "PROCESSING"
+        return "COMPLETED" if job.error is None else "FAILED"
+
+    def _told(self, job: Job, body: dict[str, Any]) -> web.Response:
+        state = self._state(job)
+        failed = state == "FAILED"
+        return web.json_response({"status": state, "error": job.error if failed else None, **body}, status=422 if failed else 200)
 
     def _authorize(self, request: web.Request) -> None:
         given = request.headers.get("x-api-key")
@@ -186,19 +305,11 @@ class SegmindSandbox(Server):
         full = len(self._recent) >= self._requests_per_minute
         return self._recent[0] + 60 if full and self._recent else self.now()
 
-    async def _answer(self, slug: str, body: dict[str, Any], messages: list[dict[str, Any]]) -> web.Response:
-        begun = time.monotonic()
+    async def _answer(self, slug: str, body: dict[str, Any], messages: list[dict[str, Any]]) -> dict[str, Any]:
         limited = Limited(self._voice.speak(slug, messages), max_tokens=body.get("max_tokens"))
         answer = await limited.text()
         self.credits -= self._cost
-        shape = _anthropic if slug.startswith("claude") else _gemini if slug.startswith("gemini") else _openai
-        headers = {
-            "x-remaining-credits": str(self.credits),
-            "x-cost": str(self._cost),
-            "x-generation-time": f"{time.monotonic() - begun:.3f}",
-        }
-        body = shape(slug, answer, limited, count_messages(messages))
-        return web.json_response(body, headers=headers)
+        return shaped(slug, answer, limited, count_messages(messages))
 
 
 async def _body(request: web.Request) -> dict[str, Any]:
@@ -209,38 +320,3 @@ async def _body(request: web.Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise _Refused(400, "The request body must be a JSON object")
     return body
-
-
-def _openai(slug: str, answer: str, limited: Limited, prompt: int) -> dict[str, Any]:
-    return {
-        "id": uuid.uuid4().hex,
-        "object": "chat.completion",
-        "model": slug,
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": answer}, "finish_reason": limited.finish_reason}],
-        "usage": {"prompt_tokens": prompt, "completion_tokens": limited.tokens, "total_tokens": prompt + limited.tokens},
-    }
-
-
-def _anthropic(slug: str, answer: str, limited: Limited, prompt: int) -> dict[str, Any]:
-    return {
-        "id": f"msg_{uuid.uuid4().hex}",
-        "type": "message",
-        "role": "assistant",
-        "model": slug,
-        "content": [{"type": "text", "text": answer}],
-        "stop_reason": {"stop": "end_turn", "length": "max_tokens"}[limited.finish_reason],
-        "usage": {"input_tokens": prompt, "output_tokens": limited.tokens},
-    }
-
-
-def _gemini(slug: str, answer: str, limited: Limited, prompt: int) -> dict[str, Any]:
-    reason = {"stop": "STOP", "length": "MAX_TOKENS"}[limited.finish_reason]
-    return {
-        "candidates": [{"content": {"role": "model", "parts": [{"text": answer}]}, "finishReason": reason, "index": 0}],
-        "modelVersion": slug,
-        "usageMetadata": {
-            "promptTokenCount": prompt,
-            "candidatesTokenCount": limited.tokens,
-            "totalTokenCount": prompt + limited.tokens,
-        },
-    }

@@ -54,10 +54,16 @@ class SegmindBench(Bench):
         self.server = self._sandbox = SegmindSandbox(key=KEY, voice=self._voice, requests_per_minute=10_000)
 
     def provider(self, session: aiohttp.ClientSession, *, url: str | None = None, key: str = KEY) -> Provider:
-        return Segmind(session, key=key, base_url=url or self._sandbox.base_url)
+        return Segmind(session, key=key, base_url=url or self._sandbox.base_url, sleep=_no_wait)
 
     def say(self, text: str) -> None:
         self._voice.text = text
+
+
+class SegmindJobsBench(SegmindBench):
+    """Segmind v2: a model that is asked through jobs."""
+
+    model = "deepseek-reasoner"
 
 
 class ModelsLabBench(Bench):

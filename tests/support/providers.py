@@ -27,6 +27,7 @@ BENCHES: dict[str, str] = {
     "openai": "tests.support.openai_tapes:OpenAIBench",
     "netmind": "tests.support.provider_benches:NetmindBench",
     "segmind": "tests.support.provider_benches:SegmindBench",
+    "segmind v2": "tests.support.provider_benches:SegmindJobsBench",
     "modelslab": "tests.support.provider_benches:ModelsLabBench",
 }
 

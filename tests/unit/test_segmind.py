@@ -224,10 +224,11 @@ async def test_no_answer_in_time_and_cut_connections_may_have_been_billed(server
     assert (error.kind, error.billed) == (ErrorKind.SERVER, Billed.MAYBE)
 
 
-async def test_slow_models_get_the_time_they_need(server, session):
+async def test_slow_models_get_the_time_they_need_also_in_one_call(server, session):
     quick = Segmind(session, key=KEY, base_url=server.base_url, budgets=Budgets(first=0.1, total=0.1))
     server.faults.add(Fault(delay=0.3))
-    assert isinstance((await events(quick, ask("gpt-5")))[-1], Finished)
+    assert isinstance((await events(quick, ask("gpt-5", parameters={"mode": "sync"})))[-1], Finished)
+    assert server.calls[0].path == "/v1/gpt-5"
 
 
 async def test_a_stopped_question_closes_its_socket(server, segmind, voice):
@@ -241,6 +242,26 @@ async def test_a_stopped_question_closes_its_socket(server, segmind, voice):
         await task
     await asyncio.sleep(0.1)
     assert (server.calls[0].status, server.credits) == (0, 5.0)
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+async def test_a_model_that_refuses_the_system_role_is_told_the_persona_otherwise(segmind, server, caplog, mode):
+    server.system_role = False
+    caplog.set_level("INFO")
+    for _ in range(2):
+        await events(segmind, ask(text="hi there", system="Be brief", parameters={"mode": mode}))
+    sent = [call.body["messages"] for call in server.calls_to("POST")]
+    after = [{"role": "user", "content": "Be brief\n\nhi there"}]
+    assert sent == [[{"role": "system", "content": "Be brief"}, {"role": "user", "content": "hi there"}], after, after]
+    assert f"no_system_role model={LLAMA}" in caplog.text
+    assert "Be brief" not in caplog.text
+
+
+async def test_a_persona_is_not_moved_where_its_place_was_set(segmind, server):
+    server.system_role = False
+    error = await failure(segmind, ask(system="Be brief", parameters={"system_mode": "role"}))
+    assert error.kind is ErrorKind.BAD_REQUEST
+    assert len(server.calls) == 1
 
 
 async def test_check_tells_paid_and_free_credits(segmind, server):
