@@ -70,8 +70,8 @@ class ChatRequest:
         parameters: Values already validated by the provider's `Parameters` model; absent means the provider's default.
         turn: Opaque id of the turn, the same over attempts, for logs and idempotency.
         state: The opaque `Finished.state` of the turn before this one, given only while it still matches the transcript.
-        resume: The handle of an earlier `Submitted`: collect that job instead of asking again. One that is not this provider's own is ignored;
-            a job that is not there any more is STATE_LOST, and may have been billed.
+        resume: The handle of an earlier `Submitted`: collect that job instead of asking again. One that is not this provider's own is
+            ignored; a job that is not there any more is STATE_LOST, and may have been billed.
     """
 
     model: str
