@@ -1,4 +1,4 @@
-"""The command line: `dragoman run | sandbox | doctor`."""
+"""The command line: `dragoman run | sandbox | doctor | backup`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from bot import logs
@@ -17,12 +18,14 @@ from bot.bridge import BridgeError
 from bot.doctor import examine
 from bot.platforms.base import PlatformError
 from bot.settings import Settings, SettingsError, load, misspelt
+from storage.backup import back_up
 from storage.base import StoreError
 
 OK, FAILED, USAGE = 0, 1, 2
 """Exit codes: done; something outside went wrong; something has to be set or mended first."""
 
 MOST_PORT = 65535
+THOUSAND = 1000
 NOTHING_TO_RUN = """No platform is set up: {names} are both missing.
 Put at least one of them into the environment or into .env (see .env.example):
   DISCORD_TOKEN   from the Discord developer portal: your application, page "Bot"
@@ -60,6 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     sandbox = commands.add_parser("sandbox", help="try the bot on this machine: a web page with a Discord channel and a Telegram chat")
     sandbox.add_argument("--port", type=_port, help="port of the page on 127.0.0.1 (default: 8023, or a free one if that is taken)")
     commands.add_parser("doctor", help="check settings, database, providers and platforms, and say what to mend")
+    backup = commands.add_parser("backup", help="copy the database to FILE, also while the bot runs")
+    backup.add_argument("file", metavar="FILE", type=Path, help="where the copy goes; it must not exist yet")
     return parser
 
 
@@ -74,7 +79,7 @@ def _default(settings: Settings) -> str:
 
 
 def _commands() -> dict[str, Callable[[Settings, argparse.Namespace], int]]:
-    return {"run": _run, "sandbox": _sandbox, "doctor": _doctor}
+    return {"run": _run, "sandbox": _sandbox, "doctor": _doctor, "backup": _backup}
 
 
 def _run(settings: Settings, _: argparse.Namespace) -> int:
@@ -111,6 +116,21 @@ def _doctor(settings: Settings, _: argparse.Namespace) -> int:
     for finding in findings:
         print(finding)
     return OK if all(finding.fine for finding in findings) else FAILED
+
+
+def _backup(settings: Settings, arguments: argparse.Namespace) -> int:
+    copy = back_up(settings.database_path, arguments.file)
+    print(f"{copy.path}: {_size(copy.size)}, schema {copy.schema}")
+    return OK
+
+
+def _size(size: int) -> str:
+    amount, unit = float(size), "bytes"
+    for larger in ("kB", "MB", "GB"):
+        if amount < THOUSAND:
+            break
+        amount, unit = amount / THOUSAND, larger
+    return f"{size} bytes" if unit == "bytes" else f"{amount:.1f} {unit}"
 
 
 def _until_signalled(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:

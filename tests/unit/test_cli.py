@@ -18,6 +18,7 @@ from bot import cli
 from bot.settings import VARIABLES, Settings
 from sandbox.outside import Outside
 from storage.sqlite import SqliteStore
+from storage.statements import migrations
 
 CANARY = "canary-4f1d"
 ROOT = Path(__file__).parents[2]
@@ -54,14 +55,20 @@ def wrong(capsys: pytest.CaptureFixture[str], *argv: str, code: int) -> str:
 
 
 def test_version_and_help_are_told(capsys: pytest.CaptureFixture[str]) -> None:
-    for argument, words in (("--version", version("dragoman")), ("--help", "run"), ("--help", "sandbox"), ("--help", "doctor")):
+    for argument, words in (
+        ("--version", version("dragoman")),
+        ("--help", "run"),
+        ("--help", "sandbox"),
+        ("--help", "doctor"),
+        ("--help", "backup"),
+    ):
         with pytest.raises(SystemExit) as left:
             cli.main([argument])
         assert left.value.code == 0
         assert words in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("argv", [["rum"], ["--wrong"], ["sandbox", "--port", "x"], ["run", "now"]])
+@pytest.mark.parametrize("argv", [["rum"], ["--wrong"], ["sandbox", "--port", "x"], ["run", "now"], ["backup"]])
 def test_a_wrong_command_line_is_refused(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         cli.main(argv)
@@ -189,6 +196,37 @@ async def test_doctor_tells_by_its_exit_code_whether_all_is_well(
         out, err = capsys.readouterr()
     assert [line for line in out.splitlines() if line.startswith("MEND") and "netmind" in line]
     assert CANARY not in out + err
+
+
+# ------------------------------------------------------------------------------------------------ backup
+
+
+async def test_backup_works_beside_a_running_bot_and_says_size_and_schema(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "data" / "d.db")
+    await store.open()
+    try:
+        assert await asyncio.to_thread(cli.main, ["backup", "b.db"]) == cli.OK
+    finally:
+        await store.aclose()
+    out, err = capsys.readouterr()
+    size = (tmp_path / "b.db").stat().st_size
+    assert out == f"{tmp_path / 'b.db'}: {size / 1000:.1f} kB, schema {len(migrations())}\n"
+    assert err == ""
+
+
+def test_backup_overwrites_nothing_and_needs_a_database(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "b.db").write_text("precious")
+    assert "exists already" in wrong(capsys, "backup", "b.db", code=cli.FAILED)
+    assert (tmp_path / "b.db").read_text() == "precious"
+    assert "There is no database" in wrong(capsys, "backup", "c.db", code=cli.FAILED)
+    assert not (tmp_path / "c.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (2_500_000, "2.5 MB"), (9e12, "9000.0 GB")]
+)
+def test_sizes_are_told_in_the_unit_that_reads_best(size: int, words: str) -> None:
+    assert cli._size(size) == words
 
 
 # ------------------------------------------------------------------------------------------------ a real run
