@@ -69,7 +69,8 @@ TELEGRAM_MESSAGE_UTF16_UNITS = 4096
 TELEGRAM_ENTITIES = 100
 """Most entities of a message; the rest is dropped silently. Undocumented, from python-telegram-bot's constants."""
 TELEGRAM_PRIVATE = Budget(BudgetKind.TOKEN_BUCKET, 1, 1.0, burst=3)
-"""Sends and edits per private chat. Documented about 1/s; the burst is assumed."""
+"""Sends, edits and drafts per private chat. Documented about 1/s; the burst is assumed. No rate of drafts is documented; that they are
+flooded is known from field reports, that they share the budget of the chat's messages is assumed, to be on the safe side."""
 TELEGRAM_GROUP = Budget(BudgetKind.TOKEN_BUCKET, 20, 60.0, burst=3)
 """Sends and edits per group. Documented 20/min, edits count; the burst is assumed."""
 TELEGRAM_GLOBAL = Budget(BudgetKind.SLIDING, 30, 1.0)
@@ -78,6 +79,8 @@ TELEGRAM_FLOOD_SECONDS = 3
 """First `retry_after` of the sandbox; it doubles while the flood goes on. From field reports."""
 TELEGRAM_TYPING_SECONDS = 5.0
 """One chat action shows that long. Documented: sendChatAction."""
+TELEGRAM_DRAFT_SECONDS = 30.0
+"""A draft shows that long, and no longer than to the bot's next message in the chat. Documented: sendMessageDraft."""
 TELEGRAM_CALLBACK_BYTES = 64
 """Longest `callback_data`. Documented: InlineKeyboardButton."""
 TELEGRAM_BUTTON_ROWS, TELEGRAM_BUTTONS_PER_ROW = 12, 8

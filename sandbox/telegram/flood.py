@@ -14,7 +14,7 @@ LONGEST_SECONDS = 3600
 
 
 class Flood:
-    """Counts sends, edits and deletions together, per chat and over all.
+    """Counts sends, edits, drafts and deletions together, per chat and over all.
 
     A chat beyond its budget waits `TELEGRAM_FLOOD_SECONDS`; each call made before the wait is over doubles it. Other chats are not touched.
     """
@@ -24,17 +24,13 @@ class Flood:
         self._gates = Gates(now)
         self._penalties: dict[str, tuple[float, int]] = {}
 
-    def charge(self, chat_id: int, *, lane: str = "message") -> None:
-        """Count one call to a chat.
-
-        Args:
-            chat_id: Negative for groups.
-            lane: Calls of another lane have a budget of their own.
+    def charge(self, chat_id: int) -> None:
+        """Count one call to a chat; the id is negative for groups.
 
         Raises:
             ApiError: 429 with `retry_after`.
         """
-        key, now = f"{lane}:{chat_id}", self._now()
+        key, now = str(chat_id), self._now()
         until, seconds = self._penalties.get(key, (0.0, 0))
         if until - now > SLACK_SECONDS:
             self._punish(key, min(seconds * 2, LONGEST_SECONDS))

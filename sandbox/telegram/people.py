@@ -6,7 +6,7 @@ import asyncio
 import copy
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.platforms.budgets import TELEGRAM_MESSAGE_UTF16_UNITS
 from sandbox.telegram.errors import Json
@@ -93,6 +93,21 @@ class People:
         self._updates.add({"callback_query": copy.deepcopy(query)})
         async with asyncio.timeout(wait_seconds):
             return await asyncio.shield(answer)
+
+    def stop_draft(self, chat_id: int, thread: int | None) -> None:
+        """Press the Stop button of the draft that shows.
+
+        Only what is displayed changes; the bot gets an update that names neither a person nor a topic, as the real server's does.
+        """
+        chat = self._world.chat(chat_id)
+        draft = next((one for one in self._world.drafts(chat) if one.thread == thread), None)
+        if draft is None or not draft.can_stop:
+            raise ValueError(f"no draft in the chat {chat_id} has a Stop button")
+        if draft.keep_on_stop:
+            self._world.show_draft(chat, replace(draft, can_stop=False))
+        else:
+            self._world.drop_draft(chat, thread)
+        self._updates.add({"stopped_message_generation": {"chat": chat.api(), "draft_id": draft.id}})
 
     def answered(self, query_id: str, parameters: Json) -> bool:
         """Take the bot's answer to a callback query; False if it is unknown, answered already or too old."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
+from bot.platforms.budgets import TELEGRAM_DRAFT_SECONDS
 from sandbox.telegram.errors import NOT_MODIFIED, QUERY_TOO_OLD, Json, bad, forbidden
 from sandbox.telegram.flood import Flood
 from sandbox.telegram.formatting import parsed
@@ -13,7 +13,7 @@ from sandbox.telegram.keyboard import inline_keyboard
 from sandbox.telegram.parameters import Parameters, whole
 from sandbox.telegram.people import People
 from sandbox.telegram.text import ENTITY_KEYS, Formatted, checked, finished
-from sandbox.telegram.world import DRAFT_SECONDS, Chat, Draft, World
+from sandbox.telegram.world import Chat, Draft, World
 
 DELETABLE_SECONDS = 48 * 3600
 """Older messages can't be deleted. Documented: deleteMessage."""
@@ -151,15 +151,13 @@ class Sending:
             raise bad("TEXTDRAFT_PEER_INVALID")
         draft_id = parameters.integer("draft_id")
         if not draft_id:
-            raise bad("draft identifier must be non-zero")
-        formatted = self._formatted(parameters, too_long="MESSAGE_TOO_LONG", may_be_empty=True)
+            raise bad("RANDOM_ID_INVALID")
+        formatted = self._formatted(parameters, too_long="message is too long", may_be_empty=True)
         thread = self._thread(chat, parameters)
-        # No rate is documented; drafts are flooded apart from messages, at the rate of messages.
-        self._flood.charge(chat.id, lane="draft")
-        chat.drafts[thread] = Draft(draft_id, thread, formatted.text, formatted.entities, self._now() + DRAFT_SECONDS)
-        self._world.change(
-            "draft", chat_id=chat.id, thread=thread, draft_id=draft_id, text=formatted.text, entities=copy.deepcopy(formatted.entities)
-        )
+        self._flood.charge(chat.id)
+        until = self._now() + TELEGRAM_DRAFT_SECONDS
+        can_stop, keep = parameters.boolean("can_stop"), parameters.boolean("keep_on_stop")
+        self._world.show_draft(chat, Draft(draft_id, thread, formatted.text, formatted.entities, until, can_stop, keep))
         return True
 
     async def create_forum_topic(self, parameters: Parameters) -> Json:

@@ -37,7 +37,7 @@ class TelegramSandbox(Server):
         user_id: Ada, and her private chat.
         group_id: The group.
         world: People, chats, messages; `world.privacy` and `world.private_topics` may be set.
-        flood: Counts sends, edits and deletions; `forgive()` starts it anew.
+        flood: Counts sends, edits, drafts and deletions; `forgive()` starts it anew.
     """
 
     def __init__(self, *, token: str = TOKEN, now: Callable[[], float] = time.time) -> None:
@@ -74,7 +74,8 @@ class TelegramSandbox(Server):
         - `message`, `edited_message`: `message`, `thread` (the topic, or None)
         - `deleted`: `message_id`, `thread`
         - `chat_action`: `action`, `thread`
-        - `draft`: `draft_id`, `text`, `entities`, `thread`
+        - `draft`: `draft_id`, `text`, `entities`, `can_stop`, `thread`; it shows for half a minute
+        - `draft_gone`: `draft_id`, `thread`; by a message of the bot or by its Stop button
         - `callback_answer`: `user_id`, `callback_query_id`, `text`, `show_alert`
         - `commands`: `scope`, `commands`
         """
@@ -156,6 +157,14 @@ class TelegramSandbox(Server):
             TimeoutError: The bot did not answer.
         """
         return await self._people.press(chat_id, message_id, data, user_id, wait_seconds)
+
+    async def stop_draft(self, chat_id: int, *, thread: int | None = None) -> None:
+        """Let the person press the Stop button of the draft that shows in a private chat.
+
+        Raises:
+            ValueError: None shows there, or it has no such button.
+        """
+        self._people.stop_draft(chat_id, thread)
 
     def block(self, user_id: int) -> None:
         """Let a person block the bot; writing to it again lifts that."""

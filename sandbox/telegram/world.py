@@ -13,8 +13,6 @@ BOT_USERNAME = "dragoman_bot"
 FIRST_USER = 5_000_000_001
 """Beyond 32 bits, as ids of new accounts are."""
 FIRST_GROUP = -1_002_000_000_001
-DRAFT_SECONDS = 30.0
-"""How long a draft shows. Documented: sendMessageDraft."""
 TOPIC_COLOUR = 0x6FB9F0
 FILE_PREFIX = "AgAC"
 """With which the `file_id` of a picture starts; what follows is its `file_unique_id`."""
@@ -22,13 +20,20 @@ FILE_PREFIX = "AgAC"
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A preview that a bot shows in a private chat, until `until` or its next message there."""
+    """A preview that a bot shows in a private chat, until `until` or its next message there.
+
+    Attributes:
+        can_stop: It has a Stop button.
+        keep_on_stop: It stays when that is pressed, without the button.
+    """
 
     id: int
     thread: int | None
     text: str
     entities: list[Json]
     until: float
+    can_stop: bool = False
+    keep_on_stop: bool = False
 
 
 @dataclass(slots=True)
@@ -162,7 +167,7 @@ class World:
                 message["reply_to_message"] = _quoted(chat.messages[thread])
         chat.messages[message_id] = {**message, **copy.deepcopy(content)}
         if sender == self.bot_id:
-            chat.drafts.pop(thread, None)
+            self.drop_draft(chat, thread)
         self.tell("message", chat, chat.messages[message_id])
         return chat.messages[message_id]
 
@@ -207,6 +212,20 @@ class World:
         """Return the drafts that still show."""
         chat.drafts = {thread: draft for thread, draft in chat.drafts.items() if draft.until > self._now()}
         return list(chat.drafts.values())
+
+    def show_draft(self, chat: Chat, draft: Draft) -> None:
+        """Show a draft, in place of the one that shows already, and tell of it."""
+        chat.drafts[draft.thread] = draft
+        entities = copy.deepcopy(draft.entities)
+        self.change(
+            "draft", chat_id=chat.id, thread=draft.thread, draft_id=draft.id, text=draft.text, entities=entities, can_stop=draft.can_stop
+        )
+
+    def drop_draft(self, chat: Chat, thread: int | None) -> None:
+        """Show the draft of a topic no longer, and tell of it if there is one."""
+        draft = chat.drafts.pop(thread, None)
+        if draft is not None:
+            self.change("draft_gone", chat_id=chat.id, thread=thread, draft_id=draft.id)
 
     def tell(self, kind: str, chat: Chat, message: Json) -> None:
         """Tell of a message that was made or changed."""

@@ -26,6 +26,7 @@ from telegram import (
 from telegram.error import BadRequest, Conflict, EndPointNotFound, Forbidden, InvalidToken, RetryAfter
 from telegram.ext import Application, ApplicationBuilder, CallbackQueryHandler, MessageHandler, filters
 
+from bot.platforms.budgets import TELEGRAM_PRIVATE
 from sandbox.faults import Fault
 from sandbox.telegram import TelegramSandbox
 
@@ -576,6 +577,33 @@ async def test_a_draft_shows_for_half_a_minute_or_until_the_message(sandbox, bot
     assert sandbox.drafts(sandbox.user_id) == []
     with pytest.raises(BadRequest, match=r"(?i)textdraft_peer_invalid"):
         await bot.send_message_draft(sandbox.group_id, 7, "x")
+    with pytest.raises(BadRequest, match=r"(?i)random_id_invalid"):
+        await bot.send_message_draft(sandbox.user_id, 0, "x")
+    with pytest.raises(BadRequest, match=r"(?i)message is too long"):
+        await bot.send_message_draft(sandbox.user_id, 7, "x" * 4097)
+
+
+async def test_drafts_share_the_budget_of_their_chat_with_messages(sandbox, bot):
+    for number in range(TELEGRAM_PRIVATE.burst - 1):
+        await bot.send_message_draft(sandbox.user_id, 7, f"so far {number}")
+    await bot.send_message(sandbox.user_id, "whole")
+    with pytest.raises(RetryAfter):
+        await bot.send_message_draft(sandbox.user_id, 8, "more")
+
+
+@pytest.mark.parametrize("keep", [True, False])
+async def test_a_pressed_stop_button_is_told_and_ends_the_display_alone(sandbox, bot, keep):
+    topic = sandbox.add_topic(sandbox.user_id, "aside")
+    with pytest.raises(ValueError, match="Stop button"):
+        await sandbox.stop_draft(sandbox.user_id)
+    await bot.send_message_draft(sandbox.user_id, 7, "so far", message_thread_id=topic, api_kwargs={"can_stop": True, "keep_on_stop": keep})
+    await sandbox.stop_draft(sandbox.user_id, thread=topic)
+
+    [update] = sandbox.pending
+    assert update["stopped_message_generation"] == {"chat": sandbox.world.chat(sandbox.user_id).api(), "draft_id": 7}
+    assert [draft.text for draft in sandbox.drafts(sandbox.user_id)] == (["so far"] if keep else [])
+    with pytest.raises(ValueError, match="Stop button"):
+        await sandbox.stop_draft(sandbox.user_id, thread=topic)
 
 
 async def test_typing_is_told(sandbox, bot):
