@@ -66,6 +66,7 @@ class Call(StrEnum):
     SEND = "send"
     EDIT = "edit"
     DELETE = "delete"
+    DRAFT = "draft"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,4 +186,36 @@ class SupportsTyping(Protocol):
 
     async def typing(self, target: Target) -> None:
         """Show it for `typing_seconds`. Failures are of no importance and are swallowed."""
+        ...
+
+
+@runtime_checkable
+class SupportsDrafts(Protocol):
+    """A platform that can show a growing text before it is a message. It shows until the bot's next message there, or until it fades.
+
+    Attributes:
+        draft_seconds: A draft fades so long after it was shown last.
+        draft_refusals: After so many refusals in a row it is of no use to go on with the drafts of an answer.
+    """
+
+    draft_seconds: float
+    draft_refusals: int
+
+    def drafts(self, target: Target) -> bool:
+        """Tell whether drafts can be shown there, as far as is known by now."""
+        ...
+
+    async def draft(self, target: Target, page: Page, *, number: int) -> None:
+        """Show a page as a draft, in place of the one that shows there; its buttons are left out.
+
+        A person who stops it makes an event, a press of the button whose data is `bot.drafts.stop_of(number)`.
+
+        Args:
+            target: Where.
+            page: The text so far, as it will stand in the message.
+            number: Positive; the same while one text grows.
+
+        Raises:
+            PlatformError: One of the tree above. It may be repeated.
+        """
         ...

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 import pytest
 
 from bot.clock import SystemClock
+from bot.drafts import number_of
 from bot.model import Button, ButtonPress, ButtonStyle, ChatAddress, ChatKind, CommandCall, Entity, EventKind, Incoming, Page, Target
-from bot.platforms.base import Call, FloodError, PlatformError, Refusal, RefusedError, SupportsTyping, UnavailableError, UnknownOutcomeError
+from bot.platforms.base import (
+    Call,
+    FloodError,
+    PlatformError,
+    Refusal,
+    RefusedError,
+    SupportsDrafts,
+    SupportsTyping,
+    UnavailableError,
+    UnknownOutcomeError,
+)
 from bot.platforms.budgets import TELEGRAM_GLOBAL, TELEGRAM_GROUP, TELEGRAM_PRIVATE
 from bot.platforms.telegram import TelegramPlatform, WebhookSettings
 from bot.platforms.telegram.platform import TYPINGS
@@ -32,7 +43,12 @@ async def sandbox() -> AsyncIterator[TelegramSandbox]:
 
 
 def make(
-    sandbox: TelegramSandbox, *, memo: Memo | None = None, webhook: WebhookSettings | None = None, token: str = ""
+    sandbox: TelegramSandbox,
+    *,
+    memo: Memo | None = None,
+    webhook: WebhookSettings | None = None,
+    token: str = "",
+    drafts: Literal["off", "plain"] = "off",
 ) -> TelegramPlatform:
     return TelegramPlatform(
         token or sandbox.token,
@@ -41,6 +57,7 @@ def make(
         style=plain(4096),
         api_base_url=sandbox.api_url,
         webhook=webhook,
+        drafts=drafts,
         clock=SystemClock(),
     )
 
@@ -72,6 +89,59 @@ async def error_of(call: Awaitable[object]) -> PlatformError:
     with pytest.raises(PlatformError) as caught:
         await call
     return caught.value
+
+
+# ----------------------------------------------------------------------------------------------------------- drafts
+
+
+async def test_a_draft_shows_in_private_until_the_message_comes(sandbox):
+    platform = make(sandbox, drafts="plain")
+    await platform.open()
+    assert isinstance(platform, SupportsDrafts)
+    topic = sandbox.add_topic(sandbox.user_id, "aside")
+    where = chat(sandbox, thread=topic)
+    assert platform.drafts(where)
+    assert not platform.drafts(chat(sandbox, group=True))
+    await platform.draft(where, Page("so far", (Entity("bold", 0, 2),)), number=448)
+    [draft] = sandbox.drafts(sandbox.user_id)
+    assert (draft.id, draft.thread, draft.text, draft.can_stop, draft.keep_on_stop) == (448, topic, "so far", True, True)
+    assert draft.entities == [{"type": "bold", "offset": 0, "length": 2}]
+    await platform.send(where, Page("whole"), nonce="n", first=True)
+    assert sandbox.drafts(sandbox.user_id) == []
+    error = await error_of(platform.draft(chat(sandbox, group=True), Page("so far"), number=448))
+    assert isinstance(error, RefusedError)
+    assert error.reason is Refusal.BAD_REQUEST
+    await platform.aclose()
+
+
+@pytest.mark.parametrize("mode", ["polling", "webhook"])
+async def test_a_stopped_draft_arrives_as_a_press_of_its_stop_button(sandbox, mode, unused_tcp_port):
+    settings = None
+    if mode == "webhook":
+        settings = WebhookSettings(f"http://127.0.0.1:{unused_tcp_port}/hook", SECRET, port=unused_tcp_port)
+    platform = make(sandbox, drafts="plain", webhook=settings)
+    await platform.open()
+    topic = sandbox.add_topic(sandbox.user_id, "aside")
+    inbox = Inbox()
+    async with running(platform, inbox):
+        await sandbox.connected()
+        await platform.draft(chat(sandbox, thread=topic), Page("so far"), number=number_of(7, 0))
+        await sandbox.stop_draft(sandbox.user_id, thread=topic)
+        incoming = await inbox.one()
+    assert incoming.button == ButtonPress("stop:7")
+    assert incoming.chat == chat(sandbox, thread=topic).chat
+    assert incoming.sender.id == str(sandbox.user_id)
+    await platform.aclose()
+
+
+async def test_drafts_are_off_unless_asked_for_and_for_good_where_the_server_does_not_know_them(sandbox, platform):
+    assert not platform.drafts(chat(sandbox))
+    drafting = make(sandbox, drafts="plain")
+    await drafting.open()
+    sandbox.faults.add(Fault(path="*/sendMessageDraft", status=404, body={"ok": False, "error_code": 404, "description": "Not Found"}))
+    assert isinstance(await error_of(drafting.draft(chat(sandbox), Page("so far"), number=448)), RefusedError)
+    assert not drafting.drafts(chat(sandbox))
+    await drafting.aclose()
 
 
 # ------------------------------------------------------------------------------------------------------ start, stop
@@ -241,7 +311,7 @@ async def test_a_webhook_answers_only_after_the_commit(sandbox, unused_tcp_port)
         await sandbox.press(sandbox.user_id, int(sent.message_id), "stop:1", sandbox.user_id)
     await platform.aclose()
     (call,) = sandbox.calls_to("POST", "setWebhook")
-    assert call.body["allowed_updates"] == '["message", "edited_message", "callback_query"]'
+    assert call.body["allowed_updates"] == '["message", "edited_message", "callback_query", "stopped_message_generation"]'
     assert sandbox.pending == []
 
 

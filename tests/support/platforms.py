@@ -226,7 +226,7 @@ class TelegramWorld:
         return len(self.sandbox.calls_to("POST", f"/{self._name(call)}"))
 
     def _name(self, call: Call) -> str:
-        return {Call.SEND: "sendMessage", Call.EDIT: "editMessageText", Call.DELETE: "deleteMessage"}[call]
+        return {Call.SEND: "sendMessage", Call.EDIT: "editMessageText", Call.DELETE: "deleteMessage", Call.DRAFT: "sendMessageDraft"}[call]
 
 
 def _keyboard(message: dict[str, Any]) -> list[list[dict[str, Any]]]:

@@ -10,7 +10,7 @@ import pytest
 from bot.model import EventKind, Incoming
 from bot.platforms.base import Refusal, RefusedError
 from bot.platforms.telegram.backoff import LONGEST_SECONDS, Backoff
-from bot.platforms.telegram.intake import Intake
+from bot.platforms.telegram.intake import ALLOWED_UPDATES, Intake
 from bot.platforms.telegram.polling import CONFLICT_TRIES, POLL_SECONDS, poll
 from storage.base import StoreUnavailableError
 from tests.support.telegram import COMMANDS, ME, TOKEN, api, message, ok, refused, update
@@ -105,7 +105,8 @@ async def test_the_offset_moves_past_what_is_committed():
 async def test_only_what_is_read_is_asked_for():
     bench = Bench(said())
     await bench.run()
-    assert bench.polls[0] == {"limit": 100, "timeout": POLL_SECONDS, "allowed_updates": ["message", "edited_message", "callback_query"]}
+    assert bench.polls[0] == {"limit": 100, "timeout": POLL_SECONDS, "allowed_updates": ALLOWED_UPDATES}
+    assert ALLOWED_UPDATES == ["message", "edited_message", "callback_query", "stopped_message_generation"]
 
 
 async def test_a_webhook_is_taken_back_first_and_what_waited_is_kept():

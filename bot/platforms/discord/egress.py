@@ -56,7 +56,7 @@ class Egress:
         match call:
             case Call.SEND:
                 return (Allowance(f"discord:create:{channel}", DISCORD_CREATE), self._overall)
-            case Call.EDIT:
+            case Call.EDIT | Call.DRAFT:  # there are no drafts on Discord, and nobody asks for one
                 return (Allowance(f"discord:edit:{channel}", DISCORD_EDIT), self._overall)
             case Call.DELETE:
                 return (Allowance(f"discord:delete:{channel}", DISCORD_DELETE), self._overall)

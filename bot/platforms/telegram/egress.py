@@ -18,7 +18,7 @@ async def send(api: Api, target: Target, page: Page, *, first: bool) -> Receipt:
     """Make a message."""
     reply = target.reply_to if first else None
     parameters = {
-        **_place(target),
+        **place(target),
         **_content(page),
         # The person may have deleted the question meanwhile; the answer comes all the same.
         "reply_parameters": None if reply is None else ReplyParameters(int(reply), allow_sending_without_reply=True),
@@ -53,12 +53,13 @@ async def delete(api: Api, target: Target, message_id: str) -> None:
 async def typing(api: Api, target: Target) -> None:
     """Show that the bot is writing."""
     try:
-        await api.call("sendChatAction", {**_place(target), "action": "typing"})
+        await api.call("sendChatAction", {**place(target), "action": "typing"})
     except TelegramError as error:
         raise platform_error(error, repeatable=True) from error
 
 
-def _place(target: Target) -> dict[str, Any]:
+def place(target: Target) -> dict[str, Any]:
+    """Return the chat and topic of a call."""
     thread = target.chat.thread
     return {"chat_id": target.chat.chat, "message_thread_id": int(thread) if thread else None}
 
@@ -66,10 +67,15 @@ def _place(target: Target) -> dict[str, Any]:
 def _content(page: Page) -> dict[str, Any]:
     return {
         "text": page.text,
-        "entities": [_entity(entity) for entity in page.entities] or None,
+        "entities": entities(page),
         "link_preview_options": LinkPreviewOptions(is_disabled=True),
         "reply_markup": InlineKeyboardMarkup([[_button(button) for button in row] for row in page.buttons]) if page.buttons else None,
     }
+
+
+def entities(page: Page) -> list[MessageEntity] | None:
+    """Return a page's formatting, None if it has none."""
+    return [_entity(entity) for entity in page.entities] or None
 
 
 def _entity(entity: Entity) -> MessageEntity:

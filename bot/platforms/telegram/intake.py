@@ -13,10 +13,10 @@ from telegram import Update
 from bot.commands.base import Command
 from bot.model import ChatAddress, ChatKind, EventKind, Incoming, Sender
 from bot.platforms.base import Accept
-from bot.platforms.telegram.reading import PLATFORM, Me, clean, read
+from bot.platforms.telegram.reading import PLATFORM, STOPPED, Me, clean, read, read_stop
 from storage.base import StoreUnavailableError
 
-ALLOWED_UPDATES = ["message", "edited_message", "callback_query"]
+ALLOWED_UPDATES = ["message", "edited_message", "callback_query", STOPPED]
 UNKNOWN = "unknown"
 TRIES = 5
 """So often an event is offered to a store that works but will not take this one; then it is set aside."""
@@ -35,9 +35,18 @@ class Intake:
         commands: What the platform's menu offers.
         accept: Commits an event.
         answer: Tells Telegram that a button press has arrived; called with the callback query's id, must not block.
+        topic_of: Tells the topic in which a draft was shown, empty if in none.
     """
 
-    def __init__(self, me: Me, commands: Sequence[Command], accept: Accept, answer: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        me: Me,
+        commands: Sequence[Command],
+        accept: Accept,
+        answer: Callable[[str], None],
+        topic_of: Callable[[int], str] = lambda _: "",
+    ) -> None:
+        self._topic_of = topic_of
         self._me = me
         self._commands = commands
         self._accept = accept
@@ -63,6 +72,8 @@ class Intake:
 
     def _read(self, raw: dict[str, Any], update_id: int) -> Incoming | None:
         try:
+            if STOPPED in raw:
+                return read_stop(raw[STOPPED], update_id, self._me, self._topic_of)
             return read(Update.de_json(raw), self._me, self._commands)
         except Exception as error:  # noqa: BLE001 - whatever one odd update provokes in the parser must not stop the others
             log.warning("update %d can't be read: %s", update_id, _reason(error))
@@ -91,7 +102,7 @@ class Intake:
         """Make the event of what can't be read, with the address as far as it can be seen."""
         digest = hashlib.sha256(json.dumps(raw, sort_keys=True).encode()).hexdigest()[:16]
         query = _part(raw, "callback_query")
-        message = _part(raw, "message") or _part(raw, "edited_message") or _part(query, "message")
+        message = _part(raw, "message") or _part(raw, "edited_message") or _part(query, "message") or _part(raw, STOPPED)
         chat = _id(_part(message, "chat"))
         person = _part(query, "from") or _part(message, "from")
         return Incoming(

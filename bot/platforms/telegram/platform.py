@@ -8,6 +8,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from telegram.error import InvalidToken, TelegramError
 
@@ -18,6 +19,7 @@ from bot.platforms.base import Accept, Allowance, Call, Limits, Memo, PlatformEr
 from bot.platforms.budgets import (
     TELEGRAM_BUTTON_ROWS,
     TELEGRAM_BUTTONS_PER_ROW,
+    TELEGRAM_DRAFT_SECONDS,
     TELEGRAM_GLOBAL,
     TELEGRAM_GROUP,
     TELEGRAM_PRIVATE,
@@ -26,6 +28,7 @@ from bot.platforms.budgets import (
 from bot.platforms.errands import Errands
 from bot.platforms.telegram import egress
 from bot.platforms.telegram.api import Api, make_api
+from bot.platforms.telegram.drafts import Drafts
 from bot.platforms.telegram.errors import TOKEN_REFUSED, platform_error
 from bot.platforms.telegram.intake import Intake
 from bot.platforms.telegram.polling import poll
@@ -51,6 +54,7 @@ class TelegramPlatform:
         style: How text is rendered.
         api_base_url: Address of a Bot API server of one's own, without a trailing ``/bot``.
         webhook: Take updates in through a webhook; without it, by long polling.
+        drafts: How answers grow in private chats: ``off``: by edits; ``plain``: by drafts.
         clock: Times the waits of the intake.
     """
 
@@ -63,6 +67,8 @@ class TelegramPlatform:
         max_buttons_per_row=TELEGRAM_BUTTONS_PER_ROW,
     )
     typing_seconds = TELEGRAM_TYPING_SECONDS
+    draft_seconds = TELEGRAM_DRAFT_SECONDS
+    draft_refusals = 1
 
     def __init__(
         self,
@@ -73,6 +79,7 @@ class TelegramPlatform:
         style: Style,
         api_base_url: str | None = None,
         webhook: WebhookSettings | None = None,
+        drafts: Literal["off", "plain"] = "off",
         clock: Clock,
     ) -> None:
         self.style = style
@@ -83,6 +90,7 @@ class TelegramPlatform:
         self._webhook = webhook
         self._clock = clock
         self._errands = Errands("call to Telegram")
+        self._drafts = Drafts(on=drafts != "off")
         self._typings = asyncio.Semaphore(TYPINGS)
         self._opened: tuple[Api, Me] | None = None
 
@@ -108,7 +116,7 @@ class TelegramPlatform:
     async def run(self, accept: Accept, ready: Callable[[], None]) -> None:
         """Take events in until cancelled; see `bot.platforms.base.Platform.run`."""
         api, me = self._open()
-        intake = Intake(me, self._menu.commands, accept, lambda query: self._errands.start(_answer(api, query)))
+        intake = Intake(me, self._menu.commands, accept, lambda query: self._errands.start(_answer(api, query)), self._drafts.topic_of)
         self._errands.start(self._offer_menu(api, me))
         if self._webhook is not None:
             await listen(api, intake, self._clock, self._webhook, ready)
@@ -134,6 +142,14 @@ class TelegramPlatform:
     async def delete(self, target: Target, message_id: str) -> None:
         """Delete a message; see `bot.platforms.base.Platform.delete`."""
         await self._errands.run(egress.delete(self._open()[0], target, message_id))
+
+    def drafts(self, target: Target) -> bool:
+        """Tell whether drafts can be shown there; see `bot.platforms.base.SupportsDrafts`."""
+        return self._drafts.on and target.chat_kind is ChatKind.PRIVATE
+
+    async def draft(self, target: Target, page: Page, *, number: int) -> None:
+        """Show a page as a draft; see `bot.platforms.base.SupportsDrafts`."""
+        await self._errands.run(self._drafts.show(self._open()[0], target, page, number))
 
     async def typing(self, target: Target) -> None:
         """Show that the bot is writing; see `bot.platforms.base.SupportsTyping`."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from telegram import Audio, CallbackQuery, Chat, Document, Message, MessageEntity, Update, User, Video, Voice
 
 from bot.commands.base import Command
+from bot.drafts import stop_of
 from bot.model import Attachment, ButtonPress, ChatAddress, ChatKind, CommandCall, EventKind, Incoming, Sender
 
 PLATFORM = "telegram"
 START, HELP = "start", "help"
+STOPPED = "stopped_message_generation"
+"""The part of an update that tells of a stopped draft. Bot API 10.3; python-telegram-bot 22.8 does not read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,29 @@ def read(update: Update, me: Me, commands: Sequence[Command]) -> Incoming | None
     if update.edited_message is not None:
         return _message(update.edited_message, me, commands, edited=True)
     return None
+
+
+def read_stop(stopped: Mapping[str, Any], update_id: int, me: Me, topic_of: Callable[[int], str]) -> Incoming:
+    """Return the event of a draft's Stop button.
+
+    The server names no person, a draft's chat being private, and no topic, whatever the documentation says; it writes the draft's number as
+    text. `topic_of` tells the topic in which a draft was shown, empty if in none.
+
+    Raises:
+        ValueError, TypeError, KeyError: It is not of this shape.
+    """
+    number, chat = int(stopped["draft_id"]), Chat.de_json(stopped["chat"])
+    if chat is None or chat.type != Chat.PRIVATE:
+        raise TypeError("a draft was stopped outside of private chats")
+    return Incoming(
+        # The update's id is part of it: what came twice had the same, and the number of a draft may come again.
+        key=f"{PLATFORM}:{me.account}:stopped:{chat.id}:{number}:{update_id}",
+        kind=EventKind.BUTTON,
+        chat=_address(me, chat, str(stopped.get("message_thread_id") or topic_of(number))),
+        chat_kind=ChatKind.PRIVATE,
+        sender=Sender(str(chat.id), clean(chat.full_name or "")),
+        button=ButtonPress(stop_of(number)),
+    )
 
 
 def clean(text: str) -> str:
