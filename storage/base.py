@@ -385,10 +385,41 @@ class Store(DeliveryStore, Protocol):
         """Return the signal of a claimed turn."""
         ...
 
-    async def retry(self, conversation: int, event_id: int, chat: ChatAddress) -> int | None:
-        """Make a new turn that asks the last closed turn's question again: its user entries move, its answer leaves the transcript.
+    async def stop_turn(self, conversation: int, turn: int) -> bool:
+        """Ask one turn of the conversation to stop, durably, then set its signal. False: it has ended, or is another conversation's."""
+        ...
 
-        None: there is nothing to ask again, or a turn is still open.
+    async def retry(self, conversation: int, event_id: int, chat: ChatAddress, *, turn: int | None = None) -> int | None:
+        """Ask a turn's question again, as the conversation's newest turn. The event asks once, however often it is carried out.
+
+        If the newest turn asked the same question, it leaves the transcript: the new answer takes its place. What other turns came after
+        stays where it was.
+
+        Args:
+            conversation: The turn's.
+            event_id: Who asks again.
+            chat: Where the answer goes.
+            turn: Whose question; None for the newest turn since the last reset, and then only while none is open.
+
+        Returns:
+            The new turn, or the one that is under way if the question is being asked again already. None: there is nothing to ask again, or
+            the turn is still on its way to its answer.
+        """
+        ...
+
+    async def answer_of(self, conversation: int, turn: int | None = None) -> Entry | None:
+        """Return what a turn of the conversation (None: the newest) has answered, whole or in part.
+
+        None: nothing, or no request would hold it any more: it was reset, or the question was asked again.
+        """
+        ...
+
+    async def extend(self, conversation: int, event_id: int, chat: ChatAddress, turn: int, asked: NewTurn) -> int | None:
+        """Make a new turn that goes on where another one's answer stopped; `asked` is what the model is told.
+
+        Returns:
+            The new turn, or the one that is under way if the answer is being continued already. None: there is no answer (see `answer_of`),
+            or it was continued.
         """
         ...
 

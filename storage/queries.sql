@@ -66,8 +66,8 @@ DELETE FROM interaction WHERE expires_at <= $1;
 
 -- name: turn_insert
 -- Store a turn.
-INSERT INTO turn (conversation, seq, event, chat, state, attempt, stop_requested, accepted_at)
-VALUES ($1, $2, $3, $4, 'accepted', 0, FALSE, $5)
+INSERT INTO turn (conversation, seq, event, chat, state, attempt, stop_requested, accepted_at, again, continues)
+VALUES ($1, $2, $3, $4, 'accepted', 0, FALSE, $5, $6, $7)
 RETURNING id;
 
 -- name: turn_get
@@ -114,6 +114,12 @@ UPDATE turn SET stop_requested = TRUE
 WHERE conversation = $1 AND state IN ('accepted', 'generating', 'answered') AND event < $2
 RETURNING id;
 
+-- name: turn_stop
+-- Ask one turn of a conversation to stop, if it is open.
+UPDATE turn SET stop_requested = TRUE
+WHERE id = $1 AND conversation = $2 AND state IN ('accepted', 'generating', 'answered')
+RETURNING id;
+
 -- name: turn_first_open
 -- The turn to be claimed next.
 SELECT id FROM turn WHERE conversation = $1 AND state IN ('accepted', 'generating', 'answered') ORDER BY seq LIMIT 1;
@@ -129,11 +135,26 @@ ORDER BY t.seq LIMIT 1;
 -- The turn an event asked for.
 SELECT id FROM turn WHERE event = $1;
 
--- name: turn_last_closed
--- The newest turn since the last reset. Asked only while none is open.
-SELECT id FROM turn
+-- name: turn_newest
+-- The newest turn since the last reset, and the turn that asked its question first.
+SELECT id, COALESCE(again, id) AS asked FROM turn
 WHERE conversation = $1 AND seq > (SELECT reset_seq FROM conversation WHERE id = $1)
 ORDER BY seq DESC LIMIT 1;
+
+-- name: turn_asked
+-- A turn of a conversation, the turn that asked its question first, and the one whose answer it continues.
+SELECT id, state, COALESCE(again, id) AS asked, continues FROM turn WHERE id = $1 AND conversation = $2;
+
+-- name: turn_asking_again
+-- The turn that will bring, or is bringing, another answer to a question that a turn asked first.
+SELECT id FROM turn WHERE again = $1 AND state IN ('accepted', 'generating', 'answered') AND state <> 'answered' LIMIT 1;
+
+-- name: turns_continuing
+-- Turns that go on where a turn's answer stopped: those that are open and those that brought something.
+SELECT t.id, t.state FROM turn t
+WHERE t.continues = $1
+  AND (t.state IN ('accepted', 'generating', 'answered')
+       OR EXISTS (SELECT 1 FROM entry a WHERE a.turn = t.id AND a.role = 'assistant' AND NOT a.superseded));
 
 -- name: conversations_open
 -- Conversations with open turns, the one that waited longest first.
@@ -164,9 +185,30 @@ UPDATE entry SET content = $2 WHERE id = $1;
 -- Record the new text of a question that is being answered or was.
 UPDATE entry SET edited = $2 WHERE id = $1;
 
--- name: entries_move
--- Make a turn's question another turn's.
-UPDATE entry SET turn = $2 WHERE turn = $1 AND role = 'user' RETURNING id;
+-- name: question_any
+-- Tell whether a turn's question is still kept.
+SELECT id FROM entry WHERE turn = $1 AND role = 'user' LIMIT 1;
+
+-- name: question_copy
+-- Ask a turn's question in another turn, too.
+INSERT INTO entry (turn, role, author, author_name, content, chat, message_id, superseded, created_at)
+SELECT $2, role, author, author_name, content, chat, message_id, FALSE, $3 FROM entry WHERE turn = $1 AND role = 'user' ORDER BY id
+RETURNING id;
+
+-- name: answer_get
+-- What a turn of a conversation answered, as long as a request would hold it.
+SELECT e.id, e.turn, e.role, e.author, e.author_name, e.content
+FROM turn t JOIN entry e ON e.turn = t.id
+WHERE t.conversation = $1
+  AND t.id = $2
+  AND t.seq > (SELECT reset_seq FROM conversation WHERE id = $1)
+  AND e.role = 'assistant'
+  AND NOT e.superseded
+ORDER BY e.id DESC LIMIT 1;
+
+-- name: entries_supersede
+-- Take a turn's question and answer out of the transcript.
+UPDATE entry SET superseded = TRUE WHERE turn = $1;
 
 -- name: answers_supersede
 -- Take a turn's answer out of the transcript.

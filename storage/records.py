@@ -31,6 +31,7 @@ from storage.base import (
 T = TypeVar("T")
 
 OPEN_STATES = frozenset({TurnState.ACCEPTED, TurnState.GENERATING, TurnState.ANSWERED})
+WITHOUT_AN_ANSWER = frozenset({TurnState.ACCEPTED, TurnState.GENERATING})
 SET_ASIDE = frozenset({EventKind.UNREADABLE})
 """Events that nothing follows from. All others stay open until `Records.finish_event`, unless a turn carries them."""
 
@@ -154,9 +155,27 @@ class Records:
         """Ask the running turn to stop (`queued`: those that wait, too)."""
         return await self._db.unit(lambda tx: _stop(tx, conversation, queued=queued, before=NEVER if before is None else before))
 
-    async def retry(self, conversation: int, event_id: int, chat: ChatAddress) -> int | None:
-        """Ask the last closed turn's question again. The same event asked twice, as after a crash, gets the same turn."""
-        return await self._db.unit(lambda tx: _retry(tx, conversation, event_id, chat, self._now()))
+    async def stop_turn(self, conversation: int, turn: int) -> bool:
+        """Ask one turn to stop; False if it is not open."""
+        return await self._db.unit(lambda tx: _stop_turn(tx, conversation, turn))
+
+    async def retry(self, conversation: int, event_id: int, chat: ChatAddress, *, turn: int | None = None) -> int | None:
+        """Ask a turn's question again. The same event asked twice, as after a crash, gets the same turn."""
+        return await self._db.unit(lambda tx: _retry(tx, conversation, event_id, chat, turn=turn, now=self._now()))
+
+    async def answer_of(self, conversation: int, turn: int | None = None) -> Entry | None:
+        """Return what a turn answered, whole or in part, if a request would still hold it; without `turn`, the newest one."""
+        if turn is None:
+            newest = await self._db.fetch("turn_newest", conversation)
+            if not newest:
+                return None
+            turn = int(newest[0]["id"])
+        rows = await self._db.fetch("answer_get", conversation, turn)
+        return _entry(rows[0]) if rows else None
+
+    async def extend(self, conversation: int, event_id: int, chat: ChatAddress, turn: int, asked: NewTurn) -> int | None:
+        """Make a turn that goes on where another one's answer stopped. The same event asked twice gets the same turn."""
+        return await self._db.unit(lambda tx: _extend(tx, conversation, event_id, chat, turn=turn, asked=asked, now=self._now()))
 
     async def transcript(self, turn: Turn, limit: int) -> Sequence[Entry]:
         """Return the last `limit` entries up to the turn's own question, oldest first."""
@@ -282,9 +301,11 @@ async def _accept(tx: Tx, event: NewEvent, now: float) -> Accepted | None:
     return Accepted(event_id, conversation, turn)
 
 
-async def _new_turn(tx: Tx, conversation: int, event_id: int, chat: int, now: float) -> int:
+async def _new_turn(
+    tx: Tx, conversation: int, event_id: int, chat: int, now: float, *, again: int | None = None, continues: int | None = None
+) -> int:
     seq = (await tx.fetch("conversation_next_seq", conversation))[0]["seq"]
-    turn = (await tx.fetch("turn_insert", conversation, seq, event_id, chat, now))[0]["id"]
+    turn = (await tx.fetch("turn_insert", conversation, seq, event_id, chat, now, again, continues))[0]["id"]
     await tx.wake(conversation)
     return int(turn)
 
@@ -358,21 +379,50 @@ async def _stop(tx: Tx, conversation: int, *, queued: bool, before: int) -> int:
     return len(met)
 
 
-async def _retry(tx: Tx, conversation: int, event_id: int, address: ChatAddress, now: float) -> int | None:
+async def _stop_turn(tx: Tx, conversation: int, turn: int) -> bool:
+    met = await tx.fetch("turn_stop", turn, conversation)
+    for row in met:
+        await tx.interrupt(row["id"])
+    return bool(met)
+
+
+async def _retry(tx: Tx, conversation: int, event_id: int, address: ChatAddress, *, turn: int | None, now: float) -> int | None:
     made = await tx.fetch("turn_of_event", event_id)
     if made:
         return int(made[0]["id"])
-    if await tx.fetch("turn_first_open", conversation):
+    newest = await tx.fetch("turn_newest", conversation)
+    if turn is None:
+        if not newest or await tx.fetch("turn_first_open", conversation):
+            return None
+        turn = int(newest[0]["id"])
+    former = await tx.fetch("turn_asked", turn, conversation)
+    if not former or former[0]["state"] in WITHOUT_AN_ANSWER or not await tx.fetch("question_any", turn):
         return None
-    last = await tx.fetch("turn_last_closed", conversation)
-    if not last:
-        return None
+    asked = former[0]["asked"]
+    under_way = await tx.fetch("turn_asking_again", asked)
+    if under_way:
+        return int(under_way[0]["id"])
     chat, _ = await _chat(tx, address, now)
-    turn = await _new_turn(tx, conversation, event_id, chat, now)
-    await tx.fetch("entries_move", last[0]["id"], turn)
-    await tx.fetch("answers_supersede", last[0]["id"])
-    await tx.fetch("states_drop", conversation)
-    return turn
+    fresh = await _new_turn(tx, conversation, event_id, chat, now, again=asked, continues=former[0]["continues"])
+    await tx.fetch("question_copy", turn, fresh, now)
+    if newest and newest[0]["asked"] == asked:  # nothing was built on its answer: the new one takes its place
+        await tx.fetch("entries_supersede", newest[0]["id"])
+        await tx.fetch("states_drop", conversation)
+    return fresh
+
+
+async def _extend(tx: Tx, conversation: int, event_id: int, address: ChatAddress, *, turn: int, asked: NewTurn, now: float) -> int | None:
+    made = await tx.fetch("turn_of_event", event_id)
+    if made:
+        return int(made[0]["id"])
+    if not await tx.fetch("answer_get", conversation, turn):
+        return None
+    if going_on := await tx.fetch("turns_continuing", turn):
+        return next((int(row["id"]) for row in going_on if row["state"] in OPEN_STATES), None)
+    chat, _ = await _chat(tx, address, now)
+    fresh = await _new_turn(tx, conversation, event_id, chat, now, continues=turn)
+    await _ask(tx, fresh, asked, chat, now)
+    return fresh
 
 
 async def _begin_delivery(tx: Tx, owner: Owner, address: ChatAddress, *, page: int, nonce: str, now: float) -> DeliveryRow:

@@ -360,64 +360,6 @@ class TestReset:
         assert await store.provider_state(other.conversation, "modelslab") is not None
 
 
-class TestRetry:
-    async def test_the_last_question_is_asked_again_without_its_answer(self, store: Store) -> None:
-        await exchange(store, "q1")
-        await exchange(store, "q2", state=memory())
-        event = (await accept(store, command("/retry"))).event
-        turn_id = await store.retry(1, event, HERE)
-        turn = await claim(store, 1)
-        assert (turn.id, turn.event, turn.attempt) == (turn_id, event, 1)
-        assert await read(store, turn) == ["q1", "[a-q1]", "q2"]
-        assert await store.provider_state(1, "modelslab") is None
-
-    async def test_it_can_be_repeated(self, store: Store) -> None:
-        await exchange(store, "q1")
-        for key in ("r1", "r2"):
-            assert await store.retry(1, (await accept(store, command(key))).event, HERE)
-            turn = await claim(store, 1)
-            assert await read(store, turn) == ["q1"]
-            await store.answered(turn, reply(key))
-            await store.close(turn, TurnState.DONE)
-        assert await read(store, await ask(store, "q2")) == ["q1", "[r2]", "q2"]
-
-    @pytest.mark.parametrize("state", [TurnState.STOPPED, TurnState.FAILED])
-    async def test_a_turn_without_an_answer_can_be_asked_again(self, store: Store, state: TurnState) -> None:
-        await store.close(await ask(store, "q1"), state, partial="[half]" if state is TurnState.STOPPED else None)
-        await store.retry(1, (await accept(store, command("r"))).event, HERE)
-        assert await read(store, await claim(store, 1)) == ["q1"]
-
-    async def test_it_answers_where_it_was_asked(self, store: Store) -> None:
-        await exchange(store, "q1", HERE)
-        await store.retry(1, (await accept(store, command("r"))).event, THERE)
-        assert (await claim(store, 1)).chat == THERE
-
-    async def test_the_same_command_run_again_after_a_crash_makes_no_second_turn(self, store: Store) -> None:
-        await exchange(store, "q1")
-        event = (await accept(store, command("r"))).event
-        turn = await store.retry(1, event, HERE)
-        assert await store.retry(1, event, HERE) == turn
-        await store.close(await claim(store, 1), TurnState.DONE)
-        assert await store.retry(1, event, HERE) == turn
-        assert await store.claim(1) is None
-
-    async def test_nothing_to_ask_again_is_none(self, store: Store) -> None:
-        event = (await accept(store, command("r"))).event
-        assert await store.retry(1, event, HERE) is None
-
-    async def test_while_a_turn_is_open_it_is_none(self, store: Store) -> None:
-        await exchange(store, "q1")
-        await accept(store, message("q2"))
-        event = (await accept(store, command("r"))).event
-        assert await store.retry(1, event, HERE) is None
-
-    async def test_what_was_reset_is_not_asked_again(self, store: Store) -> None:
-        await exchange(store, "q1")
-        await store.reset(1)
-        event = (await accept(store, command("r"))).event
-        assert await store.retry(1, event, HERE) is None
-
-
 class TestProviderState:
     async def test_it_points_at_the_answers_own_entry(self, store: Store) -> None:
         await exchange(store, "q1", state=memory("chat-1"))

@@ -92,6 +92,25 @@ class TestStop:
         assert await store.stop(1) == 0
         assert await store.stop(99, queued=True) == 0
 
+    async def test_one_turn_is_stopped_by_its_id_and_no_other(self, store: Store) -> None:
+        running, waiting, other = await ask(store, "q1"), await accept(store, message("q2")), await ask(store, "q3", THERE)
+        assert await store.stop_turn(running.conversation, running.id)
+        assert await store.stop_turn(running.conversation, running.id)
+        await asyncio.wait_for(store.stop_signal(running.id).wait(), 1)
+        assert not await store.stop_turn(running.conversation, other.id)
+        assert not store.stop_signal(other.id).is_set()
+        await store.close(running, TurnState.STOPPED)
+        assert not await store.stop_turn(running.conversation, running.id)
+        second = await claim(store, running.conversation)
+        assert (second.id, second.stop_requested) == (waiting.turn, False)
+
+    async def test_one_turn_that_waits_is_stopped_by_its_id(self, store: Store) -> None:
+        running, waiting = await ask(store, "q1"), await accept(store, message("q2"))
+        assert waiting.turn is not None
+        assert await store.stop_turn(1, waiting.turn)
+        await store.close(running, TurnState.DONE)
+        assert (await claim(store, 1)).stop_requested
+
     async def test_another_conversation_is_not_met(self, store: Store) -> None:
         mine, other = await ask(store, "q1", HERE), await ask(store, "q2", THERE)
         assert await store.stop(mine.conversation) == 1
