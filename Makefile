@@ -1,13 +1,13 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`. Needs git, make and python3 with venv or pip.
 UV := scripts/uv
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench clean
+.PHONY: help run test lint format bench bench-startup clean
 
 help:
 	@echo "make run     no platform token set: open the sandbox; with DISCORD_TOKEN or TELEGRAM_TOKEN in .env: run the bot"
 	@echo "make test    run every test"
 	@echo "make lint    check style, types and import rules"
-	@echo "make bench   measure start-up and memory on the sandbox"
+	@echo "make bench   measure how late the text is, on the sandbox, under load; make bench-startup: start-up time and memory"
 
 .venv/.synced: pyproject.toml
 	@echo "installing what it needs into .venv; the first time this takes about a minute"
@@ -31,6 +31,9 @@ format: .venv/.synced
 	.venv/bin/ruff check --fix .
 
 bench: .venv/.synced
+	.venv/bin/python -m bench.load $(ARGS)
+
+bench-startup: .venv/.synced
 	.venv/bin/python -m bench.startup $(ARGS)
 
 clean:

@@ -57,6 +57,24 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(line.rstrip() for line in aligned)
 
 
+def markdown(rows: Sequence[Row]) -> str:
+    """Return rows as a Markdown table whose columns also align as plain text."""
+    if not rows:
+        return ""
+    heads = list(rows[0])
+    cells = [[_cell(row.get(head)) for head in heads] for row in rows]
+    widths = [max(2, *(len(line[place]) for line in [heads, *cells])) for place in range(len(heads))]
+    numeric = [all(isinstance(row.get(head), int | float | None) for row in rows) for head in heads]
+    rule = ["-" * (width - 1) + (":" if right else "-") for width, right in zip(widths, numeric, strict=True)]
+    lines = [heads, rule, *cells]
+    return "\n".join(
+        "| "
+        + " | ".join(cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(line, widths, numeric, strict=True))
+        + " |"
+        for line in lines
+    )
+
+
 def write(path: Path, content: Mapping[str, Any]) -> None:
     """Write a run's figures as JSON; what is not a number becomes null."""
     path.write_text(json.dumps(_plain(content), indent=1) + "\n", encoding="utf-8")

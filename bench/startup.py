@@ -21,26 +21,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import re
-import signal
 import statistics
 import sys
 import tempfile
-import time
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from bench.processes import LINE_SECONDS, BenchError, Running, World, bridge, environment, processor_seconds, world
+
 SETTLE_SECONDS = 3.0
 """After both intakes accept, memory is read so much later."""
-END_SECONDS = 20.0
-LINE_SECONDS = 60.0
 OURS = ("bot", "adapters", "storage", "bench", "sandbox")
 OWN_MODULES = ("bot.cli", "bot.app", "bot.platforms.discord", "bot.platforms.telegram", "bot.render.discord", "bot.render.telegram")
 
@@ -95,62 +90,13 @@ ROWS = (
 """Limits: start to both intakes accepting at most 2.5 s, of which our own work at most 1 s; idle memory under 120 MB."""
 
 
-class BenchError(Exception):
-    """Something could not be measured."""
-
-
-class World:
-    """The sandbox's process."""
-
-    def __init__(self, process: Process, environment: dict[str, str]) -> None:
-        self._process = process
-        self.environment = environment
-
-    async def do(self, **order: Any) -> dict[str, Any]:
-        """Send an order and return what came of it."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(order).encode() + b"\n")
-        answer = await _line(self._process)
-        if "error" in answer:
-            raise BenchError(answer["error"])
-        return answer
-
-
-async def _line(process: Process) -> dict[str, Any]:
-    assert process.stdout is not None
-    line = await asyncio.wait_for(process.stdout.readline(), LINE_SECONDS)
-    if not line:
-        raise BenchError("the sandbox's process ended")
-    parsed: dict[str, Any] = json.loads(line)
-    return parsed
-
-
-@asynccontextmanager
-async def world() -> AsyncIterator[World]:
-    """Run the sandbox."""
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bench.world", stdin=PIPE, stdout=PIPE, cwd=ROOT)
-    try:
-        yield World(process, await _line(process))
-    finally:
-        if process.stdin is not None:
-            process.stdin.close()
-        await _end(process)
-
-
-def environment(outside: dict[str, str], folder: Path) -> dict[str, str]:
-    """Return the environment of a bridge: nothing of this one but what a process needs to start at all."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT") if name in os.environ}
-    own = {"LOCAL_MODEL": "off", "ACCESS": "open", "DATABASE_URL": f"sqlite:///{folder / 'bench.db'}"}
-    return {**kept, "PYTHONPATH": str(ROOT), **outside, **own}
-
-
 async def measure(outside: World, modules: Sequence[str]) -> dict[str, float]:
     """Run one round; return each row's value."""
     return {**await _plain_start(outside), **await _start_in_two_steps(outside, modules)}
 
 
 async def _plain_start(outside: World) -> dict[str, float]:
-    async with bridge(outside, "-m", "bot.cli", "run") as running:
+    async with _bridge(outside, "-m", "bot.cli", "run") as running:
         moments = {key: moment - running.started for key, moment in (await outside.do(do="accepting")).items()}
         await asyncio.sleep(SETTLE_SECONDS)
         found = {**moments, "total": max(moments["discord"], moments["telegram"]), **_memory(running.process.pid)}
@@ -161,10 +107,10 @@ async def _plain_start(outside: World) -> dict[str, float]:
 
 
 async def _start_in_two_steps(outside: World, modules: Sequence[str]) -> dict[str, float]:
-    async with bridge(outside, "-c", IN_TWO_STEPS, *modules) as running:
+    async with _bridge(outside, "-c", IN_TWO_STEPS, *modules) as running:
         assert running.process.stdout is not None
         accepting = await outside.do(do="accepting")
-        used = _processor(running.process.pid)
+        used = processor_seconds(running.process.pid)
         words = (await asyncio.wait_for(running.process.stdout.readline(), LINE_SECONDS)).split()
         libraries, used_by_libraries, imported = (float(word) for word in words)
         found = {"libraries": libraries - running.started, "own_import": imported - libraries}
@@ -172,35 +118,12 @@ async def _start_in_two_steps(outside: World, modules: Sequence[str]) -> dict[st
         return found if used is None else {**found, "own_cpu": used - used_by_libraries}
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A bridge that was started at `started`, epoch seconds, and writes its log to `log`."""
-
-    process: Process
-    started: float
-    log: Path
-
-
 @asynccontextmanager
-async def bridge(outside: World, *arguments: str) -> AsyncIterator[Running]:
-    """Run a bridge until the block ends.
-
-    Raises:
-        BenchError: With the end of the bridge's log, if something in the block did.
-    """
-    with tempfile.TemporaryDirectory(prefix="dragoman-bench-") as name:
-        folder = Path(name)
-        values, log = environment(outside.environment, folder), folder / "log"
-        with log.open("wb") as stderr:
-            started = time.time()
-            process = await asyncio.create_subprocess_exec(sys.executable, *arguments, env=values, cwd=folder, stdout=PIPE, stderr=stderr)
-        try:
-            yield Running(process, started, log)
-        except BenchError as error:
-            raise BenchError(f"{error}\nThe bridge said:\n{log.read_text()[-2000:]}") from None
-        finally:
-            await _end(process)
-        await outside.do(do="forget")
+async def _bridge(outside: World, *arguments: str) -> AsyncIterator[Running]:
+    """Run a bridge until the block ends; the sandbox then forgets it."""
+    async with bridge(outside.environment, *arguments) as running:
+        yield running
+    await outside.do(do="forget")
 
 
 async def _output(arguments: Sequence[str], values: dict[str, str], folder: Path) -> list[str]:
@@ -209,26 +132,6 @@ async def _output(arguments: Sequence[str], values: dict[str, str], folder: Path
     if process.returncode:
         raise BenchError(f"an interpreter that only imports ended with {process.returncode}")
     return out.decode().split()
-
-
-async def _end(process: Process) -> None:
-    if process.returncode is None:
-        process.send_signal(signal.SIGTERM)
-    try:
-        await asyncio.wait_for(process.wait(), END_SECONDS)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-
-
-def _processor(pid: int) -> float | None:
-    """Return the processor time used so far in seconds, None where the system does not tell."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
-    except OSError:
-        return None
-    user, system = text.rpartition(")")[2].split()[11:13]  # after the name, which may hold blanks; proc(5)
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _memory(pid: int) -> dict[str, float]:

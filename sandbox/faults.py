@@ -42,7 +42,7 @@ class Fault:
         if self.delay:
             await asyncio.sleep(self.delay)
         if self.drop == "before":
-            return _cut(request)
+            return cut(request)
         if self.status is None:
             return None
         if isinstance(self.body, str):
@@ -52,7 +52,7 @@ class Fault:
 
     async def after(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
         """Do what comes after it."""
-        return _cut(request) if self.drop == "after" else response
+        return cut(request) if self.drop == "after" else response
 
 
 class Faults:
@@ -86,7 +86,8 @@ class Faults:
         return None
 
 
-def _cut(request: web.Request) -> web.StreamResponse:
+def cut(request: web.Request) -> web.StreamResponse:
+    """Cut the connection of a request; what is returned goes nowhere."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=499)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Callable
@@ -52,6 +53,7 @@ class Server:
         calls: Every request, oldest first.
         keep_calls: How many of them are kept; None for all. Set it where a stand-in runs for long.
         now: Epoch seconds; injected, so that a test can let a token expire.
+        round_trip: Seconds that a call spends on the way: half of them pass before it is looked at, half before it is answered.
     """
 
     def __init__(self, *, now: Callable[[], float] = time.time) -> None:
@@ -59,6 +61,7 @@ class Server:
         self.faults = Faults()
         self.calls: list[Call] = []
         self.keep_calls: int | None = None
+        self.round_trip = 0.0
         self._runner: web.AppRunner | None = None
         self._port = 0
 
@@ -104,6 +107,8 @@ class Server:
             raise web.HTTPForbidden(text="stand-ins answer programs on this machine, no web pages")
         call = Call(self.now(), request.method, request.path, dict(request.headers), await _body(request), dict(request.query))
         self._log(call)
+        if self.round_trip:
+            await asyncio.sleep(self.round_trip / 2)
         fault = self.faults.take(request.method, request.path)
         response: web.StreamResponse | None = None
         if fault is not None:
@@ -112,6 +117,8 @@ class Server:
             response = await handler(request)
         if fault is not None:
             response = await fault.after(request, response)
+        if self.round_trip:
+            await asyncio.sleep(self.round_trip / 2)
         call.status = response.status
         if isinstance(response, web.Response) and isinstance(response.body, bytes):
             call.answer = response.body

@@ -40,7 +40,7 @@ Answer = web.StreamResponse
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class Form:
     """The one difference between chat completions and completions: how an answer and its pieces are wrapped."""
 
     prefix: str
@@ -49,18 +49,20 @@ class _Form:
     chat: bool
 
     def choice(self, index: int, text: str, finish_reason: str) -> dict[str, Any]:
+        """Return a whole answer."""
         body = {"message": {"role": "assistant", "content": text}} if self.chat else {"text": text, "logprobs": None}
         return {"index": index, **body, "finish_reason": finish_reason}
 
     def delta(self, text: str, finish_reason: str | None = None, *, first: bool = False) -> dict[str, Any]:
+        """Return a piece of one."""
         if not self.chat:
             return {"index": 0, "text": text, "logprobs": None, "finish_reason": finish_reason}
         delta = {"role": "assistant", "content": ""} if first else {"content": text} if text else {}
         return {"index": 0, "delta": delta, "finish_reason": finish_reason}
 
 
-_CHAT = _Form("chatcmpl", "chat.completion", "chat.completion.chunk", chat=True)
-_COMPLETION = _Form("cmpl", "text_completion", "text_completion", chat=False)
+_CHAT = Form("chatcmpl", "chat.completion", "chat.completion.chunk", chat=True)
+_COMPLETION = Form("cmpl", "text_completion", "text_completion", chat=False)
 
 
 class NetmindSandbox(Server):
@@ -170,7 +172,7 @@ class NetmindSandbox(Server):
 
     # ------------------------------------------------------------------------------------------- answers
 
-    async def _answer(self, request: web.Request, body: dict[str, Any], messages: list[dict[str, Any]], form: _Form) -> Answer:
+    async def _answer(self, request: web.Request, body: dict[str, Any], messages: list[dict[str, Any]], form: Form) -> Answer:
         head = {
             "id": f"{form.prefix}-{uuid.uuid4().hex}",
             "object": form.piece if body.get("stream") else form.whole,
@@ -179,37 +181,38 @@ class NetmindSandbox(Server):
         }
         try:
             if body.get("stream"):
-                return await self._stream(request, body, messages, form, head)
+                return await self.stream(request, body, messages, form, head)
             return await self._whole(body, messages, form, head)
         except (asyncio.CancelledError, ConnectionError):
             self.abandoned += 1
             raise
 
-    async def _whole(self, body: dict[str, Any], messages: list[dict[str, Any]], form: _Form, head: dict[str, Any]) -> web.Response:
+    async def _whole(self, body: dict[str, Any], messages: list[dict[str, Any]], form: Form, head: dict[str, Any]) -> web.Response:
         choices, used = [], 0
         for index in range(body.get("n") or 1):
             answer = self._begin(body, messages)
             text = await answer.text()
             choices.append(form.choice(index, text, answer.finish_reason))
             used += answer.tokens
-        return web.json_response({**head, "choices": choices, "usage": _usage(messages, used)})
+        return web.json_response({**head, "choices": choices, "usage": usage(messages, used)})
 
-    async def _stream(
-        self, request: web.Request, body: dict[str, Any], messages: list[dict[str, Any]], form: _Form, head: dict[str, Any]
+    async def stream(
+        self, request: web.Request, body: dict[str, Any], messages: list[dict[str, Any]], form: Form, head: dict[str, Any]
     ) -> web.StreamResponse:
+        """Answer piece by piece. `head` goes into each chunk, `form` tells how a piece is wrapped."""
         with_usage = bool((body.get("stream_options") or {}).get("include_usage"))
         none_yet: dict[str, Any] = {"usage": None} if with_usage else {}
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"})
         await response.prepare(request)
         if form.chat:
-            await _send(response, {**head, "choices": [form.delta("", first=True)], **none_yet})
+            await send(response, {**head, "choices": [form.delta("", first=True)], **none_yet})
         answer = self._begin(body, messages)
         async with aclosing(self._paced(answer)) as pieces:
             async for piece in pieces:
-                await _send(response, {**head, "choices": [form.delta(piece)], **none_yet})
-        await _send(response, {**head, "choices": [form.delta("", answer.finish_reason)], **none_yet})
+                await send(response, {**head, "choices": [form.delta(piece)], **none_yet})
+        await send(response, {**head, "choices": [form.delta("", answer.finish_reason)], **none_yet})
         if with_usage:
-            await _send(response, {**head, "choices": [], "usage": _usage(messages, answer.tokens)})
+            await send(response, {**head, "choices": [], "usage": usage(messages, answer.tokens)})
         await response.write(b"data: [DONE]\n\n")
         await response.write_eof()
         return response
@@ -242,7 +245,8 @@ def dialogue(prompt: str) -> list[dict[str, Any]]:
     return messages
 
 
-def _usage(messages: Sequence[dict[str, Any]], completion: int) -> dict[str, int]:
+def usage(messages: Sequence[dict[str, Any]], completion: int) -> dict[str, int]:
+    """Return the usage of an answer of so many tokens."""
     prompt = count_messages(messages)
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
@@ -252,5 +256,6 @@ def _refusal(refused: Refused) -> web.Response:
     return web.json_response({"error": error}, status=refused.status)
 
 
-async def _send(response: web.StreamResponse, chunk: dict[str, Any]) -> None:
+async def send(response: web.StreamResponse, chunk: dict[str, Any]) -> None:
+    """Send one event of a stream."""
     await response.write(b"data: " + json.dumps(chunk, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n")
