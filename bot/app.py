@@ -21,9 +21,10 @@ from bot.dispatcher import Dispatcher
 from bot.inbox import Inbox
 from bot.model import ChatAddress
 from bot.outbox import Outbox
-from bot.platforms.base import Memo, Platform
+from bot.platforms.base import Memo, Platform, SupportsCatchUp
 from bot.preferences import Defaults, Preferences
 from bot.settings import Settings, SettingsError
+from bot.spending import spending
 from bot.turn import Turns
 from storage.base import Store
 from storage.sqlite import SqliteStore
@@ -46,6 +47,22 @@ class StoreMemo:
     async def put(self, key: str, value: str) -> None:
         """Keep a value."""
         await self._store.put_setting(self._scope, key, value)
+
+
+class StoreCursors:
+    """A platform's cursors in the store."""
+
+    def __init__(self, store: Store, platform: str) -> None:
+        self._store = store
+        self._platform = platform
+
+    async def read(self, account: str) -> Mapping[str, str | None]:
+        """Return chat → position; None where none was noted."""
+        return {address.chat: position for address, position in (await self._store.cursors(self._platform, account)).items()}
+
+    async def write(self, account: str, moved: Mapping[str, str | None]) -> None:
+        """Note positions."""
+        await self._store.move_cursors({ChatAddress(self._platform, account, chat): position for chat, position in moved.items()})
 
 
 def secrets_of(settings: Settings) -> list[str]:
@@ -120,7 +137,7 @@ def build_platforms(settings: Settings, menu: LateMenu, memo: Callable[[str], Me
     """Make every platform that has a token. Its library is imported only then: a bridge of one platform does not pay for the other."""
     platforms: dict[str, Platform] = {}
     if settings.discord_token:
-        from bot.platforms.discord import DiscordPlatform  # noqa: PLC0415 - see above
+        from bot.platforms.discord import DiscordPlatform, Reach  # noqa: PLC0415 - see above
         from bot.render.discord import STYLE as DISCORD_STYLE  # noqa: PLC0415
 
         platforms["discord"] = DiscordPlatform(
@@ -132,6 +149,7 @@ def build_platforms(settings: Settings, menu: LateMenu, memo: Callable[[str], Me
             gateway_url=settings.discord_gateway_url,
             message_content=settings.discord_message_content,
             members=settings.access != "open",
+            reach=Reach(settings.discord_catch_up_hours, settings.discord_catch_up_messages),
             clock=clock,
         )
     if settings.telegram_token:
@@ -185,6 +203,9 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
         catalogue = Catalogue(providers, clock)
         stack.push_async_callback(catalogue.aclose)
         outbox = Outbox(platforms, store, clock)
+        for name, platform in platforms.items():
+            if isinstance(platform, SupportsCatchUp):
+                platform.catch_up_with(StoreCursors(store, name), spending(outbox.meters, clock))
         preferences = Preferences(store, providers, defaults)
         turns = Turns(
             store=store,

@@ -140,7 +140,19 @@ def _manners(settings: Settings) -> list[Finding]:
     if settings.access == "allowlist":
         words = "people in servers the bot was invited to, and the listed ids (ACCESS=open lets everybody in)"
         findings.append(Finding(True, "access", words))
+    if settings.discord_token:
+        findings.append(Finding(True, "discord", _missed(settings)))
     if settings.discord_token and not settings.discord_message_content:
         words = "in channels and threads the bot sees only messages that mention it or reply to it (DISCORD_MESSAGE_CONTENT)"
         findings.append(Finding(True, "discord", words))
     return findings
+
+
+def _missed(settings: Settings) -> str:
+    hours, messages = settings.discord_catch_up_hours, settings.discord_catch_up_messages
+    if not hours or not messages:
+        return "what is written while the bot is down is lost (DISCORD_CATCH_UP_HOURS, DISCORD_CATCH_UP_MESSAGES)"
+    return (
+        f"what is written while the bot is down is read back, up to {hours:g} hours and {messages} messages of a channel it has talked in "
+        "(it needs the permission Read Message History); commands, buttons and edits of that time are lost"
+    )

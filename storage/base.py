@@ -334,6 +334,14 @@ class Store(DeliveryStore, Protocol):
         """Return the event's reply route while it has not expired."""
         ...
 
+    async def cursors(self, platform: str, account: str) -> Mapping[ChatAddress, str | None]:
+        """Return how far each chat of a bot account has been read, None if that was never noted; chats that are gone are left out."""
+        ...
+
+    async def move_cursors(self, moved: Mapping[ChatAddress, str | None]) -> None:
+        """Note how far chats have been read, all or none; None: it is gone. What a position means is the platform's business."""
+        ...
+
     async def edit_entry(self, chat: ChatAddress, message_id: str, content: str) -> bool:
         """Replace the text of the user entry that came from a message. Before generation only; later it is recorded beside it (False)."""
         ...

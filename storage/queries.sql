@@ -20,6 +20,16 @@ INSERT INTO chat (platform, account, chat, thread, conversation) VALUES ($1, $2,
 ON CONFLICT (platform, account, chat, thread) DO UPDATE SET platform = excluded.platform
 RETURNING id, conversation;
 
+-- name: cursors
+-- The chats of an account and how far each has been read; those that are gone are left out.
+SELECT c.platform, c.account, c.chat, c.thread, k.position
+FROM chat c LEFT JOIN cursor k ON k.chat = c.id
+WHERE c.platform = $1 AND c.account = $2 AND (k.chat IS NULL OR k.position IS NOT NULL);
+
+-- name: cursor_put
+-- Note how far a chat has been read; NULL if it is gone.
+INSERT INTO cursor (chat, position) VALUES ($1, $2) ON CONFLICT (chat) DO UPDATE SET position = excluded.position;
+
 -- name: conversation_insert
 -- Make a conversation without turns.
 INSERT INTO conversation (next_seq, reset_seq, created_at) VALUES (1, 0, $1) RETURNING id;

@@ -119,6 +119,21 @@ class Records:
         rows = await self._db.fetch("route_get", event_id, self._now())
         return ReplyRoute(rows[0]["value"], rows[0]["expires_at"]) if rows else None
 
+    async def cursors(self, platform: str, account: str) -> Mapping[ChatAddress, str | None]:
+        """List the chats of a bot account and how far each has been read."""
+        return {_address(row): row["position"] for row in await self._db.fetch("cursors", platform, account)}
+
+    async def move_cursors(self, moved: Mapping[ChatAddress, str | None]) -> None:
+        """Note how far chats have been read; None: the chat is gone."""
+        now = self._now()
+
+        async def unit(tx: Tx) -> None:
+            for address, position in moved.items():
+                chat, _ = await _chat(tx, address, now)
+                await tx.fetch("cursor_put", chat, position)
+
+        await self._db.unit(unit)
+
     async def edit_entry(self, chat: ChatAddress, message_id: str, content: str) -> bool:
         """Replace a question's text before generation; later record it beside it (False)."""
         return await self._db.unit(partial(_edit_entry, chat=chat, message_id=message_id, content=content))

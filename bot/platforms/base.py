@@ -11,7 +11,8 @@ Errors, grouped by what the caller can do next:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -218,4 +219,48 @@ class SupportsDrafts(Protocol):
         Raises:
             PlatformError: One of the tree above. It may be repeated.
         """
+        ...
+
+
+class Cursors(Protocol):
+    """How far each chat of a bot account has been read. A position is text of the platform's own; it means nothing to the core."""
+
+    async def read(self, account: str) -> Mapping[str, str | None]:
+        """Return chat → position of every chat that the bot has talked in, None where none was noted. Chats that are gone are left out.
+
+        Raises:
+            StoreError: They can't be read now.
+        """
+        ...
+
+    async def write(self, account: str, moved: Mapping[str, str | None]) -> None:
+        """Note positions; None for a chat that is gone.
+
+        Raises:
+            StoreError: None of them was noted.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class Heard:
+    """What the platform said of a bucket, in the answer to a call of its own accord: calls left, seconds until it is full again."""
+
+    remaining: int | None = None
+    reset_after: float | None = None
+
+
+Spend: TypeAlias = Callable[[Sequence[Allowance]], AbstractAsyncContextManager[Heard]]
+"""Wait until a call counted in these budgets may go out beside the answers, and count it: the call is made within the context.
+
+The narrowest budget comes first, that of the whole account last. A `FloodError` within it halts them as long as told.
+"""
+
+
+@runtime_checkable
+class SupportsCatchUp(Protocol):
+    """A platform that confirms nothing: what was said while no connection stood is read back from its history, from a cursor per chat."""
+
+    def catch_up_with(self, cursors: Cursors, spend: Spend) -> None:
+        """Take what is needed for it. Called before `run`, which then does it whenever events may have been missed."""
         ...

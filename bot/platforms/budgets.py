@@ -46,6 +46,10 @@ DISCORD_OLD_EDIT_SECONDS = 3600.0
 """From this age on a message counts as old (error 30046). Documented: opcodes and status codes."""
 DISCORD_TYPING = Budget(BudgetKind.FIXED_WINDOW, 5, 5.0)
 """Typing calls per channel, a bucket of its own. Assumed, after that of edits; the headers rule."""
+DISCORD_HISTORY = Budget(BudgetKind.FIXED_WINDOW, 5, 5.0)
+"""Reads of a channel's history, a bucket of its own. Assumed, after that of edits; the headers rule."""
+DISCORD_HISTORY_MESSAGES = 100
+"""Most messages of one read. Documented: message resource, get channel messages."""
 DISCORD_INTERACTION_EDIT = Budget(BudgetKind.FIXED_WINDOW, 5, 5.0)
 """Calls per interaction token, outside the global budget. Documented as webhook-like: receiving and responding."""
 DISCORD_GLOBAL = Budget(BudgetKind.SLIDING, 50, 1.0)

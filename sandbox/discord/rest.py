@@ -11,6 +11,8 @@ from bot.platforms.budgets import (
     DISCORD_CREATE,
     DISCORD_DELETE,
     DISCORD_EDIT,
+    DISCORD_HISTORY,
+    DISCORD_HISTORY_MESSAGES,
     DISCORD_OLD_EDIT,
     DISCORD_OLD_EDIT_SECONDS,
     DISCORD_TYPING,
@@ -27,7 +29,7 @@ CHANNEL = "/channels/{channel}"
 MESSAGES = f"{CHANNEL}/messages"
 MESSAGE = f"{MESSAGES}/{{message}}"
 APPLICATION = "/applications/{application}"
-HISTORY_DEFAULT, HISTORY_MOST = 50, 100
+HISTORY_DEFAULT = 50
 
 
 class Rest:
@@ -115,6 +117,7 @@ class Rest:
         return answer(self._world.member(request.match_info["guild"], request.match_info["user"]))
 
     async def _channel(self, request: web.Request) -> web.Response:
+        self._guard.spend("channel", request.match_info["channel"], DISCORD_HISTORY)
         return answer(self._world.channel(request.match_info["channel"]))
 
     async def _typing(self, request: web.Request) -> web.Response:
@@ -161,11 +164,16 @@ class Rest:
     # ------------------------------------------------------------------------------------------------ messages
 
     async def _history(self, request: web.Request) -> web.Response:
+        self._guard.spend("history", request.match_info["channel"], DISCORD_HISTORY)
         channel = self._world.channel(request.match_info["channel"])
         limit = request.query.get("limit", str(HISTORY_DEFAULT))
-        if not limit.isdecimal() or not 1 <= int(limit) <= HISTORY_MOST:
-            raise invalid_form(("limit",), "NUMBER_TYPE_MAX", f"int value should be between 1 and {HISTORY_MOST}.")
-        log = [stored for stored in self._world.log(channel["id"]) if stored.viewer is None]
+        if not limit.isdecimal() or not 1 <= int(limit) <= DISCORD_HISTORY_MESSAGES:
+            raise invalid_form(("limit",), "NUMBER_TYPE_MAX", f"int value should be between 1 and {DISCORD_HISTORY_MESSAGES}.")
+        windows = [name for name in ("around", "before", "after") if name in request.query]
+        if len(windows) > 1:  # documented: mutually exclusive
+            raise invalid_form((windows[1],), "BASE_TYPE_EXCLUSIVE", f"{windows[0]} and {windows[1]} exclude each other.")
+        hidden = channel["id"] in self._world.without_history  # documented: then no messages are returned, and no error
+        log = [] if hidden else [stored for stored in self._world.log(channel["id"]) if stored.viewer is None]
         picked = _window(log, int(limit), request.query)
         return answer([self._world.rest_view(stored) for stored in reversed(picked)])
 

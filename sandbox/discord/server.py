@@ -41,6 +41,7 @@ class DiscordSandbox(Server):
         guild_id: The server that exists at the start; likewise `channel_id` and `user_id`.
         pings: Each message of the bot that pinged somebody: ``channel_id``, ``message_id``, ``users``, ``roles``, ``everyone``.
         barred: Channel id → code the bot is refused with there: 50001 can't see it, 50013 can't write, 50007 person refuses messages.
+        without_history: Channels where the bot may not read the history: it is told that there is none.
         on_change: Called with every change that can be seen, a dict with ``type``.
         gateway: Its `heartbeat_seconds`, `identifies` and `token_reset` may be looked at and set.
         guard: Counts of refused calls: `limited_calls`, `invalid_calls`.
@@ -153,6 +154,11 @@ class DiscordSandbox(Server):
     def barred(self) -> dict[str, int]:
         """Channels the bot is refused in."""
         return self.world.barred
+
+    @property
+    def without_history(self) -> set[str]:
+        """Channels where the bot may not read the history."""
+        return self.world.without_history
 
     @property
     def on_change(self) -> list[Callable[[dict[str, Any]], None]]:

@@ -446,3 +446,23 @@ class TestDeliveries:
         async with opened(place.store()) as store:
             (row,) = await store.deliveries(self.owner)
         assert (row.chat, row.nonce, row.message_id) == (THERE, "n1", "m1")
+
+
+class TestCursors:
+    async def test_every_chat_of_the_account_is_listed_with_how_far_it_was_read(self, place: Place) -> None:
+        async with opened(place.store()) as store:
+            for number, chat in enumerate((HERE, THERE)):
+                await accept(store, message(f"q{number}", chat))
+            assert await store.cursors(HERE.platform, HERE.account) == {HERE: None, THERE: None}
+            await store.move_cursors({HERE: "100"})
+            await store.move_cursors({HERE: "200"})
+        async with opened(place.store()) as store:
+            assert await store.cursors(HERE.platform, HERE.account) == {HERE: "200", THERE: None}
+            assert await store.cursors(HERE.platform, "another account") == {}
+
+    async def test_a_chat_that_is_gone_is_listed_no_more_until_it_is_read_again(self, store: Store) -> None:
+        await accept(store, message("q", HERE))
+        await store.move_cursors({HERE: None})
+        assert await store.cursors(HERE.platform, HERE.account) == {}
+        await store.move_cursors({HERE: "300", THERE: "1"})
+        assert await store.cursors(HERE.platform, HERE.account) == {HERE: "300", THERE: "1"}

@@ -112,6 +112,28 @@ async def test_after_a_restart_all_is_as_before_and_the_next_request_carries_it(
     assert len(outside.modelslab.chats) == 1
 
 
+@pytest.mark.parametrize("platform", PLATFORMS)
+async def test_what_is_written_while_the_bot_is_down_is_answered_at_its_next_start_in_order(
+    outside: Outside, tmp_path: Path, platform: str
+) -> None:
+    chat = CHATS[platform](outside)
+    async with running_bridge(outside, tmp_path / "d.db"):
+        await chat.say("before")
+        await until_said(chat, "heard: before")
+    for number in range(3):
+        await chat.say(f"missed {number}")
+    async with running_bridge(outside, tmp_path / "d.db"):
+        await chat.say("now")
+        await until_said(chat, "heard: now")
+    async with running_bridge(outside, tmp_path / "d.db"):  # nothing is answered again
+        await chat.say("and on")
+        await until_said(chat, "heard: and on")
+    heard = [text.partition("heard: ")[2] for text in chat.texts()]
+    assert heard == ["before", "missed 0", "missed 1", "missed 2", "now", "and on"]
+    dropped = [call for call in outside.telegram.calls if str((call.body or {}).get("drop_pending_updates", "false")).lower() != "false"]
+    assert not dropped  # it would throw away what Telegram keeps of that time
+
+
 async def test_switching_away_from_modelslab_and_back_keeps_the_thread_in_a_new_chat(outside: Outside, tmp_path: Path) -> None:
     async with running_bridge(outside, tmp_path / "d.db"):
         chat = TelegramChat(outside)

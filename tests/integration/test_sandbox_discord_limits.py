@@ -352,18 +352,37 @@ async def test_missing_or_wrong_token_is_refused(client):
         assert (reply.status, reply.body) == (401, {"message": "401: Unauthorized", "code": 0})
 
 
-async def test_history_is_told_newest_first_in_the_asked_window(client, sandbox):
+async def test_history_is_told_newest_first_in_the_asked_window(client, sandbox, clock):
     ids = [(await sandbox.say(sandbox.channel_id, sandbox.user_id, str(number)))["id"] for number in range(6)]
 
     async def window(**query: str) -> list[int]:
+        clock.now += 1.1
         return [ids.index(message["id"]) for message in (await client.call("GET", client.messages, **query)).body]
 
     assert await window(limit="2") == [5, 4]
     assert await window(after=ids[1], limit="2") == [3, 2]
     assert await window(before=ids[3]) == [2, 1, 0]
     assert await window(around=ids[3], limit="3") == [4, 3, 2]
-    assert (await client.call("GET", client.messages, limit="101")).body["code"] == 50035
-    assert (await client.call("GET", client.messages, after="yesterday")).body["code"] == 50035
+    for query in ({"limit": "101"}, {"after": "yesterday"}, {"after": ids[1], "before": ids[3]}):
+        clock.now += 1.1
+        assert (await client.call("GET", client.messages, **query)).body["code"] == 50035
+
+
+async def test_history_has_a_bucket_of_its_own_per_channel(client, sandbox, clock):
+    replies = [await client.call("GET", client.messages) for _ in range(6)]
+    assert [reply.status for reply in replies] == [200] * 5 + [429]
+    assert replies[0].headers["X-RateLimit-Remaining"] == "4"
+    other = sandbox.add_channel(sandbox.guild_id, "other")
+    assert (await client.call("GET", f"/channels/{other}/messages")).status == 200
+    clock.now += replies[-1].body["retry_after"]
+    assert (await client.call("GET", client.messages)).status == 200
+
+
+async def test_where_the_bot_may_not_read_the_history_there_is_none(client, sandbox):
+    await sandbox.say(sandbox.channel_id, sandbox.user_id, "hello", mention=True)
+    sandbox.without_history.add(sandbox.channel_id)
+    reply = await client.call("GET", client.messages)
+    assert (reply.status, reply.body) == (200, [])
 
 
 async def test_archived_thread_refuses_edits_until_somebody_writes_and_a_locked_one_everything(client, sandbox):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -55,6 +55,34 @@ class Memo:
 
     async def put(self, key: str, value: str) -> None:
         self.values[key] = value
+
+
+class Cursors:
+    """Positions by chat, as a store would keep them. `known` adds chats that none was noted of; `errors` meet the next calls."""
+
+    def __init__(self, *known: str) -> None:
+        self.positions: dict[str, str | None] = dict.fromkeys(known)
+        self.gone: set[str] = set()
+        self.errors: list[Exception] = []
+
+    async def read(self, account: str) -> Mapping[str, str | None]:
+        del account
+        self._fail()
+        return {chat: position for chat, position in self.positions.items() if chat not in self.gone}
+
+    async def write(self, account: str, moved: Mapping[str, str | None]) -> None:
+        del account
+        self._fail()
+        for chat, position in moved.items():
+            if position is None:
+                self.gone.add(chat)
+            else:
+                self.positions[chat] = position
+                self.gone.discard(chat)
+
+    def _fail(self) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from enum import Enum, auto
 from typing import Final
 
 from bot.clock import Clock
@@ -21,6 +22,14 @@ TRIES: Final = 8
 """So often, over half a minute, an event is offered to a store that works but will not take this one; then the others have their turn."""
 
 
+class Fate(Enum):
+    """What became of an event that was offered."""
+
+    NEW = auto()
+    KNOWN = auto()  # it was committed before
+    LOST = auto()  # it was not committed
+
+
 class Commits:
     """Commits events, with patience.
 
@@ -33,7 +42,7 @@ class Commits:
         self._closed = False
         self._naps: set[asyncio.Task[None]] = set()
 
-    async def offer(self, incoming: Incoming, *, deadline: float = math.inf) -> bool:
+    async def offer(self, incoming: Incoming, *, deadline: float = math.inf) -> Fate:
         """Commit an event; what can't be committed is logged.
 
         Args:
@@ -41,24 +50,24 @@ class Commits:
             deadline: On the clock; from then on it is of no use to commit it.
 
         Returns:
-            It is committed and new. One that failed before counts as new: it may have been committed although the store could not say so.
+            What became of it. One that failed before counts as new: it may have been committed although the store could not say so.
         """
         failures = 0
         while self._clock.now() < deadline:
             try:
-                return await self._accept(incoming) or failures > 0
+                return Fate.NEW if await self._accept(incoming) or failures > 0 else Fate.KNOWN
             except Exception as error:  # whatever keeps an event from being committed; it is logged, and tried again
                 failures += 1
                 if self._closed or (failures >= TRIES and not isinstance(error, StoreUnavailableError)):
                     log.exception("event %s was not committed and is lost after %d tries", incoming.key, failures)
-                    return False
+                    return Fate.LOST
                 # Of other errors the text may quote what a person wrote.
                 reason = str(error) if isinstance(error, StoreError) else type(error).__name__
                 log.warning("event %s is not committed yet: %s", incoming.key, reason)
             wait = RETRY_SECONDS if deadline < math.inf else min(RETRY_SECONDS * 2.0 ** (failures - 1), RETRY_MOST_SECONDS)
             await self._nap(wait)
         log.error("event %s was not committed in time and is left out (%d tries)", incoming.key, failures)
-        return False
+        return Fate.LOST
 
     def close(self) -> None:
         """Wait no more."""

@@ -53,7 +53,7 @@ class Gateway(discord.Client):
 
     async def on_connect(self) -> None:
         """The session is there: discord.py calls this at READY, which lists the servers."""
-        self._intake.guilds = lambda: [guild.id for guild in self.guilds]
+        self._intake.connected(self)  # before anything is awaited: what comes next is to wait for what was missed
         self._tell_ready()
 
     async def on_message(self, message: discord.Message) -> None:

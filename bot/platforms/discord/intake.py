@@ -16,8 +16,9 @@ from bot.model import ChatAddress
 from bot.platforms.base import Accept, FloodError, PlatformError, UnavailableError
 from bot.platforms.budgets import DISCORD_INTERACTION_ACK_SECONDS
 from bot.platforms.discord.answers import Code, CodedRefusedError
+from bot.platforms.discord.catchup import CatchUp, Track
 from bot.platforms.discord.commands import SUGGEST_SECONDS, choices
-from bot.platforms.discord.commits import Commits
+from bot.platforms.discord.commits import Commits, Fate
 from bot.platforms.discord.egress import EPHEMERAL
 from bot.platforms.discord.membership import Membership
 from bot.platforms.discord.reading import NAME, arguments, from_interaction, from_message, is_addressed, is_from_person, options
@@ -31,6 +32,8 @@ DEFERRED_MESSAGE, SUGGESTIONS = 5, 8
 """Types of an interaction's callback. Documented: receiving and responding."""
 RETRY_SECONDS: Final = 0.2
 """Between two tries to acknowledge an interaction."""
+CATCH_UP_SECONDS: Final = 0.8
+"""So long an interaction waits for its channel to be read back: it has to be acknowledged within 3 s of its arrival."""
 DRAIN_SECONDS: Final = 5.0
 """So long a shutdown waits for events that are being committed."""
 
@@ -42,7 +45,7 @@ class Intake:
     keeps that order.
 
     Attributes:
-        guilds: Ids of the bot's servers; set by the gateway.
+        guilds: Returns the ids of the bot's servers.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Intake:
         members: bool,
         clock: Clock,
         now: Callable[[], float],
+        catch_up: CatchUp | None = None,
     ) -> None:
         self.guilds: Callable[[], Sequence[int]] = tuple
         self._account = account
@@ -70,15 +74,30 @@ class Intake:
         self._membership = Membership(rest, clock)
         self._commits = Commits(accept, clock)
         self._lanes: Lanes[int] = Lanes()
+        self._arrivals: Lanes[int] = Lanes()
+        self._catch_up = catch_up
         self._errands = Errands("event from Discord")
         self._open = True
 
+    def connected(self, client: discord.Client) -> None:
+        """A new session began: what came before it may have been missed."""
+        self.guilds = lambda: [guild.id for guild in client.guilds]
+        if self._catch_up is not None and self._open:
+            self._catch_up.begin(client, self._take_missed)
+
     async def message(self, message: discord.Message, *, edited: bool = False) -> None:
         """Take a message, or its new text."""
-        if not self._open or not is_from_person(message):
+        if not self._open:
             return
-        if is_addressed(message, self._account, message_content=self._message_content):
-            await self._errands.run(self._take_message(message, edited=edited))
+        if self._concerns(message):
+            track = None
+            if self._catch_up is not None and not edited:
+                track = self._catch_up.track(message.channel.id)
+            if track is not None:
+                track.arrived(message.id)
+            await self._errands.run(self._take_message(message, track, edited=edited))
+        elif self._catch_up is not None and not edited:
+            self._catch_up.passed(message.channel.id, message.id)
 
     async def interaction(self, interaction: discord.Interaction) -> None:
         """Take a slash command, a button, or a wish for suggestions."""
@@ -94,15 +113,32 @@ class Intake:
         """Take nothing more in; return when what was taken is committed. What can't be committed any more is logged."""
         self._open = False
         self._commits.close()
+        if self._catch_up is not None:
+            self._catch_up.stop()
         await self._errands.finish(DRAIN_SECONDS)
+        if self._catch_up is not None:
+            await self._catch_up.aclose()
 
-    async def _take_message(self, message: discord.Message, *, edited: bool) -> None:
+    def _concerns(self, message: discord.Message) -> bool:
+        return is_from_person(message) and is_addressed(message, self._account, message_content=self._message_content)
+
+    async def _take_message(self, message: discord.Message, track: Track | None, *, edited: bool) -> None:
+        async with self._arrivals.of(message.channel.id):
+            if self._catch_up is not None:
+                await self._catch_up.before(message.channel.id)
+            if await self._commit_message(message, edited=edited) and track is not None:
+                track.committed(message.id)
+
+    async def _take_missed(self, message: discord.Message) -> bool:
+        return not self._concerns(message) or await self._errands.run(self._commit_message(message, edited=False))
+
+    async def _commit_message(self, message: discord.Message, *, edited: bool) -> bool:
         async with self._lanes.of(message.channel.id):
             if isinstance(message.channel, discord.DMChannel):
                 member = await self._is_somewhere(message.author.id)
             else:
                 member = self._membership.seen(message.author.id)
-            await self._commits.offer(from_message(message, self._account, member=member, edited=edited))
+            return await self._commits.offer(from_message(message, self._account, member=member, edited=edited)) is not Fate.LOST
 
     async def _take_interaction(self, interaction: discord.Interaction, *, deadline: float) -> None:
         route = InteractionRoute(str(interaction.application_id), interaction.token, str(interaction.id))
@@ -111,6 +147,8 @@ class Intake:
                 await self._defer(route, private=self._is_private(interaction), deadline=deadline)
 
     async def _commit(self, interaction: discord.Interaction, route: InteractionRoute, *, deadline: float) -> bool:
+        if self._catch_up is not None:
+            await self._catch_up.before(interaction.channel_id or 0, CATCH_UP_SECONDS)
         async with self._lanes.of(interaction.channel_id or 0):
             member = await self._is_member(interaction)
             incoming = from_interaction(interaction, self._account, route.pack(self._now()), member=member)
@@ -118,7 +156,7 @@ class Intake:
                 log.debug("an interaction of type %s is nothing the bot offers", interaction.type)
                 return False
             # After the deadline the person reads that the bot did not respond, and asks again: both would be carried out.
-            return await self._commits.offer(incoming, deadline=deadline)
+            return await self._commits.offer(incoming, deadline=deadline) is Fate.NEW
 
     async def _is_somewhere(self, person: int) -> bool | None:
         return await self._membership.holds(person, self.guilds()) if self._members else False

@@ -14,8 +14,9 @@ import discord
 from bot.clock import Clock
 from bot.commands.base import Menu
 from bot.model import Page, Receipt, Target
-from bot.platforms.base import Accept, Allowance, Call, Limits, Memo, PlatformError, Refusal, RefusedError
+from bot.platforms.base import Accept, Allowance, Call, Cursors, Limits, Memo, PlatformError, Refusal, RefusedError, Spend
 from bot.platforms.budgets import DISCORD_BUTTON_ROWS, DISCORD_BUTTONS_PER_ROW, DISCORD_GLOBAL, DISCORD_TYPING_SECONDS
+from bot.platforms.discord.catchup import CatchUp, Reach
 from bot.platforms.discord.commands import sync
 from bot.platforms.discord.egress import Egress
 from bot.platforms.discord.gateway import Gateway, point_at
@@ -33,6 +34,8 @@ STEADY_SECONDS: Final = 300.0
 """A connection that held so long starts the waits anew."""
 CLOSE_SECONDS: Final = 3.0
 """Longest wait for the gateway's goodbye."""
+DAY: Final = Reach(hours=24.0, messages=500)
+"""How far back channels are read where nobody set it."""
 OVERALL: Final = Allowance("discord:overall", DISCORD_GLOBAL)
 
 _BAD_TOKEN: Final = (
@@ -47,7 +50,7 @@ _CLOSE_CODES: Final = {
 
 
 class DiscordPlatform:
-    """Discord behind the seam of `bot.platforms.base`; also `SupportsTyping`.
+    """Discord behind the seam of `bot.platforms.base`; also `SupportsTyping` and `SupportsCatchUp`.
 
     Args:
         token: The bot's token.
@@ -59,6 +62,7 @@ class DiscordPlatform:
         message_content: The application has the message content intent; then replies need no ping, and joined threads no mention.
         members: Find out whether people who write directly are in a server of the bot. Without it nobody who writes directly is a member,
             and Discord is asked nothing: for a bot that is open to everybody.
+        reach: How far back channels are read after a time without connection.
         clock: For waits.
         now: Epoch seconds; interaction tokens expire by it.
 
@@ -86,6 +90,7 @@ class DiscordPlatform:
         gateway_url: str | None = None,
         message_content: bool = False,
         members: bool = True,
+        reach: Reach = DAY,
         clock: Clock,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -95,6 +100,8 @@ class DiscordPlatform:
         self._memo = memo
         self._message_content = message_content
         self._members = members
+        self._reach = reach
+        self._catching: tuple[Cursors, Spend] | None = None
         self._clock = clock
         self._now = now
         self._base_url = api_base_url or API_BASE_URL
@@ -115,11 +122,16 @@ class DiscordPlatform:
         self._account = str(answer.body["id"])
         return self._account
 
+    def catch_up_with(self, cursors: Cursors, spend: Spend) -> None:
+        """Take what is needed to read back what was missed."""
+        self._catching = (cursors, spend)
+
     async def run(self, accept: Accept, ready: Callable[[], None]) -> None:
         """Take events in until cancelled."""
+        account = int(self._account or await self.open())
         # One for all connections: an event that is not committed yet outlives the connection that brought it.
         intake = Intake(
-            int(self._account or await self.open()),
+            account,
             accept,
             self._menu,
             self._rest,
@@ -128,6 +140,7 @@ class DiscordPlatform:
             members=self._members,
             clock=self._clock,
             now=self._now,
+            catch_up=self._catch_up(account),
         )
         try:
             await self._stay_connected(intake, _Once(ready))
@@ -160,6 +173,12 @@ class DiscordPlatform:
     async def aclose(self) -> None:
         """Let go of connections."""
         await self._rest.aclose()
+
+    def _catch_up(self, account: int) -> CatchUp | None:
+        if self._catching is None:
+            return None
+        cursors, spend = self._catching
+        return CatchUp(account, self._rest, cursors, spend, OVERALL, reach=self._reach, clock=self._clock, now=self._now)
 
     async def _stay_connected(self, intake: Intake, ready: Callable[[], None]) -> None:
         failures = 0
