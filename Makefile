@@ -1,11 +1,12 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`. Needs git, make and python3 with venv or pip.
 UV := scripts/uv
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench bench-startup clean
+.PHONY: help run test crash lint format bench bench-startup clean
 
 help:
 	@echo "make run     no platform token set: open the sandbox; with DISCORD_TOKEN or TELEGRAM_TOKEN in .env: run the bot"
 	@echo "make test    run every test"
+	@echo "make crash   kill the bridge 208 times and more, and see what it owes (half an hour)"
 	@echo "make lint    check style, types and import rules"
 	@echo "make bench   measure how late the text is, on the sandbox, under load; make bench-startup: start-up time and memory"
 
@@ -19,6 +20,9 @@ run: .venv/.synced
 
 test: .venv/.synced
 	.venv/bin/pytest $(ARGS)
+
+crash: .venv/.synced
+	.venv/bin/python -m tests.crash $(ARGS)
 
 lint: .venv/.synced
 	.venv/bin/ruff format --check .

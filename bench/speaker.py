@@ -133,7 +133,7 @@ class SpeakingNetmind(NetmindSandbox):
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"})
         response.enable_chunked_encoding()
         await response.prepare(request)
-        await send(response, {**head, "choices": [form.delta("", first=True)], **none_yet})
+        await send(request, response, {**head, "choices": [form.delta("", first=True)], **none_yet})
         transport = request.transport
         assert isinstance(transport, asyncio.WriteTransport)  # the connection is there: something was just sent over it
         try:
@@ -141,9 +141,9 @@ class SpeakingNetmind(NetmindSandbox):
         except asyncio.CancelledError:
             speech.closed = time.monotonic()
             raise
-        await send(response, {**head, "choices": [form.delta("", "stop")], **none_yet})
+        await send(request, response, {**head, "choices": [form.delta("", "stop")], **none_yet})
         if none_yet:
-            await send(response, {**head, "choices": [], "usage": usage(messages, len(speech.words))})
+            await send(request, response, {**head, "choices": [], "usage": usage(messages, len(speech.words))})
         await response.write(b"data: [DONE]\n\n")
         await response.write_eof()
         return response

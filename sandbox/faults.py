@@ -10,6 +10,11 @@ from typing import Any
 
 from aiohttp import web
 
+GARBLED = b'data: {"choices": [{"delta": {"content": "half a cha\n\n'
+"""A piece of an event stream that is no JSON."""
+_SPOILER, _PIECES = "fault of the stream", "pieces of the stream"
+"""Keys of a request."""
+
 
 @dataclass(slots=True)
 class Fault:
@@ -25,6 +30,9 @@ class Fault:
         body: Body of that answer: JSON value, or text.
         headers: Headers of that answer.
         drop: ``before``: cut the connection, nothing was done; ``after``: do it, then cut the connection.
+        stream: What befalls an answer that is streamed: ``cut``, ``stall`` or ``garble`` (a piece that is not what it should be).
+        after_pieces: So many pieces of it pass unharmed first.
+        stall: Seconds that it stalls; for ever if not set.
     """
 
     method: str = "*"
@@ -36,9 +44,14 @@ class Fault:
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     drop: str | None = None
+    stream: str | None = None
+    after_pieces: int = 0
+    stall: float | None = None
 
     async def before(self, request: web.Request) -> web.StreamResponse | None:
         """Do what comes before the stand-in's own work; a response replaces that work."""
+        if self.stream is not None:
+            request[_SPOILER] = self
         if self.delay:
             await asyncio.sleep(self.delay)
         if self.drop == "before":
@@ -53,6 +66,23 @@ class Fault:
     async def after(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
         """Do what comes after it."""
         return cut(request) if self.drop == "after" else response
+
+    async def spoil(self, request: web.Request, piece: bytes) -> bytes:
+        """Return what becomes of a piece of a streamed answer.
+
+        Raises:
+            ConnectionResetError: The connection was cut instead.
+        """
+        number = request[_PIECES] = request.get(_PIECES, -1) + 1
+        if number != self.after_pieces:
+            return piece
+        if self.stream == "cut":
+            cut(request)
+            raise ConnectionResetError("cut by a fault")
+        if self.stream == "stall":
+            await (asyncio.Event().wait() if self.stall is None else asyncio.sleep(self.stall))
+            return piece
+        return GARBLED
 
 
 class Faults:
@@ -84,6 +114,16 @@ class Faults:
                 fault.times -= 1
             return fault
         return None
+
+
+async def write(request: web.Request, response: web.StreamResponse, piece: bytes) -> None:
+    """Write a piece of a streamed answer, spoiled if a fault met the request.
+
+    Raises:
+        ConnectionResetError: The fault cut the connection.
+    """
+    fault: Fault | None = request.get(_SPOILER)
+    await response.write(piece if fault is None else await fault.spoil(request, piece))
 
 
 def cut(request: web.Request) -> web.StreamResponse:

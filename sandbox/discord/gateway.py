@@ -49,6 +49,7 @@ class Connection:
     def __init__(self, socket: web.WebSocketResponse, now: Callable[[], float]) -> None:
         self.session: Session | None = None
         self.closing: int | None = None
+        self.silent = False
         self.gate = Gate(EVENTS_FROM_CLIENT, now)
         self.ended = asyncio.Event()
         self.socket = socket
@@ -75,6 +76,8 @@ class Connection:
             if isinstance(item, int):
                 await self.socket.close(code=item)
                 return
+            if self.silent:
+                continue
             try:
                 await self.socket.send_str(item)
             except ConnectionError:
@@ -188,6 +191,31 @@ class Gateway:
         """Ask all clients to come back over a new connection (op 7)."""
         for connection in self._connections:
             connection.send(7, None)
+
+    def silence(self) -> None:
+        """Send nothing more over the connections there are, not even a heartbeat's answer: they look alive and are not."""
+        for connection in self._connections:
+            connection.silent = True
+
+    def send_frame(self, text: str) -> None:
+        """Send a frame as it is, outside every session's numbering."""
+        for connection in self._connections:
+            connection.send_text(text)
+
+    def kept(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return name and data of the events that sessions could be given again, oldest first."""
+        events = [json.loads(text) for session in self._sessions.values() for _, text in session.events]
+        return [(event["t"], event["d"]) for event in events]
+
+    def repeat(self, name: str) -> int:
+        """Send the kept events of a kind once more, with their old numbers, as after a RESUME; return how many."""
+        count = 0
+        for session in self._sessions.values():
+            for _, text in session.events if session.connection is not None else ():
+                if json.loads(text)["t"] == name and session.connection is not None:
+                    session.connection.send_text(text)
+                    count += 1
+        return count
 
     def quota(self) -> dict[str, Any]:
         """Return `session_start_limit` of /gateway/bot."""

@@ -18,7 +18,7 @@ from sandbox.discord.forms import Allowed, File, find_pings
 from sandbox.discord.gateway import Gateway
 from sandbox.discord.guard import Guard, answer
 from sandbox.discord.interactions import AUTOCOMPLETE, COMMAND, COMPONENT, Interaction, Interactions
-from sandbox.discord.places import DM, THREAD
+from sandbox.discord.places import DM, THREAD, Event
 from sandbox.discord.rest import Rest
 from sandbox.discord.world import REPLY, Stored, World
 from sandbox.server import Server
@@ -307,6 +307,14 @@ class DiscordSandbox(Server):
     async def invalidate(self, resumable: bool) -> None:  # noqa: FBT001 - the flag is the whole message (op 9)
         """Tell the bot that its session is invalid."""
         self.gateway.invalidate(resumable=resumable)
+
+    async def silence(self) -> None:
+        """Let the bot's connections stay open and carry nothing any more."""
+        self.gateway.silence()
+
+    async def push(self, name: str, data: dict[str, Any], *, intent: int = 0) -> None:
+        """Send a gateway event as it is, malformed or not, to sessions with the intent."""
+        self.gateway.publish(Event(name, data, intent))
 
     async def reconnect(self) -> None:
         """Ask the bot to come back over a new connection (op 7)."""

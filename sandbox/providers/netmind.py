@@ -18,6 +18,7 @@ from typing import Any
 
 from aiohttp import web
 
+from sandbox.faults import write
 from sandbox.providers.netmind_schema import Refused, check_chat, check_completion
 from sandbox.providers.tokens import Limited, count_messages
 from sandbox.providers.voices import Voice
@@ -205,14 +206,14 @@ class NetmindSandbox(Server):
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"})
         await response.prepare(request)
         if form.chat:
-            await send(response, {**head, "choices": [form.delta("", first=True)], **none_yet})
+            await send(request, response, {**head, "choices": [form.delta("", first=True)], **none_yet})
         answer = self._begin(body, messages)
         async with aclosing(self._paced(answer)) as pieces:
             async for piece in pieces:
-                await send(response, {**head, "choices": [form.delta(piece)], **none_yet})
-        await send(response, {**head, "choices": [form.delta("", answer.finish_reason)], **none_yet})
+                await send(request, response, {**head, "choices": [form.delta(piece)], **none_yet})
+        await send(request, response, {**head, "choices": [form.delta("", answer.finish_reason)], **none_yet})
         if with_usage:
-            await send(response, {**head, "choices": [], "usage": usage(messages, answer.tokens)})
+            await send(request, response, {**head, "choices": [], "usage": usage(messages, answer.tokens)})
         await response.write(b"data: [DONE]\n\n")
         await response.write_eof()
         return response
@@ -256,6 +257,6 @@ def _refusal(refused: Refused) -> web.Response:
     return web.json_response({"error": error}, status=refused.status)
 
 
-async def send(response: web.StreamResponse, chunk: dict[str, Any]) -> None:
-    """Send one event of a stream."""
-    await response.write(b"data: " + json.dumps(chunk, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n")
+async def send(request: web.Request, response: web.StreamResponse, chunk: dict[str, Any]) -> None:
+    """Send one event of a stream, or what a fault makes of it."""
+    await write(request, response, b"data: " + json.dumps(chunk, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n")

@@ -91,6 +91,21 @@ class TelegramSandbox(Server):
         """Updates that have not been confirmed, oldest first."""
         return [item.update for item in self._updates.pending]
 
+    @property
+    def given(self) -> list[Json]:
+        """The last updates that were confirmed, oldest first."""
+        return list(self._updates.given)
+
+    @property
+    def repeating(self) -> bool:
+        """Something that `repeat` gives out once more has not been fetched yet."""
+        return bool(self._updates.again)
+
+    @property
+    def polled(self) -> bool:
+        """A poll waits for updates."""
+        return self._updates.listening.is_set()
+
     def routes(self) -> list[web.AbstractRouteDef]:
         """Return the stand-in's routes."""
         path = "/bot{token}/{method}"
@@ -185,6 +200,10 @@ class TelegramSandbox(Server):
     async def push(self, update: Json) -> None:
         """Queue an update as it is, malformed or not; one without `update_id` gets the next."""
         self._updates.add(update)
+
+    async def repeat(self, updates: Sequence[Json]) -> None:
+        """Give updates out once more by polling, whatever was confirmed: as a server does that lost the confirmation."""
+        self._updates.repeat(updates)
 
     async def connected(self, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - the caller's bound, not a cancellation scope
         """Return once a poll waits for updates or a webhook is set.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ REPEAT_SECONDS = 0.5
 """A poll with the offset of the one before it, within this time, gets one update at most. From the Bot API server's source."""
 KEPT_SECONDS = 24 * 3600.0
 """Updates older than this are dropped. Documented: getting updates."""
+GIVEN_KEPT = 1000
+"""So many confirmed updates are remembered."""
 NOT_BY_DEFAULT = frozenset({"chat_member", "message_reaction", "message_reaction_count"})
 """Left out unless `allowed_updates` names them. Documented: getUpdates."""
 
@@ -38,6 +41,8 @@ class Updates:
 
     Attributes:
         pending: Oldest first.
+        given: The last confirmed ones.
+        again: Confirmed ones that are given out once more, as by a server that lost the confirmation.
         allowed: Types asked for last; empty for all but `NOT_BY_DEFAULT`.
         listening: Set while a poll waits.
         on_add: Told of every update that was taken in.
@@ -50,6 +55,8 @@ class Updates:
         self._last_offset: int | None = None
         self._last_poll = 0.0
         self.pending: list[Pending] = []
+        self.given: deque[Json] = deque(maxlen=GIVEN_KEPT)
+        self.again: list[Json] = []
         self.allowed: tuple[str, ...] = ()
         self.listening = asyncio.Event()
         self.on_add: Callable[[Pending], None] | None = None
@@ -104,7 +111,7 @@ class Updates:
             limit = 1
         self._last_offset, self._last_poll = offset, now
         self._confirm(offset)
-        if self.pending or timeout <= 0:
+        if self.pending or self.again or timeout <= 0:
             return self._batch(limit)
         await self._wait(timeout)
         return self._batch(limit)
@@ -114,10 +121,20 @@ class Updates:
         if offset < 0:
             self.pending = self.pending[offset:]
         elif offset > 0:
+            self.given.extend(item.update for item in self.pending if item.id < offset)
             self.pending = [item for item in self.pending if item.id >= offset]
 
+    def repeat(self, updates: Sequence[Json]) -> None:
+        """Give updates out once more, whatever was confirmed."""
+        self.again.extend(updates)
+        self._wake(None)
+
     def _batch(self, limit: int) -> list[Json]:
-        return [item.update for item in self.pending[: limit if 1 <= limit <= MAX_BATCH else MAX_BATCH]]
+        most = limit if 1 <= limit <= MAX_BATCH else MAX_BATCH
+        if self.again:
+            batch, self.again = self.again[:most], self.again[most:]
+            return batch
+        return [item.update for item in self.pending[:most]]
 
     async def _wait(self, seconds: float) -> None:
         waiting = self._waiting = asyncio.get_running_loop().create_future()

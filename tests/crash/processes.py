@@ -1,0 +1,210 @@
+"""The two processes that are tested with: the sandbox, and the bridge that is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import sys
+import tempfile
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+LINE_SECONDS = 300.0
+START_SECONDS = 60.0
+END_SECONDS = 30.0
+
+
+class CrashTestError(Exception):
+    """The test itself could not go on: a process ended, or did not begin."""
+
+
+class World:
+    """The sandbox's process.
+
+    Attributes:
+        environment: Points a bridge at it.
+        chats: Names of the ten chats.
+    """
+
+    def __init__(self, process: Process, said: dict[str, Any]) -> None:
+        self._process = process
+        self.environment: dict[str, str] = said["environment"]
+        self.chats: list[str] = said["chats"]
+
+    async def do(self, order: str, **parameters: Any) -> dict[str, Any]:
+        """Send an order and return what came of it."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"do": order, **parameters}).encode() + b"\n")
+        answer = await _line(self._process)
+        if "error" in answer:
+            raise CrashTestError(f"{order}: {answer['error']}")
+        return answer
+
+
+async def _line(process: Process) -> dict[str, Any]:
+    assert process.stdout is not None
+    line = await asyncio.wait_for(process.stdout.readline(), LINE_SECONDS)
+    if not line:
+        raise CrashTestError("the sandbox's process ended")
+    parsed: dict[str, Any] = json.loads(line)
+    return parsed
+
+
+@asynccontextmanager
+async def world() -> AsyncIterator[World]:
+    """Run the sandbox."""
+    # A report is one line, and long.
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.crash.world", stdin=PIPE, stdout=PIPE, cwd=ROOT, limit=1 << 28
+    )
+    try:
+        yield World(process, await _line(process))
+    finally:
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            await asyncio.wait_for(process.wait(), END_SECONDS)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+class Bot:
+    """The bridge's process, started again and again on one database.
+
+    Args:
+        outside: The sandbox it talks to.
+        folder: Holds its database and its log.
+        mutation: A fault to put into it.
+        settings: Environment variables beside those that it needs.
+    """
+
+    def __init__(self, outside: World, folder: Path, *, mutation: str | None = None, **settings: str) -> None:
+        self._outside = outside
+        self._folder = folder
+        self._mutation = mutation
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT") if name in os.environ}
+        own = {"LOCAL_MODEL": "off", "ACCESS": "open", "DATABASE_URL": f"sqlite:///{self.database}"}
+        self._environment = {**kept, "PYTHONPATH": str(ROOT), **outside.environment, **own, **settings}
+        self._process: Process | None = None
+
+    @property
+    def database(self) -> Path:
+        return self._folder / "crash.db"
+
+    @property
+    def log(self) -> str:
+        """The end of what it said."""
+        return (self._folder / "log").read_text(errors="replace")[-6000:]
+
+    async def start(self, *, points: bool, at: str | None = None) -> None:
+        """Start it as a user would or, to be killed at named points, through the launcher; return at once."""
+        command = ["-m", "bot.cli", "run"]
+        if points or at or self._mutation:
+            options = [*(("--at", at) if at else ()), *(("--mutation", self._mutation) if self._mutation else ())]
+            command = ["-m", "tests.crash.launcher", *options, "run"]
+        stdin = PIPE if points else DEVNULL
+        with (self._folder / "log").open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, *command, env=self._environment, cwd=self._folder, stdin=stdin, stdout=PIPE, stderr=log
+            )
+
+    async def ready(self) -> None:
+        """Return once it takes events on both platforms.
+
+        Raises:
+            CrashTestError: It ended, or did not come so far.
+        """
+        accepting = asyncio.ensure_future(self._outside.do("accepting", seconds=START_SECONDS))
+        await accepting
+        if self._running.returncode is not None:
+            raise CrashTestError(f"the bridge ended with {self._running.returncode}:\n{self.log}")
+
+    async def arm(self, point: str, passings: int) -> None:
+        """Have it killed at a point."""
+        process = self._running
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(f"{point} {passings}\n".encode())
+        if await asyncio.wait_for(process.stdout.readline(), START_SECONDS) != b"armed\n":
+            raise CrashTestError(f"the bridge could not be armed:\n{self.log}")
+
+    async def died(self, seconds: float) -> bool:
+        """Tell whether it was killed within some time."""
+        try:
+            await asyncio.wait_for(self._running.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    def terminate(self) -> None:
+        """Ask it to end in order."""
+        if self._running.returncode is None:
+            self._running.send_signal(signal.SIGTERM)
+
+    async def kill(self) -> bool:
+        """`kill -9`; return once the stand-ins have noticed. False: it had ended by itself before."""
+        process = self._running
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        await self._outside.do("gone", seconds=START_SECONDS)
+        return process.returncode == -signal.SIGKILL
+
+    async def end(self) -> None:
+        """End in order."""
+        if self._process is None or self._process.returncode is not None:
+            return
+        self.terminate()
+        if not await self.died(END_SECONDS):
+            await self.kill()
+
+    def read(self) -> Remains:
+        """Read what a dead process left in its database, without touching that."""
+        with tempfile.TemporaryDirectory(prefix="dragoman-crash-") as name:
+            for part in ("", "-wal"):
+                if (source := self.database.with_name(self.database.name + part)).exists():
+                    shutil.copy(source, Path(name) / f"copy.db{part}")
+            with closing(sqlite3.connect(Path(name) / "copy.db")) as connection:
+                return Remains(connection)
+
+    @property
+    def _running(self) -> Process:
+        assert self._process is not None
+        return self._process
+
+
+class Remains:
+    """What a dead process left.
+
+    Attributes:
+        accepted: Keys of the events that were committed.
+        unrecorded: Rows of pages that may have been made without their message's id being stored, on platforms where nothing tells.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.accepted = {str(key) for (key,) in _rows(connection, "SELECT key FROM event")}
+        self.unrecorded = {
+            int(row)
+            for (row,) in _rows(
+                connection,
+                "SELECT d.id FROM delivery d JOIN chat c ON c.id = d.chat WHERE d.message_id IS NULL AND c.platform = 'telegram'",
+            )
+        }
+        self.set_aside = len(_rows(connection, "SELECT id FROM event WHERE kind = 'unreadable'"))
+
+    def accepts(self, message: str) -> bool:
+        """Tell whether the event with a Discord message's or interaction's id was committed."""
+        return any(key.startswith("discord:") and key.endswith(f":{message}") for key in self.accepted)
+
+
+def _rows(connection: sqlite3.Connection, sql: str) -> Sequence[Any]:
+    return connection.execute(sql).fetchall()

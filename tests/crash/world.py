@@ -1,0 +1,214 @@
+"""The sandbox as a process of its own: `python -m tests.crash.world`.
+
+Prints one JSON object, then answers each line of standard input with a line, both JSON objects, until standard input closes. `Control`
+lists the orders; what goes wrong is answered as ``{"error": …}``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from bot.platforms.telegram.intake import ALLOWED_UPDATES
+from sandbox.faults import Fault
+from sandbox.outside import Outside
+from tests.crash.poison import broken_events, broken_updates
+from tests.crash.talk import Question, Talker
+from tests.crash.verdict import Asked, Said, is_told, is_whole
+
+POLL_SECONDS = 0.02
+LAST = 60
+"""So many messages of a chat are looked at while an answer is awaited."""
+HEARTBEAT_SECONDS = 5.0
+"""Shorter than Discord's, so that a client's beats are part of a short run."""
+MESSAGES, DIRECT = 1 << 9, 1 << 12
+"""Intents of messages in servers and of direct ones."""
+
+
+class Chats:
+    """Ten chats: five on Discord (three channels, a thread, a direct one), five on Telegram (four private ones, a group)."""
+
+    def __init__(self, outside: Outside) -> None:
+        self._discord, self._telegram = outside.discord, outside.telegram
+        self._places: dict[str, Any] = {}
+        self._people: dict[str, Any] = {}
+
+    async def make(self) -> None:
+        discord, telegram = self._discord, self._telegram
+        places = [discord.channel_id, *(discord.add_channel(discord.guild_id, name) for name in ("second", "third"))]
+        places += [await discord.start_thread(discord.channel_id, "aside"), discord.open_dm(discord.user_id)]
+        for number, place in enumerate(places):
+            self._places[f"discord-{number}"], self._people[f"discord-{number}"] = place, discord.user_id
+        people = [telegram.user_id, *(telegram.add_user(name) for name in ("bea", "cyd", "dan"))]
+        for number, person in enumerate(people):
+            self._places[f"telegram-{number}"], self._people[f"telegram-{number}"] = person, person
+        self._places["telegram-4"], self._people["telegram-4"] = telegram.group_id, telegram.user_id
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._places)
+
+    async def say(self, chat: str, text: str) -> str:
+        place, person = self._places[chat], self._people[chat]
+        if chat.startswith("discord"):
+            return str((await self._discord.say(place, person, text, mention=chat != "discord-4"))["id"])
+        return str((await self._telegram.say(place, person, text, mention=place < 0))["message_id"])
+
+    async def slash(self, chat: str, text: str) -> str:
+        return str((await self._discord.slash(self._places[chat], self._people[chat], "ask", {"question": text})).id)
+
+    def said(self, chat: str, last: int | None = None) -> list[Said]:
+        place = self._places[chat]
+        if chat.startswith("discord"):
+            log = self._discord.messages(place, viewer=self._people[chat])[-last if last else None :]
+            return [Said(one["id"], one["author"]["id"] == self._discord.bot_id, one["content"]) for one in log]
+        log = self._telegram.messages(place)[-last if last else None :]
+        return [Said(str(one["message_id"]), one["from"]["id"] == self._telegram.bot_id, one.get("text", "")) for one in log]
+
+
+class Control:
+    """Carries out the orders: every method that has no underscore, its parameters by name."""
+
+    def __init__(self, outside: Outside, chats: Chats, talker: Talker) -> None:
+        self._outside, self._chats, self._talker = outside, chats, talker
+
+    async def obey(self, line: bytes) -> dict[str, Any]:
+        order = json.loads(line)
+        action: Callable[..., Awaitable[dict[str, Any]]] = getattr(self, order.pop("do"))
+        try:
+            return await action(**order)
+        except (TimeoutError, LookupError, ValueError) as error:
+            return {"error": f"{type(error).__name__}: {error}"}
+
+    async def accepting(self, seconds: float) -> dict[str, Any]:
+        """Wait until the bot takes events on both platforms and its commands are known."""
+        await asyncio.gather(self._outside.discord.connected(seconds), self._outside.telegram.connected(seconds))
+        async with asyncio.timeout(seconds):
+            while not self._outside.discord.commands:  # noqa: ASYNC110 - the stand-in has no event for it
+                await asyncio.sleep(POLL_SECONDS)
+        return {}
+
+    async def gone(self, seconds: float) -> dict[str, Any]:
+        """Wait until the stand-ins have noticed that the bot is dead."""
+        await self._outside.discord.disconnected(seconds)
+        async with asyncio.timeout(seconds):
+            while self._outside.telegram.polled:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(POLL_SECONDS)
+        return {}
+
+    async def ask(self, chat: str, text: str, *, slash: bool = False) -> dict[str, Any]:
+        """Let a person say something; return the id of the message or interaction."""
+        return {"id": await (self._chats.slash if slash else self._chats.say)(chat, text)}
+
+    async def settled(self, asked: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
+        """Wait until questions are answered in full or, where that counts, told about; return the numbers of those that are not in time."""
+        missing = [_asked(one) for one in asked]
+        end = asyncio.get_running_loop().time() + seconds
+        while missing and asyncio.get_running_loop().time() < end:
+            missing = [one for one in missing if not self._is_settled(one)]
+            await asyncio.sleep(POLL_SECONDS)
+        return {"missing": [one.question.number for one in missing]}
+
+    def _is_settled(self, one: Asked) -> bool:
+        said = self._chats.said(one.chat, LAST)
+        return is_whole(said, one.question) or (one.failing and is_told(said, one))
+
+    async def fault(self, server: str, **fault: Any) -> dict[str, Any]:
+        """Add a fault to a stand-in."""
+        getattr(self._outside, server).faults.add(Fault(**fault))
+        return {}
+
+    async def mend(self) -> dict[str, Any]:
+        """Take all faults back."""
+        for server in self._outside.servers:
+            server.faults.clear()
+        return {}
+
+    async def gateway(self, act: str) -> dict[str, Any]:
+        """Do something to the gateway's connections: ``close``, ``resumable``, ``invalid``, ``reconnect``, ``zombie``."""
+        discord = self._outside.discord
+        acts: dict[str, Callable[[], Awaitable[None]]] = {
+            "close": lambda: discord.close_gateway(4000),
+            "resumable": lambda: discord.invalidate(True),
+            "invalid": lambda: discord.invalidate(False),
+            "reconnect": discord.reconnect,
+            "zombie": discord.silence,
+        }
+        await acts[act]()
+        return {}
+
+    async def repeat(self, times: int) -> dict[str, Any]:
+        """Deliver everything that was said once more, again and again, half of `times` on each platform; return how many deliveries."""
+        discord, telegram = self._outside.discord, self._outside.telegram
+        updates = telegram.given
+        count = 0
+        while count < times / 2:
+            await telegram.repeat(updates)
+            count += len(updates)
+        on_discord = 0
+        while on_discord < times / 2:
+            on_discord += discord.gateway.repeat("MESSAGE_CREATE")
+            await asyncio.sleep(POLL_SECONDS)
+        async with asyncio.timeout(120):
+            while telegram.repeating:  # noqa: ASYNC110 - the stand-in has no event for it
+                await asyncio.sleep(POLL_SECONDS)
+        return {"telegram": count, "discord": on_discord}
+
+    async def poison(self, seed: int, count: int) -> dict[str, Any]:
+        """Deliver mutated copies of what was said: `count` on each platform."""
+        discord, telegram = self._outside.discord, self._outside.telegram
+        for number, update in enumerate(broken_updates(telegram.given, seed, count, ALLOWED_UPDATES)):
+            await telegram.push(update)
+            if number % 20 == 0:
+                await asyncio.sleep(POLL_SECONDS)
+        for number, (name, data) in enumerate(broken_events(discord.gateway.kept(), seed, count)):
+            await discord.push(name, data)
+            if number % 20 == 0:
+                await asyncio.sleep(POLL_SECONDS)
+        return {"telegram": count, "discord": count}
+
+    async def frame(self, text: str) -> dict[str, Any]:
+        """Send a gateway frame as it is."""
+        self._outside.discord.gateway.send_frame(text)
+        return {}
+
+    async def report(self) -> dict[str, Any]:
+        """Return all that the chats show, what the provider was asked, and how the platforms answered."""
+        statuses: dict[str, Counter[str]] = {}
+        for server in (self._outside.discord, self._outside.telegram):
+            statuses[type(server).__name__] = Counter(str(call.status) for call in server.calls)
+        return {
+            "chats": {name: [[one.id, one.mine, one.text] for one in self._chats.said(name)] for name in self._chats.names},
+            "asked": list(self._talker.asked.items()),
+            "muddled": self._talker.muddled,
+            "statuses": statuses,
+            "identifies": self._outside.discord.gateway.identifies,
+        }
+
+
+def _asked(one: dict[str, Any]) -> Asked:
+    return Asked(one["chat"], Question(one["number"], one["words"]), one["message"], failing=one["failing"])
+
+
+async def _serve() -> None:
+    loop = asyncio.get_running_loop()
+    talker = Talker()
+    async with Outside(voice=talker) as outside:
+        outside.netmind.keep_calls = 10  # each holds a whole transcript
+        outside.discord.gateway.heartbeat_seconds = HEARTBEAT_SECONDS
+        chats = Chats(outside)
+        await chats.make()
+        values = {**outside.platform_settings(), **outside.provider_settings()}
+        environment = {name.upper(): str(value) for name, value in values.items()}
+        print(json.dumps({"environment": environment, "chats": chats.names}), flush=True)
+        control = Control(outside, chats, talker)
+        while line := await loop.run_in_executor(None, sys.stdin.buffer.readline):
+            print(json.dumps(await control.obey(line)), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve())
