@@ -18,6 +18,7 @@ from bot.clock import Clock, SystemClock
 from bot.commands.base import Command
 from bot.commands.registry import COMMANDS
 from bot.dispatcher import Dispatcher
+from bot.housekeeping import Housekeeper
 from bot.inbox import Inbox
 from bot.model import ChatAddress
 from bot.outbox import Outbox
@@ -118,7 +119,7 @@ def defaults_of(settings: Settings, providers: Mapping[str, Provider]) -> Defaul
             name, f"{name.upper()}_API_KEY"
         )
         raise SettingsError(f"DEFAULT_PROVIDER is {name}, which is not set up: it needs {wanted}.")
-    return Defaults(name, settings.default_model, settings.default_persona)
+    return Defaults(name, settings.default_model, settings.default_persona, settings.retention_days)
 
 
 class LateMenu:
@@ -230,4 +231,5 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
         )
         menu.completer = dispatcher.complete
         inbox = Inbox(store, dispatcher, settings.rule)
-        yield Bridge(store, providers, platforms, accounts, outbox, dispatcher, inbox, clock)
+        housekeeper = Housekeeper(store, preferences, clock)
+        yield Bridge(store, providers, platforms, accounts, outbox, dispatcher, inbox, clock, housekeeper)

@@ -12,6 +12,7 @@ from typing import Any
 from adapters.base import Provider
 from bot.clock import Clock
 from bot.dispatcher import Dispatcher
+from bot.housekeeping import Housekeeper
 from bot.inbox import Inbox
 from bot.outbox import Outbox
 from bot.platforms.base import Platform, UnavailableError
@@ -45,6 +46,7 @@ class Bridge:
     dispatcher: Dispatcher
     inbox: Inbox
     clock: Clock
+    housekeeper: Housekeeper
 
     async def run(self, stop: asyncio.Event, ready: Callable[[str], None] = lambda _: None, *, grace: float = GRACE_SECONDS) -> None:
         """Serve until `stop` is set, then end in order: intake first, running answers for a bounded time, then the rest.
@@ -62,10 +64,11 @@ class Bridge:
         drain = asyncio.create_task(self.store.run(self.dispatcher.drain))
         intakes = {asyncio.create_task(self._take_in(name, ready)): name for name in self.platforms}
         stopper = asyncio.create_task(stop.wait())
+        tidying = asyncio.create_task(self._tidy())
         try:
             await self._serve(drain, intakes, stopper)
         finally:
-            await self._end_in_order(drain, stopper, *intakes, grace=grace)
+            await self._end_in_order(drain, stopper, tidying, *intakes, grace=grace)
 
     async def _end_in_order(self, drain: asyncio.Task[None], *rest: asyncio.Task[Any], grace: float) -> None:
         await _end(*rest)
@@ -78,6 +81,12 @@ class Bridge:
             await self.inbox.aclose()
             await _end(drain)
             await self.outbox.aclose()
+
+    async def _tidy(self) -> None:
+        try:
+            await self.housekeeper.run()
+        except Exception:  # nobody's answer depends on it; it begins anew at the next start
+            log.exception("housekeeping has ended")
 
     async def _take_in(self, name: str, ready: Callable[[str], None]) -> None:
         """Serve one platform; one that is away at start is logged in to as soon as it is back, and keeps no other waiting."""

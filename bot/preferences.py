@@ -20,6 +20,11 @@ PERSONA_CHARS = 8000
 """Longest persona; ours, so that it leaves room for the conversation in a small model's window."""
 
 
+KEEP_DAYS = "keep_days"
+"""Key of how long what is said in a conversation is kept."""
+MOST_KEEP_DAYS = 36_500
+
+
 class InvalidPreferenceError(Exception):
     """A value was refused. The message says why, for people."""
 
@@ -45,11 +50,16 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """The operator's own choice, under everything. An empty model leaves it to the provider."""
+    """The operator's own choice, under everything. An empty model leaves it to the provider.
+
+    Attributes:
+        most_days: What is said is removed after so many days wherever nobody chose fewer; None: it is kept.
+    """
 
     provider: str
     model: str = ""
     persona: str | None = None
+    most_days: int | None = None
 
 
 def conversation_scope(conversation: int) -> str:
@@ -86,6 +96,21 @@ class Preferences:
         raw = {key.removeprefix(prefix): json.loads(value) for key, value in merged.items() if key.startswith(prefix)}
         parameters = _still_valid(provider.parameters, raw) if provider else {}
         return Choice(name, model, merged.get("persona", self._defaults.persona) or None, parameters)
+
+    @property
+    def most_days(self) -> int | None:
+        """How many days the operator lets what is said be kept; None: no limit."""
+        return self._defaults.most_days
+
+    async def keep_days(self, conversation: int) -> int | None:
+        """Return how many days what is said is kept; None: for ever, as far as the conversation has a say."""
+        scope = conversation_scope(conversation)
+        chosen = (await self._store.settings([scope])).get(scope, {}).get(KEEP_DAYS)
+        return int(chosen) if chosen is not None and chosen.isdigit() else None
+
+    async def set_keep_days(self, conversation: int, days: int | None) -> None:
+        """Set how many days what is said is kept; None takes it back."""
+        await self._store.put_setting(conversation_scope(conversation), KEEP_DAYS, None if days is None else str(days))
 
     def _default_model(self, name: str) -> str:
         if name == self._defaults.provider and self._defaults.model:

@@ -79,7 +79,35 @@ NOTHING_TO_STOP = "Nothing is running."
 NOTHING_TO_RETRY = (
     "There is nothing to ask again: nothing was asked here since the start or the last /reset, or a question still runs (/stop ends it)."
 )
-RESET = "Started afresh: what was said before is no longer sent to the model."
+RESET = "Started afresh: what was said before is no longer sent to the model. (/forget removes it from the bot's disk, too.)"
+FORGET_SURE = (
+    "Remove everything that was said in this conversation, by everybody, from this bot's disk: questions, answers, the persona set here? "
+    "That can't be undone. The messages in this chat stay, and so does what a provider itself may keep."
+)
+FORGET_BUTTON = "Forget everything said here"
+FORGOTTEN = (
+    "Forgotten: nothing of what was said here is on this bot's disk any more. "
+    "An answer that was still running is stopped, and goes as soon as it has ended. Backups that the operator made before still hold it."
+)
+
+
+def kept(days: int | None, most: int | None) -> str:
+    """Say how long what is said in a conversation is kept. `most` is the operator's limit in days, None if there is none."""
+    if days is None and most is None:
+        return "What is said here is kept until somebody says /forget. `/keep DAYS` removes what is older by itself."
+    if days is None or (most is not None and most < days):
+        return f"What is said here is removed after {_days(most or 0)}; that is the operator's limit. `/keep DAYS` makes it shorter."
+    return f"What is said here is removed after {_days(days)}. `/keep forever` takes that back."
+
+
+def keep_refused(wanted: str, longest: int, *, limited: bool) -> str:
+    """Say what /keep takes."""
+    limit = " (that is the operator's limit)" if limited else ""
+    return f"{code(wanted)} is no number of days I can take: write a whole number from 1 to {longest}{limit}, or `forever`."
+
+
+def _days(days: int) -> str:
+    return f"{days} day{'' if days == 1 else 's'}"
 
 
 def provider_off(provider: str) -> str:

@@ -261,6 +261,19 @@ class DeliveryRow:
     message_id: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What one step of removing did.
+
+    Attributes:
+        removed: Events that were emptied, with all that came of them.
+        resume: Where to go on; None once nothing is left to look at.
+    """
+
+    removed: int
+    resume: int | None
+
+
 Drain: TypeAlias = Callable[[int], Awaitable[None]]
 
 
@@ -446,6 +459,35 @@ class Store(DeliveryStore, Protocol):
 
         `before`: Only turns that older events than this one asked for are forgotten.
         """
+        ...
+
+    async def forget(self, conversation: int, *, before: int) -> None:
+        """Start afresh, and mark that nothing is to stay of what older events than `before` brought, nor the content of that one.
+
+        What is over is removed by `sweep`, what is still open as soon as it ends. The keys of events stay: duplicates are recognised.
+        """
+        ...
+
+    async def sweep(self, conversation: int, *, older_than: float | None, after: int = 0, limit: int = 50) -> Sweep:
+        """Remove some of what is marked as forgotten or came more than `older_than` seconds ago; None: only what is marked.
+
+        One short transaction. Gone are the events' payloads, what was said in their turns, the answers, where they were shown, and what
+        providers remember of the conversation. What is still open is left out. Usage and the events' keys stay.
+
+        Args:
+            conversation: Its id.
+            older_than: Seconds since the event came.
+            after: `Sweep.resume` of the step before.
+            limit: Most events to look at.
+        """
+        ...
+
+    async def scrub(self) -> bool:
+        """Make what was removed unreadable in the store's files, too. False: somebody reads an older state; try again later."""
+        ...
+
+    async def conversations(self, after: int, limit: int) -> Sequence[int]:
+        """List some conversations with a higher id than `after`, in their order."""
         ...
 
     async def counts(self, conversation: int) -> tuple[int, int]:

@@ -59,8 +59,11 @@ SELECT id, key, kind, conversation, payload FROM event WHERE id = $1;
 SELECT id, key, kind, conversation, payload FROM event WHERE finished_at IS NULL ORDER BY id;
 
 -- name: event_finish
--- Note that an event was carried out.
-UPDATE event SET finished_at = $2 WHERE id = $1 AND finished_at IS NULL;
+-- Note that an event was carried out, and tell whether it was forgotten meanwhile.
+UPDATE event SET finished_at = $2
+WHERE id = $1 AND finished_at IS NULL
+RETURNING conversation,
+          CASE WHEN id <= (SELECT c.forgotten_event FROM conversation c WHERE c.id = event.conversation) THEN 1 ELSE 0 END AS forgotten;
 
 -- name: route_insert
 -- Keep the short-lived way to answer an event.
@@ -110,7 +113,7 @@ RETURNING chat;
 -- End a turn. No row: fenced.
 UPDATE turn SET state = $3, error = $4, closed_at = $5
 WHERE id = $1 AND attempt = $2 AND state IN ('accepted', 'generating', 'answered')
-RETURNING chat;
+RETURNING chat, event, CASE WHEN event <= (SELECT c.forgotten_event FROM conversation c WHERE c.id = turn.conversation) THEN 1 ELSE 0 END AS forgotten;
 
 -- name: turns_stop_running
 -- Ask the claimed turn to stop, if an older event than the given one asked for it.
@@ -319,3 +322,49 @@ UPDATE delivery SET message_id = $2 WHERE id = $1;
 -- name: delivery_drop
 -- Forget a page.
 DELETE FROM delivery WHERE id = $1;
+
+-- name: conversations_after
+-- Some conversations, by their number.
+SELECT id FROM conversation WHERE id > $1 ORDER BY id LIMIT $2;
+
+-- name: conversation_forget
+-- Mark that what older events brought, and the given one itself, is to leave nothing behind.
+UPDATE conversation SET forgotten_event = $2 WHERE id = $1 AND forgotten_event < $2;
+
+-- name: events_kept
+-- Events of a conversation that still have content, from one on, oldest first, and whether they are to be forgotten.
+SELECT e.id, e.received_at, CASE WHEN e.id <= c.forgotten_event THEN 1 ELSE 0 END AS forgotten
+FROM event e JOIN conversation c ON c.id = e.conversation
+WHERE e.conversation = $1 AND e.payload <> '' AND e.id > $2
+ORDER BY e.id LIMIT $3;
+
+-- name: entries_remove
+-- Remove what was said in turns that are over, of events above one and up to another that are forgotten or came before an instant.
+DELETE FROM entry
+WHERE turn IN (SELECT o.turn FROM event_over o WHERE o.conversation = $1 AND o.id > $2 AND o.id <= $3 AND (o.forgotten = 1 OR o.received_at < $4));
+
+-- name: deliveries_remove
+-- Forget the messages that the same turns and events were answered in.
+DELETE FROM delivery
+WHERE (owner_kind = 'turn' AND owner IN (
+        SELECT o.turn FROM event_over o
+        WHERE o.conversation = $1 AND o.id > $2 AND o.id <= $3 AND (o.forgotten = 1 OR o.received_at < $4)))
+   OR (owner_kind = 'event' AND owner IN (
+        SELECT o.id FROM event_over o
+        WHERE o.conversation = $1 AND o.id > $2 AND o.id <= $3 AND (o.forgotten = 1 OR o.received_at < $4)));
+
+-- name: turns_empty
+-- Empty the same turns.
+UPDATE turn SET answer = NULL, finish = NULL, handle = NULL, error = NULL
+WHERE id IN (SELECT o.turn FROM event_over o WHERE o.conversation = $1 AND o.id > $2 AND o.id <= $3 AND (o.forgotten = 1 OR o.received_at < $4))
+RETURNING seq;
+
+-- name: events_empty
+-- Empty the same events; their keys stay. After the statements above, which find by it what belongs to them.
+UPDATE event SET payload = '', error = NULL
+WHERE id IN (SELECT o.id FROM event_over o WHERE o.conversation = $1 AND o.id > $2 AND o.id <= $3 AND (o.forgotten = 1 OR o.received_at < $4))
+RETURNING id;
+
+-- name: conversation_begin_after
+-- Let a conversation begin after a turn: what lies before it is empty and is not to be walked over.
+UPDATE conversation SET reset_seq = $2 WHERE id = $1 AND reset_seq < $2;

@@ -6,9 +6,9 @@ makes a `storage.base.Store`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 from storage.base import (
     Accepted,
@@ -23,10 +23,13 @@ from storage.base import (
     ReplyRoute,
     StoredEvent,
     StoreError,
+    Sweep,
     Turn,
     TurnAnswer,
     TurnState,
 )
+from storage.removal import clear_away, step
+from storage.tx import Db, Row, Tx
 
 T = TypeVar("T")
 
@@ -37,48 +40,12 @@ SET_ASIDE = frozenset({EventKind.UNREADABLE})
 
 NEVER = 2**62
 """An event that comes after every other."""
+NOTHING_IS_OLDER = 0.0
+"""Epoch seconds before which no event came."""
+SWEPT_AT_ONCE = 50
+"""Events looked at by one step of a removal: some milliseconds, so that no commit waits long for it."""
 COUNTED_AT_ONCE = 1000
 """Turns counted by one statement: some milliseconds, so that a huge conversation does not hold up the reads of all others."""
-
-
-class Row(Protocol):
-    """A row, read by column name."""
-
-    def __getitem__(self, column: str, /) -> Any:
-        """Return a column."""
-        ...
-
-
-class Tx(Protocol):
-    """A write transaction. What is asked of `wake`, `interrupt` and `forget` takes effect with its commit, or not at all."""
-
-    async def fetch(self, name: str, *args: object) -> Sequence[Row]:
-        """Run a named statement."""
-        ...
-
-    async def wake(self, conversation: int) -> None:
-        """Have the conversation drained."""
-        ...
-
-    async def interrupt(self, turn: int) -> None:
-        """Set the turn's stop signal, wherever it runs or will run."""
-        ...
-
-    async def forget(self, turn: int) -> None:
-        """Let go of the turn's stop signal: it is closed."""
-        ...
-
-
-class Db(Protocol):
-    """A database."""
-
-    async def unit(self, fn: Callable[[Tx], Awaitable[T]]) -> T:
-        """Run `fn` in one write transaction and return what it returned, after the commit. `fn` awaits nothing but its `Tx`."""
-        ...
-
-    async def fetch(self, name: str, *args: object) -> Sequence[Row]:
-        """Run a named statement that only reads."""
-        ...
 
 
 class Records:
@@ -112,7 +79,7 @@ class Records:
 
     async def finish_event(self, event_id: int) -> None:
         """Mark an event that no turn carries as carried out."""
-        await self._write("event_finish", event_id, self._now())
+        await self._db.unit(lambda tx: _finish_event(tx, event_id, self._now()))
 
     async def reply_route(self, event_id: int) -> ReplyRoute | None:
         """Return the event's reply route while it has not expired."""
@@ -216,6 +183,25 @@ class Records:
 
         await self._db.unit(unit)
 
+    async def forget(self, conversation: int, *, before: int) -> None:
+        """Start afresh, and mark what older events brought for removal."""
+
+        async def unit(tx: Tx) -> None:
+            await tx.fetch("conversation_reset", conversation, before)
+            await tx.fetch("states_drop", conversation)
+            await tx.fetch("conversation_forget", conversation, before)
+
+        await self._db.unit(unit)
+
+    async def sweep(self, conversation: int, *, older_than: float | None, after: int = 0, limit: int = SWEPT_AT_ONCE) -> Sweep:
+        """Remove some of what is marked as forgotten or came too long ago."""
+        came_before = NOTHING_IS_OLDER if older_than is None else self._now() - older_than
+        return await step(self._db, conversation, came_before=came_before, after=after, limit=limit)
+
+    async def conversations(self, after: int, limit: int) -> Sequence[int]:
+        """List some conversations with a higher id than `after`, in their order."""
+        return [row["id"] for row in await self._db.fetch("conversations_after", after, limit)]
+
     async def counts(self, conversation: int) -> tuple[int, int]:
         """Return (entries since the last reset, open turns). What no request sees, such as a failed turn's question, is not counted."""
         turns = await self._db.fetch("turns_count_open", conversation)
@@ -316,6 +302,12 @@ async def _accept(tx: Tx, event: NewEvent, now: float) -> Accepted | None:
     return Accepted(event_id, conversation, turn)
 
 
+async def _finish_event(tx: Tx, event_id: int, now: float) -> None:
+    for row in await tx.fetch("event_finish", event_id, now):
+        if row["forgotten"]:
+            await clear_away(tx, row["conversation"], above=event_id - 1, upto=event_id)
+
+
 async def _new_turn(
     tx: Tx, conversation: int, event_id: int, chat: int, now: float, *, again: int | None = None, continues: int | None = None
 ) -> int:
@@ -383,6 +375,8 @@ async def _close(
         await _reply(tx, turn.id, partial, rows[0]["chat"], now)
     for provider in forget:
         await tx.fetch("state_drop", turn.conversation, provider)
+    if rows[0]["forgotten"]:
+        await clear_away(tx, turn.conversation, above=rows[0]["event"] - 1, upto=rows[0]["event"])
     await tx.forget(turn.id)
     return True
 

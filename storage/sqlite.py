@@ -19,8 +19,9 @@ import aiosqlite
 from storage.base import Drain, SchemaTooNewError, StopSignal, StoreError, StoreUnavailableError
 from storage.files import FileLock, create_private, explain
 from storage.lanes import FIRST_RETRY_SECONDS, Lanes
-from storage.records import Records, Row, Tx
+from storage.records import Records
 from storage.statements import for_sqlite, migrations, statements
+from storage.tx import Row, Tx
 from storage.writer import Effects, Writer, fetch
 
 T = TypeVar("T")
@@ -68,13 +69,17 @@ class SqliteStore(Records):
         """Call `drain` for every conversation with open turns until cancelled."""
         await self._lanes.run(drain, self.open_conversations)
 
+    async def scrub(self) -> bool:
+        """Make what was removed unreadable in the files. Removed rows are written over; what is left is the log, which is emptied."""
+        return await self._file.empty_log()
+
     def stop_signal(self, turn_id: int) -> StopSignal:
         """Return the signal of a claimed turn, set already if the stop came first. Kept until the turn is closed."""
         return self._lanes.signal(turn_id)
 
 
 class SqliteDb:
-    """The file: its lock, its schema, its two connections. A `storage.records.Db`."""
+    """The file: its lock, its schema, its two connections. A `storage.tx.Db`."""
 
     def __init__(self, path: Path, effects: Effects, *, now: Callable[[], float], synchronous: str) -> None:
         self._path = path.expanduser().resolve()  # two names of one file are to share the lock
@@ -140,6 +145,12 @@ class SqliteDb:
         except sqlite3.Error as error:
             raise explain(error, self._path) from error
 
+    async def empty_log(self) -> bool:
+        """Bring the log into the database and cut it to nothing. False: a reader holds on to it."""
+        if self._writer is None:
+            raise self._closed()
+        return await self._writer.between(_empty_log)
+
     def _closed(self) -> StoreUnavailableError:
         return StoreUnavailableError(f"The database {self._path} is not open")
 
@@ -160,6 +171,7 @@ class SqliteDb:
             raise StoreUnavailableError(f"SQLite can't keep its log beside {self._path}: put the database on a local disk")
         await connection.execute_fetchall(f"PRAGMA synchronous = {self._synchronous}")
         await connection.execute_fetchall("PRAGMA foreign_keys = ON")
+        await connection.execute_fetchall("PRAGMA secure_delete = ON")  # what was removed is written over with zeros
 
     async def _migrate(self, connection: aiosqlite.Connection) -> None:
         """Bring the schema up to date, each step in a transaction of its own."""
@@ -181,3 +193,13 @@ class SqliteDb:
                 if connection.in_transaction:
                     await connection.execute_fetchall("ROLLBACK")
                 raise
+
+
+async def _empty_log(connection: aiosqlite.Connection) -> bool:
+    # Nobody is waited for: a backup that is being made reads for as long as it takes, and every commit would wait with us.
+    await connection.execute_fetchall("PRAGMA busy_timeout = 0")
+    try:
+        ((busy, _, _),) = await connection.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        await connection.execute_fetchall(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    return not busy

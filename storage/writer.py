@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 import aiosqlite
 
 from storage.base import StoreError
-from storage.records import Row, Tx
+from storage.tx import Row, Tx
 
 log = logging.getLogger(__name__)
 
@@ -75,8 +75,16 @@ class _Unit:
             self.future.set_exception(self.error)
 
 
+@dataclass(slots=True)
+class _Errand:
+    """Something that can't be done inside a transaction."""
+
+    work: Callable[[aiosqlite.Connection], Awaitable[Any]]
+    future: asyncio.Future[Any]
+
+
 class _UnitTx:
-    """A `storage.records.Tx` of one unit."""
+    """A `storage.tx.Tx` of one unit."""
 
     def __init__(self, connection: aiosqlite.Connection, statements: Mapping[str, str], unit: _Unit, effects: Effects) -> None:
         self._connection = connection
@@ -118,13 +126,19 @@ class Writer:
         self._statements = statements
         self._effects = effects
         self._translate = translate
-        self._queue: asyncio.Queue[_Unit | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[_Unit | _Errand | None] = asyncio.Queue()
         self._task = asyncio.create_task(self._run(), name="store-writer")
 
     async def unit(self, fn: Callable[[Tx], Awaitable[T]]) -> T:
         """Run `fn` in a transaction and return its result after the commit. To cancel the caller doesn't take it back."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.put_nowait(_Unit(fn, future))
+        return await future
+
+    async def between(self, work: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:
+        """Run `work` between two transactions. It must be quick: every commit waits for it."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait(_Errand(work, future))
         return await future
 
     async def aclose(self) -> None:
@@ -134,17 +148,29 @@ class Writer:
 
     async def _run(self) -> None:
         while (first := await self._queue.get()) is not None:
-            group = [first]
-            last = False
-            while len(group) < LARGEST_GROUP and not last and not self._queue.empty():
-                unit = self._queue.get_nowait()
-                if unit is None:
-                    last = True
-                else:
-                    group.append(unit)
-            await self._commit(group)
-            if last:
+            group: list[_Unit] = []
+            following: _Unit | _Errand | None = first
+            while isinstance(following, _Unit):
+                group.append(following)
+                if len(group) == LARGEST_GROUP or self._queue.empty():
+                    break
+                following = self._queue.get_nowait()
+            if group:
+                await self._commit(group)
+            if isinstance(following, _Errand):
+                await self._do(following)
+            if following is None:
                 return
+
+    async def _do(self, errand: _Errand) -> None:
+        try:
+            result = await errand.work(self._connection)
+        except Exception as error:  # noqa: BLE001 - nothing may end the writer; who asked for it is told
+            if not errand.future.done():
+                errand.future.set_exception(self._translate(error) if isinstance(error, sqlite3.Error) else error)
+        else:
+            if not errand.future.done():
+                errand.future.set_result(result)
 
     async def _commit(self, group: Sequence[_Unit]) -> None:
         """Run the units in one transaction and settle them in their order."""

@@ -19,6 +19,7 @@ from bot.clock import Clock, SystemClock
 from bot.commands.base import Command, Context
 from bot.commands.registry import COMMANDS
 from bot.dispatcher import Dispatcher
+from bot.housekeeping import Housekeeper
 from bot.inbox import Inbox
 from bot.model import (
     Attachment,
@@ -106,6 +107,7 @@ class Core:
     inbox: Inbox
     outbox: Outbox
     drain: asyncio.Task[None]
+    housekeeper: Housekeeper
 
 
 @dataclass
@@ -175,7 +177,7 @@ class World:
         )
         inbox = Inbox(store, dispatcher, self.access)
         drain = asyncio.create_task(store.run(dispatcher.drain))
-        self.core = Core(store, preferences, catalogue, dispatcher, inbox, outbox, drain)
+        self.core = Core(store, preferences, catalogue, dispatcher, inbox, outbox, drain, Housekeeper(store, preferences, clock))
         try:
             for name in platforms:
                 await inbox.recover(name)

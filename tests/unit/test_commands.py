@@ -64,7 +64,21 @@ def test_names_and_descriptions_keep_within_both_platforms(command: Command) -> 
 def test_every_command_is_there_once() -> None:
     names = [command.name for command in COMMANDS]
     assert len(set(names)) == len(names) <= 100
-    assert set(names) == {"ask", "provider", "model", "models", "system", "settings", "reset", "stop", "retry", "help", "status"}
+    assert set(names) == {
+        "ask",
+        "provider",
+        "model",
+        "models",
+        "system",
+        "settings",
+        "reset",
+        "stop",
+        "retry",
+        "keep",
+        "forget",
+        "help",
+        "status",
+    }
 
 
 @pytest.mark.parametrize(

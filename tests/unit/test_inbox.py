@@ -195,7 +195,17 @@ async def test_the_bridge_takes_up_what_was_open_and_carries_out_once_what_comes
 
         monkeypatch.setattr(core.store, "open_events", slowly)
         monkeypatch.setattr(world.chat, "run", intake)
-        bridge = Bridge(core.store, {}, {"memory": world.chat}, {"memory": "bot"}, core.outbox, core.dispatcher, core.inbox, SystemClock())
+        bridge = Bridge(
+            core.store,
+            {},
+            {"memory": world.chat},
+            {"memory": "bot"},
+            core.outbox,
+            core.dispatcher,
+            core.inbox,
+            SystemClock(),
+            core.housekeeper,
+        )
         serving = asyncio.create_task(bridge.run(stop))
         await eventually(lambda: len(calls) >= 2)
         await asyncio.sleep(0.1)

@@ -180,7 +180,7 @@ async def test_a_platform_that_is_away_at_start_is_logged_in_to_later_and_keeps_
         away, here = Away(), Away()
         accounts = {"here": "bot"}
         platforms: Any = {"away": away, "here": here}
-        bridge = Bridge(core.store, {}, platforms, accounts, core.outbox, core.dispatcher, core.inbox, SystemClock())
+        bridge = Bridge(core.store, {}, platforms, accounts, core.outbox, core.dispatcher, core.inbox, SystemClock(), core.housekeeper)
         stop, ready = asyncio.Event(), list[str]()
         task = asyncio.create_task(bridge.run(stop, ready.append))
         await eventually(lambda: len(ready) == 2)
@@ -208,7 +208,9 @@ async def test_a_second_signal_cuts_the_wait_short_and_still_records_what_is_in_
         core.drain.cancel()
         await asyncio.gather(core.drain, return_exceptions=True)
         platforms: Any = {"memory": Intake()}
-        bridge = Bridge(core.store, {}, platforms, {"memory": "bot"}, core.outbox, core.dispatcher, core.inbox, SystemClock())
+        bridge = Bridge(
+            core.store, {}, platforms, {"memory": "bot"}, core.outbox, core.dispatcher, core.inbox, SystemClock(), core.housekeeper
+        )
         stop = asyncio.Event()
         task = asyncio.create_task(bridge.run(stop, grace=60.0))
         await world.say("one")

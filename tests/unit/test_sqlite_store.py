@@ -22,10 +22,12 @@ from tests.support.stores import (
     SqlitePlace,
     accept,
     ask,
+    claim,
     command,
     drainer,
     eventually,
     exchange,
+    memory,
     message,
     opened,
     read,
@@ -63,6 +65,10 @@ def change(place: SqlitePlace, sql: str) -> None:
             connection.execute(sql)
     finally:
         connection.close()
+
+
+def _files(place: SqlitePlace) -> bytes:
+    return b"".join(file.read_bytes() for file in sorted(place.path.parent.iterdir()))
 
 
 async def try_open(store: SqliteStore) -> None:
@@ -143,6 +149,41 @@ class TestFile:
             await store.stop(turn.conversation)
             await store.close(turn, TurnState.STOPPED)
         assert store._lanes._signals == {}
+
+
+class TestRemoval:
+    async def test_what_was_forgotten_is_in_no_file_any_more(self, store: SqliteStore, place: SqlitePlace) -> None:
+        canary = b"canary-4f1d"
+        for number in range(30):
+            await accept(store, message(f"q{number}", text="canary-4f1d " + "x" * 200 * number))
+            turn = await claim(store, 1)
+            await store.answered(turn, reply("canary-4f1d " * 20 * number, state=memory("canary-4f1d"), usage='{"tokens": 3}'))
+            await store.close(turn, TurnState.DONE, error="canary-4f1d")
+        assert canary in _files(place)
+        event = (await accept(store, command("f"))).event
+        await store.forget(1, before=event)
+        after: int | None = 0
+        while after is not None:
+            after = (await store.sweep(1, older_than=None, after=after, limit=7)).resume
+        assert await store.scrub()
+        assert canary not in _files(place)
+        assert rows(place, "SELECT COUNT(*) FROM usage") == [(30,)]
+
+    async def test_a_backup_that_reads_is_not_waited_for(self, place: SqlitePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("storage.sqlite.BUSY_TIMEOUT_MS", 3_600_000)  # who waited for the reader would wait for ever
+        async with opened(place.store()) as store:
+            await exchange(store, "q")
+            reader = sqlite3.connect(place.path, isolation_level=None)
+            try:
+                reader.execute("BEGIN")
+                reader.execute("SELECT COUNT(*) FROM event").fetchall()
+                await exchange(store, "q2")
+                assert not await store.scrub()
+                reader.execute("COMMIT")
+            finally:
+                reader.close()
+            assert await store.scrub()
+            assert (place.path.parent / "dragoman.db-wal").stat().st_size == 0
 
 
 class TestLock:

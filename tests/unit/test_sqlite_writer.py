@@ -7,11 +7,12 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import aiosqlite
 import pytest
 
 from storage.base import StoreError, Turn
-from storage.records import Tx
 from storage.sqlite import SqliteStore
+from storage.tx import Tx
 from storage.writer import LARGEST_GROUP
 from tests.support.stores import SqlitePlace, accept, claim, drainer, eventually, message, opened, running
 
@@ -166,3 +167,46 @@ async def test_accepts_and_drains_under_load_lose_and_repeat_nothing(store: Sqli
         accepted = await asyncio.gather(*(accept(store, message(str(i))) for i in range(300)))
         await eventually(lambda: len(done) == 300)
     assert done == [(one.turn, 1) for one in accepted]
+
+
+# ------------------------------------------------------------------------------------------------ between transactions
+
+
+async def test_an_errand_runs_between_transactions_in_its_place(store: SqliteStore) -> None:
+    seen = await commits(store)
+    writer = store._file._writer
+    assert writer is not None
+
+    async def look(connection: aiosqlite.Connection) -> bool:
+        seen.append("errand")
+        return connection.in_transaction
+
+    results = await asyncio.gather(
+        *(store.put_setting("s", str(i), "v") for i in range(3)),
+        writer.between(look),
+        *(store.put_setting("s", str(i), "v") for i in range(3)),
+    )
+    assert seen == ["BEGIN IMMEDIATE", "COMMIT", "errand", "BEGIN IMMEDIATE", "COMMIT"]
+    assert results[3] is False
+
+
+@pytest.mark.parametrize(("error", "told"), [(LookupError(), LookupError), (sqlite3.OperationalError(), StoreError)])
+async def test_an_errand_that_fails_is_told_and_ends_nothing(store: SqliteStore, error: Exception, told: type[Exception]) -> None:
+    writer = store._file._writer
+    assert writer is not None
+
+    async def fail(_: aiosqlite.Connection) -> None:
+        raise error
+
+    with pytest.raises(told):
+        await writer.between(fail)
+    await store.put_setting("s", "k", "v")
+
+
+async def test_an_errand_is_done_before_the_writer_ends(store: SqliteStore) -> None:
+    writer = store._file._writer
+    assert writer is not None
+    scrubbed = asyncio.create_task(store.scrub())
+    await asyncio.sleep(0)
+    await store.aclose()
+    assert await scrubbed

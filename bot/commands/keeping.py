@@ -1,0 +1,61 @@
+"""/keep and /forget: how long what was said stays on the bot's disk."""
+
+from __future__ import annotations
+
+from bot import texts
+from bot.commands.base import Answer, Command, Context, Option
+from bot.model import Button, ButtonStyle
+from bot.preferences import MOST_KEEP_DAYS
+
+YES = "yes"
+FOR_EVER = frozenset({"forever", "default", "always"})
+
+
+async def keep(context: Context) -> Answer:
+    """Show or set after how many days what is said here is removed."""
+    wanted = context.arguments.get("days", "").lower()
+    most = context.preferences.most_days
+    if not wanted:
+        return Answer(texts.kept(await context.preferences.keep_days(context.conversation), most))
+    if wanted in FOR_EVER:
+        await context.preferences.set_keep_days(context.conversation, None)
+        return Answer(texts.kept(None, most))
+    number = wanted.removesuffix("days").removesuffix("day").removesuffix("d").strip()
+    longest = most or MOST_KEEP_DAYS
+    if not (number.isascii() and number.isdigit() and 1 <= int(number) <= longest):
+        return Answer(texts.keep_refused(wanted, longest, limited=most is not None))
+    await context.preferences.set_keep_days(context.conversation, int(number))
+    return Answer(texts.kept(int(number), most))
+
+
+async def forget(context: Context) -> Answer:
+    """Remove everything that was said here, after a word of confirmation."""
+    if context.arguments.get("confirm", "").lower() != YES:
+        return Answer(texts.FORGET_SURE, ((Button(texts.FORGET_BUTTON, f"forget:{YES}", ButtonStyle.DANGER),),))
+    store, conversation = context.store, context.conversation
+    await store.forget(conversation, before=context.event)  # from here on it is certain, whatever happens to this process
+    await store.stop(conversation, queued=True, before=context.event)
+    await context.preferences.set_persona(conversation, None)
+    after: int | None = 0
+    while after is not None:
+        after = (await store.sweep(conversation, older_than=None, after=after)).resume
+    await store.scrub()
+    return Answer(texts.FORGOTTEN)
+
+
+COMMANDS = (
+    Command(
+        "keep",
+        "Show or set after how many days what is said here is removed",
+        keep,
+        (Option("days", "A number of days, or “forever”"),),
+    ),
+    Command(
+        "forget",
+        "Remove everything that was said here from the bot's disk",
+        forget,
+        (Option("confirm", "“yes”: without asking back"),),
+        button=True,
+        changes=True,
+    ),
+)

@@ -1,0 +1,48 @@
+"""A tiny database protocol: what the meaning of the store is written over, and what a driver brings."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Row(Protocol):
+    """A row, read by column name."""
+
+    def __getitem__(self, column: str, /) -> Any:
+        """Return a column."""
+        ...
+
+
+class Tx(Protocol):
+    """A write transaction. What is asked of `wake`, `interrupt` and `forget` takes effect with its commit, or not at all."""
+
+    async def fetch(self, name: str, *args: object) -> Sequence[Row]:
+        """Run a named statement."""
+        ...
+
+    async def wake(self, conversation: int) -> None:
+        """Have the conversation drained."""
+        ...
+
+    async def interrupt(self, turn: int) -> None:
+        """Set the turn's stop signal, wherever it runs or will run."""
+        ...
+
+    async def forget(self, turn: int) -> None:
+        """Let go of the turn's stop signal: it is closed."""
+        ...
+
+
+class Db(Protocol):
+    """A database."""
+
+    async def unit(self, fn: Callable[[Tx], Awaitable[T]]) -> T:
+        """Run `fn` in one write transaction and return what it returned, after the commit. `fn` awaits nothing but its `Tx`."""
+        ...
+
+    async def fetch(self, name: str, *args: object) -> Sequence[Row]:
+        """Run a named statement that only reads."""
+        ...

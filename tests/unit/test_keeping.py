@@ -1,0 +1,200 @@
+"""How long what was said stays: /keep, /forget and the housekeeper."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from adapters.base import TextDelta
+from bot import housekeeping, texts
+from bot.housekeeping import EVERY_SECONDS, FIRST_SECONDS, Housekeeper, shorter
+from bot.preferences import Defaults
+from storage.base import StoreUnavailableError
+from tests.support.clock import FakeClock
+from tests.support.core import World, eventually
+
+DAY = 24 * 3600
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def limited(tmp_path: Path, days: int) -> World:
+    return World(tmp_path, defaults=Defaults("alpha", most_days=days))
+
+
+def age(world: World, days: float, conversation: int = 1) -> None:
+    """Make all that was said in a conversation older."""
+    with closing(sqlite3.connect(world.database)) as connection, connection:
+        connection.execute("UPDATE event SET received_at = received_at - ? WHERE conversation = ?", (days * DAY, conversation))
+
+
+def said(world: World) -> list[str]:
+    return [text for (text,) in world.rows("SELECT content FROM entry ORDER BY id")]
+
+
+class TestForget:
+    async def test_it_asks_back_and_then_removes_everything_but_the_keys(self, world: World) -> None:
+        async with world.running():
+            await world.order("system", text="canary-persona")
+            await world.ask("canary-question")
+            assert await world.order("forget") == texts.FORGET_SURE
+            assert said(world)
+            ((button,),) = world.chat.shown[list(world.chat.shown)[-1]].buttons
+            await world.press(button.data)
+            await world.until_said("Forgotten")
+            await world.idle()
+            assert said(world) == []
+            assert world.rows("SELECT COUNT(*) FROM event WHERE payload <> ''") == [(0,)]
+            assert world.rows("SELECT COUNT(*) FROM setting WHERE value LIKE '%canary%'") == [(0,)]
+            assert await world.ask("and now") == "heard: and now"
+        assert [message.text for message in world.alpha.requests[-1].messages] == ["and now"]
+        assert b"canary" not in b"".join(file.read_bytes() for file in world.folder.iterdir())
+
+    async def test_with_yes_it_does_not_ask_back(self, world: World) -> None:
+        async with world.running():
+            await world.ask("one")
+            assert await world.order("forget", confirm="Yes") == texts.FORGOTTEN
+            assert said(world) == []
+
+    async def test_a_running_answer_is_stopped_and_removed_when_it_has_ended(self, world: World) -> None:
+        world.alpha.will(TextDelta("so far"), asyncio.Event())
+        async with world.running():
+            await world.say("one")
+            await world.until_said("so far")
+            await world.order("forget", confirm="yes")
+            await world.idle()
+            assert [state for state, _ in world.turns()] == ["stopped"]
+            assert said(world) == []
+            assert world.rows("SELECT COUNT(*) FROM event WHERE payload <> ''") == [(0,)]
+
+    async def test_another_conversation_keeps_what_was_said_in_it(self, world: World) -> None:
+        async with world.running():
+            await world.ask("here")
+            await world.ask("there", chat="2")
+            await world.order("forget", confirm="yes")
+            assert any("there" in text for text in said(world))
+            assert not any('here"' in text.replace("there", "") for text in said(world))
+
+    async def test_one_that_a_crash_cut_off_is_finished_at_the_next_start(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        async with world.running() as core:
+            await world.ask("one")
+
+            async def never(*_: object, **__: object) -> None:
+                await asyncio.Event().wait()
+
+            monkeypatch.setattr(core.store, "sweep", never)
+            await world.command("forget", confirm="yes")
+            await eventually(lambda: world.rows("SELECT forgotten_event FROM conversation") != [(0,)])
+            assert said(world)
+        async with world.running():
+            await world.until_said("Forgotten")
+            await world.idle()
+            assert said(world) == []
+
+
+class TestKeep:
+    async def test_it_is_shown_set_and_taken_back(self, world: World) -> None:
+        async with world.running() as core:
+            assert "kept until" in await world.run("keep")
+            assert "removed after 30 days" in await world.run("keep", days="30 days")
+            assert await core.preferences.keep_days(1) == 30
+            assert "removed after 30 days" in await world.run("keep")
+            assert "removed after 1 day." in await world.run("keep", days="1")
+            assert "kept until" in await world.run("keep", days="Forever")
+            assert await core.preferences.keep_days(1) is None
+
+    @pytest.mark.parametrize("wrong", ["0", "-1", "1.5", "soon", "٣", "999999999", "days", "3 weeks"])
+    async def test_what_is_no_number_of_days_is_refused_and_changes_nothing(self, world: World, wrong: str) -> None:
+        async with world.running() as core:
+            await world.run("keep", days="7")
+            assert "a whole number from 1 to" in await world.run("keep", days=wrong)
+            assert await core.preferences.keep_days(1) == 7
+
+    async def test_the_operators_limit_can_be_made_shorter_but_not_longer(self, tmp_path: Path) -> None:
+        world = limited(tmp_path, 10)
+        async with world.running():
+            assert "removed after 10 days; that is the operator's limit" in await world.run("keep")
+            assert "from 1 to 10 (that is the operator's limit)" in await world.run("keep", days="11")
+            assert "removed after 3 days" in await world.run("keep", days="3")
+            assert "operator's limit" in await world.run("keep", days="forever")
+
+    async def test_a_limit_that_got_shorter_holds_for_those_who_chose_longer(self, tmp_path: Path) -> None:
+        world = limited(tmp_path, 10)
+        async with world.running() as core:
+            await core.preferences.set_keep_days(await core.store.conversation_of(world.event().chat), 20)
+            assert "removed after 10 days; that is the operator's limit" in await world.run("keep")
+
+
+class TestHousekeeper:
+    async def test_it_removes_what_is_older_than_the_conversation_or_the_operator_wants(self, tmp_path: Path) -> None:
+        world = limited(tmp_path, 10)
+        async with world.running() as core:
+            for chat in ("1", "2", "3"):
+                await world.ask(f"in {chat}", chat=chat)
+            await core.preferences.set_keep_days(1, 2)
+            for conversation, days in ((1, 3), (2, 9), (3, 11)):
+                age(world, days, conversation)
+            assert await core.housekeeper.tidy() == 2
+            assert ["in 2" in text for text in said(world)] == [True, True]
+
+    async def test_without_a_limit_nothing_is_removed(self, world: World) -> None:
+        async with world.running() as core:
+            await world.ask("one")
+            age(world, 10_000)
+            assert await core.housekeeper.tidy() == 0
+            assert len(said(world)) == 2
+
+    async def test_a_removal_that_was_never_finished_is_finished(self, world: World) -> None:
+        async with world.running() as core:
+            await world.ask("one")
+            await core.store.forget(1, before=2**40)
+            await core.housekeeper.tidy()
+            assert said(world) == []
+
+    async def test_a_conversation_goes_on_while_its_past_is_removed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(housekeeping, "STEP_PAUSE_SECONDS", 0.0)
+        world = limited(tmp_path, 10)
+        async with world.running() as core:
+            for number in range(60):
+                await world.say(f"old {number}")
+            await world.idle()
+            age(world, 11)
+            tidying = asyncio.create_task(core.housekeeper.tidy())
+            assert await world.ask("new") == "heard: new"
+            assert await tidying == 60
+            assert await world.ask("newer") == "heard: newer"
+        assert [message.text for message in world.alpha.requests[-1].messages] == ["new", "heard: new", "newer"]
+
+    async def test_it_begins_after_a_while_goes_on_hourly_and_outlasts_a_store_that_fails(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        clock = FakeClock()
+        rounds: list[float] = []
+
+        async with world.running() as core:
+            keeper = Housekeeper(core.store, core.preferences, clock)
+
+            async def tidy() -> int:
+                rounds.append(clock.now())
+                if len(rounds) == 1:
+                    raise StoreUnavailableError("the disk is full")
+                return 1
+
+            monkeypatch.setattr(keeper, "tidy", tidy)
+            begun = clock.now()
+            running = asyncio.create_task(keeper.run())
+            await clock.run(FIRST_SECONDS + 2 * EVERY_SECONDS)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        assert rounds == [begun + FIRST_SECONDS + number * EVERY_SECONDS for number in range(3)]
+        assert "the disk is full" in caplog.text
+
+    def test_the_shorter_of_two_limits_holds(self) -> None:
+        assert [shorter(*pair) for pair in ((None, None), (3, None), (None, 4), (3, 4))] == [None, 3, 4, 3]
