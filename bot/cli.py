@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bot import logs
+from bot import logs, texts
 from bot.app import missing_tokens, open_bridge, secrets_of
 from bot.bridge import BridgeError
 from bot.doctor import examine
@@ -25,7 +25,6 @@ OK, FAILED, USAGE = 0, 1, 2
 """Exit codes: done; something outside went wrong; something has to be set or mended first."""
 
 MOST_PORT = 65535
-THOUSAND = 1000
 NOTHING_TO_RUN = """No platform is set up: {names} are both missing.
 Put at least one of them into the environment or into .env (see .env.example):
   DISCORD_TOKEN   from the Discord developer portal: your application, page "Bot"
@@ -120,17 +119,8 @@ def _doctor(settings: Settings, _: argparse.Namespace) -> int:
 
 def _backup(settings: Settings, arguments: argparse.Namespace) -> int:
     copy = back_up(settings.database_path, arguments.file)
-    print(f"{copy.path}: {_size(copy.size)}, schema {copy.schema}")
+    print(f"{copy.path}: {texts.size(copy.size)}, schema {copy.schema}")
     return OK
-
-
-def _size(size: int) -> str:
-    amount, unit = float(size), "bytes"
-    for larger in ("kB", "MB", "GB"):
-        if amount < THOUSAND:
-            break
-        amount, unit = amount / THOUSAND, larger
-    return f"{size} bytes" if unit == "bytes" else f"{amount:.1f} {unit}"
 
 
 def _until_signalled(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:

@@ -6,16 +6,18 @@ import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from adapters import http
 from adapters.base import ErrorKind, Provider, ProviderError
+from bot import texts
 from bot.app import LateMenu, build_platforms, build_providers, defaults_of, missing_tokens
 from bot.clock import SystemClock
 from bot.platforms.base import Platform, PlatformError
 from bot.settings import Settings, SettingsError
-from storage.base import StoreError, StoreInUseError
-from storage.sqlite import SqliteStore
+from storage.base import StoreError
+from storage.beside import Survey, survey
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,8 @@ async def examine(settings: Settings) -> list[Finding]:
     Whatever is wrong with one part, the others are examined all the same.
     """
     path = settings.database_path.absolute()
-    database = await _database(path) if path.exists() else _to_be_made(path)
-    return [database, *await _providers(settings), *await _platforms(settings), *_manners(settings)]
+    database = await _database(path) if path.exists() else [_to_be_made(path)]
+    return [*database, *await _providers(settings), *await _platforms(settings), *_manners(settings)]
 
 
 def _to_be_made(path: Path) -> Finding:
@@ -61,17 +63,33 @@ def _to_be_made(path: Path) -> Finding:
     return Finding(False, "database", f"{path} can't be made: {folder} is no folder that can be written to. Set DATABASE_URL.")
 
 
-async def _database(path: Path) -> Finding:
-    store = SqliteStore(path)
+async def _database(path: Path) -> list[Finding]:
     try:
-        await store.open()
-        await store.aclose()
-    except StoreInUseError as error:
-        holder = f"process {error.holder}" if error.holder else "another process"
-        return Finding(True, "database", f"{path} is in use by {holder}, which is fine while the bot runs")
+        seen = await asyncio.to_thread(survey, path)
     except StoreError as error:
-        return Finding(False, "database", str(error))
-    return Finding(True, "database", str(path))
+        return [Finding(False, "database", str(error))]
+    words = f"{path}, {texts.size(seen.size)}, schema {seen.schema}"
+    if seen.schema < seen.newest_schema:
+        words += f" (the next start of this version makes it {seen.newest_schema}; make a backup before)"
+    if seen.in_use:
+        holder = f"process {seen.holder}" if seen.holder else "another process"
+        words += f", in use by {holder}, which is fine while the bot runs"
+    return [Finding(True, "database", words), *_set_aside(seen)]
+
+
+def _set_aside(seen: Survey) -> list[Finding]:
+    if not seen.set_aside:
+        return []
+    many = f"{seen.set_aside} event{'' if seen.set_aside == 1 else 's'} could not be read and harmed no other"
+    newest = [
+        Finding(True, "set aside", f"event {one.id} from {one.platform}, {_when(one.received_at)}: {one.reason}")
+        for one in seen.newest_set_aside
+    ]
+    return [Finding(True, "set aside", f"{many}; the newest:"), *newest]
+
+
+def _when(instant: float) -> str:
+    return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 async def _providers(settings: Settings) -> list[Finding]:

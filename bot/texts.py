@@ -14,6 +14,7 @@ from bot.render.text import escape
 
 _LONGEST_IN_SECONDS, _LONGEST_IN_MINUTES, _LONGEST_IN_HOURS = 90, 90, 48
 """From here on the next larger unit reads better."""
+_THOUSAND = 1000
 _PROVIDER_ERRORS = {
     ErrorKind.RATE_LIMIT: "{provider} is getting too many questions right now. Try again {when}.",
     ErrorKind.OVERLOADED: "{provider} is overloaded right now. Try again {when}, or choose another with /provider.",
@@ -52,6 +53,16 @@ def duration(seconds: float) -> str:
         return f"{minutes} minutes"
     hours = math.ceil(minutes / 60)
     return f"{hours} hours" if hours <= _LONGEST_IN_HOURS else f"{math.ceil(hours / 24)} days"
+
+
+def size(count: int) -> str:
+    """Say how many bytes something has, in the unit that reads best."""
+    amount, unit = float(count), "bytes"
+    for larger in ("kB", "MB", "GB"):
+        if amount < _THOUSAND:
+            break
+        amount, unit = amount / _THOUSAND, larger
+    return f"{count} bytes" if unit == "bytes" else f"{amount:.1f} {unit}"
 
 
 def finish_note(reason: FinishReason, *, complete: bool, likely_truncated: bool) -> str:

@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.base import StoreError, StoreUnavailableError
-from storage.files import explain
-from storage.statements import statements
-
-BUSY_TIMEOUT_SECONDS = 5.0
+from storage.beside import connected, schema_of
+from storage.files import explain, unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +39,8 @@ def back_up(source: Path, target: Path) -> Copy:
     source, target = source.expanduser().absolute(), target.expanduser().absolute()
     if os.path.lexists(target):
         raise _taken(target)
-    with _connected(source) as database:
-        schema = _schema(database, source)
+    with connected(source) as database:
+        schema = schema_of(database, source)
         part = _part(target)
         try:
             with _told(source, target):
@@ -52,31 +50,6 @@ def back_up(source: Path, target: Path) -> Copy:
         finally:
             part.unlink(missing_ok=True)
     return Copy(target, size, schema)
-
-
-@contextmanager
-def _connected(source: Path) -> Iterator[sqlite3.Connection]:
-    if not source.is_file():
-        raise StoreError(f"There is no database {source}. Check DATABASE_URL; the first start of the bridge makes it.")
-    try:
-        # Not mode=ro: to read what a crash left in the log, SQLite has to make the log's index.
-        database = sqlite3.connect(f"{source.as_uri()}?mode=rw", uri=True, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
-    except sqlite3.Error as error:
-        raise explain(error, source) from error
-    try:
-        yield database
-    finally:
-        database.close()
-
-
-def _schema(database: sqlite3.Connection, source: Path) -> int:
-    try:
-        if not database.execute("PRAGMA table_info(schema_version)").fetchall():
-            raise StoreError(f"{source} is no database of Dragoman. Check DATABASE_URL.")
-        ((schema,),) = database.execute(statements()["schema_version"].sql)
-    except sqlite3.Error as error:
-        raise explain(error, source) from error
-    return int(schema)
 
 
 def _part(target: Path) -> Path:
@@ -115,7 +88,7 @@ def _check(part: Path, source: Path) -> None:
     except sqlite3.Error as error:
         raise explain(error, source) from error
     if found != "ok":
-        raise StoreUnavailableError(f"The database {source} is damaged and was not backed up. Keep the backups you have.")
+        raise unavailable(sqlite3.SQLITE_CORRUPT, source)
 
 
 def _settle(part: Path, target: Path) -> int:

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from storage.base import StoreError, StoreInUseError, StoreUnavailableError
+from storage.base import SchemaTooNewError, StoreError, StoreInUseError, StoreUnavailableError
 
 _PRIVATE_FOLDER = 0o700
 _PRIVATE_FILE = 0o600
@@ -40,9 +40,8 @@ class FileLock:
             os.ftruncate(fd, 0)
             os.write(fd, str(os.getpid()).encode())
         except BlockingIOError as error:
-            written = os.pread(fd, 20, 0).decode(errors="replace")
+            holder = _written(fd)
             os.close(fd)
-            holder = written if written.isdigit() else None
             raise StoreInUseError(
                 f"Another Dragoman{f' (process {holder})' if holder else ''} uses the database {self._guards}: "
                 "stop it first, or give this one a database of its own.",
@@ -53,11 +52,35 @@ class FileLock:
             raise
         self._fd = fd
 
+    def held(self) -> tuple[bool, str | None]:
+        """Tell whether somebody holds it, and that one's process id if it can be told. Makes nothing."""
+        try:
+            fd = os.open(self._path, os.O_RDONLY)
+        except OSError:
+            return False, None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True, _written(fd)
+        finally:
+            os.close(fd)
+        return False, None
+
     def release(self) -> None:
         """Let go. Idempotent."""
         fd, self._fd = self._fd, None
         if fd is not None:
             os.close(fd)
+
+
+def _written(fd: int) -> str | None:
+    written = os.pread(fd, 20, 0).decode(errors="replace")
+    return written if written.isdigit() else None
+
+
+def lock_of(file: Path) -> FileLock:
+    """Return the lock of a database."""
+    return FileLock(file.with_name(file.name + "-lock"), file)
 
 
 def create_private(folder: Path, file: Path, locked: Callable[[], None]) -> None:
@@ -83,10 +106,22 @@ def explain(error: sqlite3.Error, file: Path) -> StoreError:
         kind = error.sqlite_errorcode & 0xFF  # the other bytes are its detail
     except AttributeError:  # raised by Python's own module and not by SQLite, as for a closed connection
         kind = sqlite3.SQLITE_ERROR
-    sentence = _SENTENCES.get(kind)
-    if sentence is None:
+    if kind not in _SENTENCES:
         return StoreError(f"The database {file} refused a statement: {error}")
-    return StoreUnavailableError(sentence.format(file=file))
+    return unavailable(kind, file)
+
+
+def unavailable(kind: int, file: Path) -> StoreUnavailableError:
+    """Say what one of SQLite's primary result codes means; only those that `explain` knows."""
+    return StoreUnavailableError(_SENTENCES[kind].format(file=file))
+
+
+def too_new(file: Path, schema: int, newest: int) -> SchemaTooNewError:
+    """Say that a newer program wrote a database, and what to do."""
+    return SchemaTooNewError(
+        f"The database {file} has schema {schema}, and this version of Dragoman knows schemas up to {newest}. "
+        "Start the newer version that wrote it, or restore a backup from before the upgrade."
+    )
 
 
 _SENTENCES = {

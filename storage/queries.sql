@@ -368,3 +368,14 @@ RETURNING id;
 -- name: conversation_begin_after
 -- Let a conversation begin after a turn: what lies before it is empty and is not to be walked over.
 UPDATE conversation SET reset_seq = $2 WHERE id = $1 AND reset_seq < $2;
+
+-- name: unreadable_count
+-- How many events could not be read and are kept.
+SELECT COUNT(*) AS n FROM event WHERE kind = 'unreadable' AND payload <> '';
+
+-- name: unreadable_newest
+-- The newest events that could not be read, without their content.
+SELECT e.id, c.platform, e.error, e.received_at
+FROM event e JOIN chat c ON c.id = e.chat
+WHERE e.kind = 'unreadable' AND e.payload <> ''
+ORDER BY e.id DESC LIMIT $1;

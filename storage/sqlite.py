@@ -16,8 +16,8 @@ from typing import TypeVar
 
 import aiosqlite
 
-from storage.base import Drain, SchemaTooNewError, StopSignal, StoreError, StoreUnavailableError
-from storage.files import FileLock, create_private, explain
+from storage.base import Drain, StopSignal, StoreError, StoreUnavailableError
+from storage.files import create_private, explain, lock_of, too_new
 from storage.lanes import FIRST_RETRY_SECONDS, Lanes
 from storage.records import Records
 from storage.statements import for_sqlite, migrations, statements
@@ -87,7 +87,7 @@ class SqliteDb:
         self._now = now
         self._synchronous = synchronous
         self._statements = {name: for_sqlite(statement.sql) for name, statement in statements().items()}
-        self._lock = FileLock(self._path.with_name(self._path.name + "-lock"), self._path)
+        self._lock = lock_of(self._path)
         self._reader: aiosqlite.Connection | None = None
         self._connection: aiosqlite.Connection | None = None
         self._writer: Writer | None = None
@@ -180,10 +180,7 @@ class SqliteDb:
         if list(await connection.execute_fetchall("PRAGMA table_info(schema_version)")):
             ((version,),) = await connection.execute_fetchall(self._statements["schema_version"])
         if version > len(steps):
-            raise SchemaTooNewError(
-                f"The database {self._path} has schema {version}, and this version of Dragoman knows schemas up to {len(steps)}. "
-                "Start the newer version that wrote it, or restore a backup from before the upgrade."
-            )
+            raise too_new(self._path, version, len(steps))
         for step in steps[version:]:
             try:
                 await connection.executescript(f"BEGIN IMMEDIATE;\n{for_sqlite(step.sql)}")

@@ -155,7 +155,7 @@ async def test_a_damaged_database_makes_no_backup(place: SqlitePlace, copies: Pa
     size = place.path.stat().st_size
     with place.path.open("r+b") as file:
         file.seek(size // 2)
-        file.write(b"\xff" * 8192)
+        file.write(b"\xff" * (size - size // 2))
     with pytest.raises(StoreUnavailableError, match="damaged"):
         back_up(place.path, copies / "b.db")
     assert not os.listdir(copies)  # noqa: PTH208 - as quick as it gets, in a coroutine

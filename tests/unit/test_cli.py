@@ -222,13 +222,6 @@ def test_backup_overwrites_nothing_and_needs_a_database(capsys: pytest.CaptureFi
     assert not (tmp_path / "c.db").exists()
 
 
-@pytest.mark.parametrize(
-    ("size", "words"), [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (2_500_000, "2.5 MB"), (9e12, "9000.0 GB")]
-)
-def test_sizes_are_told_in_the_unit_that_reads_best(size: int, words: str) -> None:
-    assert cli._size(size) == words
-
-
 # ------------------------------------------------------------------------------------------------ a real run
 
 

@@ -15,7 +15,10 @@ from bot.doctor import Finding, examine
 from bot.settings import load
 from sandbox.faults import Fault
 from sandbox.outside import Outside
+from storage.base import EventKind, NewEvent
 from storage.sqlite import SqliteStore
+from storage.statements import for_sqlite, migrations
+from tests.support.stores import HERE, SqlitePlace, exchange, opened
 
 WRONG = "canary-wrong-4f1d"
 
@@ -132,6 +135,51 @@ async def test_a_fault_of_the_database_is_one_line_and_the_rest_is_examined(outs
     found = await findings(outside, tmp_path, **values)
     assert [name for name, finding in found.items() if not finding.fine] == ["database"]
     assert {"netmind", "segmind", "modelslab", "discord", "telegram", "access"} <= set(found)
+
+
+async def test_what_could_not_be_read_is_counted_with_its_reasons_and_nothing_of_its_content(outside: Outside, tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "d.db", now=lambda: 1_700_000_000.0)
+    await store.open()
+    try:
+        for number in range(5):
+            bad = NewEvent(f"u{number}", EventKind.UNREADABLE, HERE, '{"raw": "canary-words"}', error=f"KeyError: 'part {number}'")
+            await store.accept(bad)
+        found = await examine(load(None, local_model="off", database_url=f"sqlite:///{tmp_path / 'd.db'}"))
+    finally:
+        await store.aclose()
+    lines = [str(finding) for finding in found if finding.what == "set aside"]
+    assert "5 events could not be read" in lines[0]
+    assert [f"'part {number}'" in line for number, line in zip((4, 3, 2), lines[1:], strict=True)] == [True] * 3
+    assert "from memory, 2023-11-14 22:13 UTC" in lines[1]
+    assert not [line for line in map(str, found) if "canary" in line]
+
+
+async def test_a_database_of_an_older_version_is_told_and_left_as_it_is(tmp_path: Path) -> None:
+    database = tmp_path / "d.db"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.executescript(for_sqlite(migrations()[0].sql))
+        connection.execute("INSERT INTO schema_version VALUES (1, 0)")
+        connection.commit()
+    before = database.read_bytes()
+    found = await examine(load(None, local_model="off", database_url=f"sqlite:///{database}"))
+    assert f"schema 1 (the next start of this version makes it {len(migrations())}; make a backup before)" in found[0].words
+    assert found[0].fine
+    assert database.read_bytes() == before
+    assert made(tmp_path) == [database]
+
+
+async def test_a_damaged_database_is_told(outside: Outside, tmp_path: Path) -> None:
+    place = SqlitePlace(tmp_path)
+    async with opened(place.store()) as store:
+        for number in range(50):
+            await exchange(store, str(number))
+    size = place.path.stat().st_size
+    with place.path.open("r+b") as file:
+        file.seek(size // 2)
+        file.write(b"\xff" * (size - size // 2))
+    found = await findings(outside, tmp_path, database_url=f"sqlite:///{place.path}")
+    assert [name for name, finding in found.items() if not finding.fine] == ["database"]
+    assert "damaged" in found["database"].words
 
 
 async def test_without_any_provider_the_platforms_are_examined_all_the_same(outside: Outside, tmp_path: Path) -> None:

@@ -116,3 +116,10 @@ def test_how_many_were_stopped_is_told() -> None:
 def test_a_long_list_says_what_was_left_out() -> None:
     assert texts.listed(["a", "b"], 2) == "- a\n- b"
     assert texts.listed(["a", "b", "c"], 1).endswith("… and 2 more")
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (2_500_000, "2.5 MB"), (9 * 10**12, "9000.0 GB")]
+)
+def test_sizes_are_told_in_the_unit_that_reads_best(count: int, words: str) -> None:
+    assert texts.size(count) == words

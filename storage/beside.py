@@ -1,0 +1,118 @@
+"""Looking at the embedded database beside the process that has it: no lock is asked for, nothing is migrated, nothing is written."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.base import StoreError
+from storage.files import explain, lock_of, too_new, unavailable
+from storage.statements import migrations, statements
+
+BUSY_TIMEOUT_SECONDS = 5.0
+NEWEST_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """An event that could not be read. `reason` quotes nothing that was written; `received_at` is in epoch seconds."""
+
+    id: int
+    platform: str
+    reason: str
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a look at the database shows.
+
+    Attributes:
+        size: Bytes of the file, without its log.
+        schema: Number of its newest migration.
+        newest_schema: The same of this program.
+        in_use: A bridge has it.
+        holder: That one's process id, None if it can't be told.
+        set_aside: How many events could not be read.
+        newest_set_aside: The newest of them, newest first.
+    """
+
+    path: Path
+    size: int
+    schema: int
+    newest_schema: int
+    in_use: bool
+    holder: str | None
+    set_aside: int
+    newest_set_aside: tuple[SetAside, ...]
+
+
+@contextmanager
+def connected(path: Path) -> Iterator[sqlite3.Connection]:
+    """Connect to a database that is there.
+
+    Raises:
+        StoreError: There is none, or it can't be opened.
+    """
+    if not path.is_file():
+        raise StoreError(f"There is no database {path}. Check DATABASE_URL; the first start of the bridge makes it.")
+    try:
+        # Not mode=ro: to read what a crash left in the log, SQLite has to make the log's index.
+        database = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+    try:
+        database.row_factory = sqlite3.Row
+        yield database
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+    finally:
+        database.close()
+
+
+def schema_of(database: sqlite3.Connection, path: Path) -> int:
+    """Return the number of the newest migration.
+
+    Raises:
+        StoreError: It is no database of ours.
+    """
+    if not database.execute("PRAGMA table_info(schema_version)").fetchall():
+        raise StoreError(f"{path} is no database of Dragoman. Check DATABASE_URL.")
+    ((schema,),) = database.execute(statements()["schema_version"].sql)
+    return int(schema)
+
+
+def survey(path: Path) -> Survey:
+    """Look at a database, and whether it is sound, which takes some seconds for a large one.
+
+    Raises:
+        SchemaTooNewError: A newer program wrote it.
+        StoreError: There is none, it is not ours, damaged, or may not be read or written.
+    """
+    path = path.expanduser().absolute()
+    with connected(path) as database:
+        schema, newest = schema_of(database, path), len(migrations())
+        if schema > newest:
+            raise too_new(path, schema, newest)
+        ((sound, *_), *_) = database.execute("PRAGMA quick_check(1)")
+        if sound != "ok":
+            raise unavailable(sqlite3.SQLITE_CORRUPT, path)
+        ((count,),) = database.execute(statements()["unreadable_count"].sql)
+        rows = database.execute(statements()["unreadable_newest"].sql.replace("$1", "?"), (NEWEST_SHOWN,)).fetchall()
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        raise unavailable(sqlite3.SQLITE_READONLY, path)
+    in_use, holder = lock_of(path.resolve()).held()
+    return Survey(
+        path=path,
+        size=path.stat().st_size,
+        schema=schema,
+        newest_schema=newest,
+        in_use=in_use,
+        holder=holder,
+        set_aside=count,
+        newest_set_aside=tuple(SetAside(row["id"], row["platform"], row["error"] or "", row["received_at"]) for row in rows),
+    )
