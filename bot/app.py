@@ -168,6 +168,7 @@ def build_platforms(settings: Settings, menu: LateMenu, memo: Callable[[str], Me
             style=TELEGRAM_STYLE,
             api_base_url=settings.telegram_api_base_url,
             webhook=webhook,
+            drafts=settings.telegram_drafts,
             clock=clock,
         )
     return platforms

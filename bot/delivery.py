@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bot import texts
+from bot.drafts import Draft
 from bot.model import Page, Target
 from bot.platforms.base import Call, Refusal
 from bot.render.base import Rendered, Style
@@ -78,12 +79,17 @@ class Step:
 
 
 class Delivery:
-    """Made by `Outbox.open`. `source` gives the wanted pages; it is asked only when a call is about to go out."""
+    """Made by `Outbox.open`. `source` gives the wanted pages; it is asked only when a call is about to go out.
+
+    Attributes:
+        draft: Shows the page that still grows; None where growth is shown by edits.
+    """
 
     def __init__(self, owner: Owner, target: Target, source: Callable[[], Sequence[Page]], lane: Lane, style: Style) -> None:
         self.owner = owner
         self.target = target
         self.visible: list[Visible] = []
+        self.draft: Draft | None = None
         self.dirty = False
         self.closing = False
         self.not_before = -math.inf
@@ -98,7 +104,7 @@ class Delivery:
     @property
     def shown(self) -> bool:
         """Something of it is in the chat."""
-        return any(page.message_id is not None for page in self.visible)
+        return any(page.message_id is not None for page in self.visible) or (self.draft is not None and self.draft.began)
 
     def touch(self) -> None:
         """Tell that the source has something newer. Cheap: called for every token."""
@@ -143,6 +149,9 @@ class Delivery:
         wanted = self._source()
         for index, page in enumerate(wanted):
             if index >= len(self.visible):
+                if self.draft is not None and not self.closing and index == len(wanted) - 1:
+                    growing = self.draft.wants(page)
+                    return Step(Call.DRAFT, index, growing) if growing else None
                 return Step(Call.SEND, index, page)
             seen = self.visible[index]
             dressed = self._dress(seen, page)
@@ -159,6 +168,10 @@ class Delivery:
 
     def refused(self, step: Step, reason: Refusal) -> bool:
         """Take note that the platform will not have a page; True if the delivery can go on all the same."""
+        if step.call is Call.DRAFT:
+            if self.draft is not None and not self.draft.refused(step.page):
+                self.draft = None
+            return True
         seen = self.visible[step.index]
         if step.call is Call.DELETE or (step.call is Call.EDIT and reason is Refusal.GONE):
             seen.gone = True  # deleted by somebody who wanted it away: it is not made again

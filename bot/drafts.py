@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bot.clock import Clock
-from bot.model import Page
+from bot.model import Page, Target
 from bot.platforms.base import SupportsDrafts
 
 PAGES = 64
@@ -53,9 +53,13 @@ class Draft:
         self._refused: Page | None = None
         self._refusals = 0
 
-    def number(self, page: int) -> int:
-        """Return the number of the draft that shows a page."""
-        return number_of(self._turn, page)
+    async def show(self, target: Target, page: Page, index: int) -> None:
+        """Show a page, the one with this index.
+
+        Raises:
+            PlatformError: It was not shown.
+        """
+        await self.platform.draft(target, page, number=number_of(self._turn, index))
 
     def wants(self, page: Page) -> Page | None:
         """Return what has to be shown for a page, None if it shows already or is refused."""

@@ -15,7 +15,8 @@ from typing import Any
 
 from bot.clock import Clock
 from bot.delivery import Delivery, DeliveryError, Step, Visible
-from bot.model import Page, Receipt, Target
+from bot.drafts import Draft
+from bot.model import ChatAddress, Page, Receipt, Target
 from bot.pacing import WINDOW_GAP_SECONDS, Meters
 from bot.platforms.base import (
     Call,
@@ -23,10 +24,11 @@ from bot.platforms.base import (
     Platform,
     PlatformError,
     RefusedError,
+    SupportsDrafts,
     SupportsTyping,
     UnknownOutcomeError,
 )
-from storage.base import DeliveryStore, Owner, StoreError
+from storage.base import DeliveryStore, Owner, OwnerKind, StoreError
 
 __all__ = ["Delivery", "DeliveryError", "Outbox"]
 
@@ -63,6 +65,10 @@ class Lane:
     def add(self, delivery: Delivery) -> None:
         """Take a delivery in."""
         self._deliveries.append(delivery)
+
+    def drafting(self, chat: ChatAddress) -> bool:
+        """Tell whether a draft grows in a chat: there is room for one."""
+        return any(delivery.draft is not None and delivery.target.chat == chat for delivery in self._deliveries)
 
     def remove(self, delivery: Delivery) -> None:
         """Forget a delivery."""
@@ -171,7 +177,6 @@ class Lane:
                 seen.recorded = True
 
     async def _call(self, delivery: Delivery, step: Step) -> None:
-        seen = delivery.visible[step.index]
         allowances = self._platform.allowances(step.call, delivery.target, first=step.index == 0)
         meters = [self._outbox.meters.of(allowance) for allowance in allowances]
         clock = self._outbox.clock
@@ -181,7 +186,7 @@ class Lane:
         receipt: Receipt | None = None
         self._calling = delivery
         try:
-            receipt = await self._make(delivery.target, step, seen)
+            receipt = await self._make(delivery, step)
         finally:
             self._calling = None
             self._called.set()
@@ -194,6 +199,11 @@ class Lane:
         delivery.shown_at = min(delivery.shown_at, left)
         if meters and not delivery.closing:
             self._growth_at = left + self._growth_gap(delivery, step, left)
+        if step.call is Call.DRAFT:
+            if delivery.draft is not None:
+                delivery.draft.showed(step.page, left)
+            return
+        seen = delivery.visible[step.index]
         if step.page is None:
             delivery.visible.pop(step.index)
             await self._outbox.store.drop_delivery(seen.row)
@@ -202,7 +212,14 @@ class Lane:
         seen.page = None if seen.tried and step.call is Call.SEND and self._platform.limits.idempotent_send else step.page
         if receipt is not None and seen.message_id is None:
             seen.message_id, seen.recorded = receipt.message_id, False
+            self._fade_drafts(delivery.target.chat)
             await self._record(delivery)
+
+    def _fade_drafts(self, chat: ChatAddress) -> None:
+        """A message has come into a chat: whatever draft showed there is gone and has to be shown anew."""
+        for delivery in self._deliveries:
+            if delivery.draft is not None and delivery.target.chat == chat and delivery.draft.fade():
+                delivery.touch()
 
     def _growth_gap(self, delivery: Delivery, step: Step, left: float) -> float:
         edits = self._outbox.meters.of(self._platform.allowances(Call.EDIT, delivery.target, first=step.index == 0)[0])
@@ -212,8 +229,13 @@ class Lane:
             return WINDOW_GAP_SECONDS  # edits have a bucket of their own, which the first of them will open
         return edits.growth_gap(left, left - delivery.shown_at)
 
-    async def _make(self, target: Target, step: Step, seen: Visible) -> Receipt | None:
-        first = step.index == 0
+    async def _make(self, delivery: Delivery, step: Step) -> Receipt | None:
+        target, first = delivery.target, step.index == 0
+        if step.call is Call.DRAFT:
+            if delivery.draft is not None and step.page is not None:
+                await delivery.draft.show(target, step.page, step.index)
+            return None
+        seen = delivery.visible[step.index]
         if step.page is None:
             await self._platform.delete(target, seen.message_id or "")
             return None
@@ -224,18 +246,23 @@ class Lane:
     def _failed(self, delivery: Delivery, step: Step, error: PlatformError) -> None:
         what = f"call={step.call} owner={delivery.owner.kind}:{delivery.owner.id} page={step.index}"
         log.warning("delivery.call_failed %s: %s", what, error)
-        seen = delivery.visible[step.index]
         if isinstance(error, FloodError):
             self._flooded(delivery, step, error)
         elif isinstance(error, RefusedError):
             if not delivery.refused(step, error.reason):
                 delivery.settle(DeliveryError(error.reason, str(error)))
         else:
-            seen.tried = True
-            if isinstance(error, UnknownOutcomeError):
-                seen.repeated = True
-                self._outbox.unknown_outcomes += 1
+            if step.call is not Call.DRAFT:
+                self._in_doubt(delivery.visible[step.index], error)
             self._postpone(delivery)
+        if step.call is Call.DRAFT and not isinstance(error, RefusedError):
+            delivery.draft = None  # this answer goes on by edits, which are repeated until they arrive
+
+    def _in_doubt(self, seen: Visible, error: PlatformError) -> None:
+        seen.tried = True
+        if isinstance(error, UnknownOutcomeError):
+            seen.repeated = True
+            self._outbox.unknown_outcomes += 1
 
     def _flooded(self, delivery: Delivery, step: Step, error: FloodError) -> None:
         """Wait exactly as long as told: this bucket, or everything where the platform says so."""
@@ -279,8 +306,11 @@ class Outbox:
         """Return a fresh nonce of 24 characters."""
         return f"{self.random.getrandbits(96):024x}"
 
-    async def open(self, owner: Owner, target: Target, source: Callable[[], Sequence[Page]]) -> Delivery:
-        """Begin a delivery, or take one up again in the messages that an earlier attempt made."""
+    async def open(self, owner: Owner, target: Target, source: Callable[[], Sequence[Page]], *, again: bool = False) -> Delivery:
+        """Begin a delivery, or take one up again in the messages that an earlier attempt made.
+
+        `again`: There was an earlier attempt, which may have called the platform without leaving a message.
+        """
         chat = target.chat
         platform = self._platforms[chat.platform]
         rows = await self.store.deliveries(owner)
@@ -295,7 +325,9 @@ class Outbox:
         delivery.visible = [
             Visible(row.id, row.nonce, row.message_id, tried=True, repeated=doubtful and row.message_id is None) for row in rows
         ]
-        if rows:
+        if owner.kind is OwnerKind.TURN and isinstance(platform, SupportsDrafts) and platform.drafts(target) and not lane.drafting(chat):
+            delivery.draft = Draft(platform, owner.id)
+        if rows or again:
             for allowance in platform.allowances(Call.SEND, target, first=True):
                 self.meters.of(allowance).be_careful(self.clock.now())
         lane.add(delivery)

@@ -149,7 +149,7 @@ class Turns:
     async def _begin(self, turn: Turn, incoming: Incoming) -> _Course:
         reply = Reply(self._platforms[turn.chat.platform].style)
         target = Target.answering(incoming, await self._store.reply_route(turn.event))
-        delivery = await self._outbox.open(Owner(OwnerKind.TURN, turn.id), target, reply.pages)
+        delivery = await self._outbox.open(Owner(OwnerKind.TURN, turn.id), target, reply.pages, again=turn.attempt > 1)
         # Asked before and interrupted: nobody knows any more which provider has heard what.
         return _Course(turn, incoming, reply, delivery, tuple(self._providers) if turn.attempt > 1 else ())
 
@@ -183,7 +183,7 @@ class Turns:
         request = await self._request(course.turn, choice, provider)
         course.forget = course.forget or (choice.provider,)
         signal = self._store.stop_signal(course.turn.id)
-        async with _background(self._typing(course.delivery)):
+        async with _background(self._typing(course.delivery)), _background(self._keep_shown(course.delivery)):
             await _unless(signal, self._read(course, choice, request))
         finished = course.finished or Finished(FinishReason.UNKNOWN, complete=False)
         finish = {"reason": finished.reason, "raw": finished.raw_reason, "complete": finished.complete, "cut": finished.likely_truncated}
@@ -290,6 +290,11 @@ class Turns:
         while not delivery.shown:
             await self._outbox.typing(delivery.target)
             await self._clock.sleep(platform.typing_seconds * TYPING_SHARE)
+
+    async def _keep_shown(self, delivery: Delivery) -> None:
+        """Keep a draft from fading while the model says nothing."""
+        if delivery.draft is not None:
+            await delivery.draft.keep(self._clock, delivery.touch)
 
 
 def _state(choice: Choice, provider: Provider, finished: Finished) -> ProviderStateRow | None:

@@ -89,7 +89,13 @@ async def _address(local: Local) -> str | None:
 def settings_for(settings: Settings, outside: Outside, database: Path) -> dict[str, Any]:
     """Return the bridge's settings: the stand-ins everywhere, but a provider with a real key stays the real one."""
     values = dict(settings)  # every one: what is not given is read from the environment, where a real webhook may be set
-    values.update({name: field.default for name, field in Settings.model_fields.items() if name.startswith(("discord_", "telegram_"))})
+    values.update(
+        {
+            name: field.default
+            for name, field in Settings.model_fields.items()
+            if name.startswith(("discord_", "telegram_")) and name != "telegram_drafts"
+        }
+    )
     for name, value in outside.provider_settings().items():
         provider = name.split("_", 1)[0]
         if f"{provider}_api_key" not in settings.model_fields_set:

@@ -64,6 +64,7 @@ class Page:
             "discord/press": self._discord_press,
             "telegram/say": self._telegram_say,
             "telegram/press": self._telegram_press,
+            "telegram/stop_draft": self._telegram_stop_draft,
         }
 
     @property
@@ -215,6 +216,9 @@ class Page:
     async def _telegram_press(self, body: Mapping[str, Any]) -> Any:
         telegram = self._outside.telegram
         return await telegram.press(int(body["chat"]), int(body["message"]), body["data"], telegram.user_id)
+
+    async def _telegram_stop_draft(self, body: Mapping[str, Any]) -> Any:
+        return await self._outside.telegram.stop_draft(int(body["chat"]), thread=body.get("thread"))
 
 
 async def _acknowledged(interaction: Interaction) -> str:

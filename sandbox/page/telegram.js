@@ -2,9 +2,12 @@
 import { buttonRows, call, Client, clock } from "./client.js";
 import { element, telegramText } from "./markup.js";
 
+const DRAFT_MS = 30 * 1000; // so long a draft shows
+
 export class Telegram {
   constructor(root, state) {
     this.state = state;
+    this.fading = new Map();
     this.client = new Client(root, {
       brand: "Telegram",
       mentionText: `mention @${state.username}`,
@@ -28,10 +31,27 @@ export class Telegram {
   change(change) {
     const client = this.client;
     if (change.type === "message" || change.type === "edited_message") return client.put(change.chat_id, change.message);
+    if (change.type === "draft") return this.draft(change);
+    if (change.type === "draft_gone") this.fade(change.chat_id, draftKey(change));
     if (change.type === "deleted") client.remove(change.chat_id, change.message_id);
     if (change.type === "commands" && change.scope === "default") this.state.commands = change.commands;
     if (change.type === "chat_action" && change.chat_id === client.tab) client.typing(5, "Dragoman is typing …");
     return false;
+  }
+
+  // A draft is shown as a message that is not there to stay: it fades, and the bot's next message takes its place.
+  draft(change) {
+    const key = draftKey(change);
+    const bot = { id: this.state.bot, first_name: "Dragoman" };
+    const message = { message_id: key, draft: change, from: bot, chat: { id: change.chat_id }, date: Date.now() / 1000, text: change.text || "Thinking …", entities: change.entities };
+    clearTimeout(this.fading.get(key));
+    this.fading.set(key, setTimeout(() => this.fade(change.chat_id, key), DRAFT_MS));
+    return this.client.put(change.chat_id, message);
+  }
+
+  fade(chat, key) {
+    clearTimeout(this.fading.get(key));
+    this.client.remove(chat, key);
   }
 
   view(message) {
@@ -43,19 +63,24 @@ export class Telegram {
     const rows = (message.reply_markup?.inline_keyboard ?? []).map((row) => row.map((button) => ({
       label: button.text, data: button.callback_data, style: button.style, disabled: !button.callback_data,
     })));
-    const reply = element("button", { type: "button", className: "reply", textContent: "Reply" });
-    reply.addEventListener("click", () => this.client.composer.reply(message));
+    if (message.draft?.can_stop) rows.push([{ label: "Stop", data: "stop", style: "danger" }]);
+    const reply = message.draft ? null : element("button", { type: "button", className: "reply", textContent: "Reply" });
+    reply?.addEventListener("click", () => this.client.composer.reply(message));
     const body = element("div", { className: "body" }, ...telegramText(textOf(message), message.entities ?? message.caption_entities ?? []));
     const bubble = element("div", { className: "bubble" },
       own ? null : element("div", { className: "who" }, element("b", {}, name)),
       head,
       body,
-      element("div", { className: "meta" }, message.edit_date ? "edited " : "", clock(time)));
-    const node = element("article", { className: `message${own ? " own" : " bot"}` }, bubble, buttonRows(rows, (data) => this.press(message, data)), reply);
+      element("div", { className: "meta" }, message.draft ? "draft " : message.edit_date ? "edited " : "", clock(time)));
+    const node = element("article", { className: `message${own ? " own" : " bot"}${message.draft ? " draft" : ""}` }, bubble, buttonRows(rows, (data) => this.press(message, data)), reply);
     return { node, time, author: message.from?.id };
   }
 
   async press(message, data) {
+    if (message.draft) {
+      await this.client.attempt(() => call("telegram/stop_draft", { chat: message.chat.id, thread: message.draft.thread }));
+      return;
+    }
     const answer = await this.client.attempt(() => call("telegram/press", { chat: message.chat.id, message: message.message_id, data }));
     if (answer?.text) this.client.toast(answer.text, "news");
   }
@@ -71,5 +96,7 @@ export class Telegram {
       .map((item, place) => ({ label: `/${item.command}`, hint: item.description, fill: `/${item.command} `, chosen: place === 0 }));
   }
 }
+
+function draftKey(change) { return `draft-${change.chat_id}-${change.thread ?? ""}`; }
 
 function textOf(message) { return message.text ?? message.caption ?? ""; }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from sandbox.outside import Outside
 from sandbox.providers.voices import last_user_text
 from sandbox.server import Call, Server
 from sandbox.telegram import TelegramSandbox
+from sandbox.telegram.world import Draft
 from tests.support.bridge import DiscordChat, TelegramChat, eventually, running_bridge, until_said
 from tests.support.seam import Inbox, Memo, Menu, running
 from tests.support.specifications import DiscordSpecification, TelegramSpecification, discord_specification, telegram_specification
@@ -204,6 +206,19 @@ async def delete_last(bridge_platforms: Mapping[str, Any], account: str, chat: D
     await bridge_platforms[address.platform].delete(Target(address, ChatKind.GROUP), message)
 
 
+async def grow_by_drafts(outside: Outside) -> None:
+    """A stream shown by drafts, in a chat and in a topic, and one that is stopped by its own button."""
+    telegram = outside.telegram
+    names = ("pat", "sam")
+    one, two = [TelegramChat(outside, telegram.add_user(name)) for name in names]
+    topic = telegram.add_topic(two.chat, "aside")
+    await telegram.say(one.chat, one.chat, "slowly, a long one")
+    await telegram.say(two.chat, two.chat, "for ever", thread=topic)
+    await eventually(lambda: any("word3" in draft.text for draft in telegram.drafts(two.chat)), "a draft")
+    await telegram.stop_draft(two.chat, thread=topic)
+    await asyncio.gather(until_said(two, "Stopped"), until_said(one, "The end."))
+
+
 async def set_webhook(telegram: TelegramSandbox, port: int) -> None:
     settings = WebhookSettings(f"http://127.0.0.1:{port}/hook", "a-shared_secret", port=port)
     clock = SystemClock()
@@ -322,6 +337,7 @@ TELEGRAM_METHODS = {
     "getUpdates",
     "sendChatAction",
     "sendMessage",
+    "sendMessageDraft",
     "setMyCommands",
     "setWebhook",
 }
@@ -347,6 +363,8 @@ async def test_every_call_of_the_bot_and_every_answer_follows_telegrams_specific
         async with running_bridge(outside, tmp_path / "d.db", discord_token=None) as bridge:
             await use_telegram(outside)
             await delete_last(bridge.platforms, bridge.accounts["telegram"], TelegramChat(outside))
+        async with running_bridge(outside, tmp_path / "drafts.db", discord_token=None, telegram_drafts="plain"):
+            await grow_by_drafts(outside)
         await set_webhook(outside.telegram, unused_tcp_port)
     assert telegram_complaints(telegram_says, outside.telegram) == []
     assert {method_of(call) for call in outside.telegram.calls} == TELEGRAM_METHODS
@@ -366,7 +384,7 @@ async def ask_telegram(telegram: TelegramSandbox) -> None:
         ("getChatMemberCount", {"chat_id": group}),
         ("createForumTopic", {"chat_id": forum, "name": "aside"}),
         ("sendMessage", {"chat_id": user, "text": "<b>bold</b> https://example.org", "parse_mode": "HTML"}),
-        ("sendMessageDraft", {"chat_id": user, "draft_id": 1, "text": "so far"}),
+        ("sendMessageDraft", {"chat_id": user, "draft_id": 1, "text": "so far", "can_stop": True}),
         ("setMyCommands", {"commands": [{"command": "help", "description": "Help"}]}),
         ("getMyCommands", {}),
         ("getWebhookInfo", {}),
@@ -376,6 +394,8 @@ async def ask_telegram(telegram: TelegramSandbox) -> None:
         *[("sendMessage", {"chat_id": user, "text": "too often"})] * 6,
     ]
     topic = telegram.add_topic(forum, "other")
+    telegram.world.chat(user).drafts[None] = Draft(1, None, "so far", [], math.inf, can_stop=True)
+    await telegram.stop_draft(user)
     said = await telegram.say(user, user, "hello https://example.org /help")
     await telegram.edit(user, said["message_id"], "edited")
     await telegram.say(user, user, "look", photo=True)

@@ -178,6 +178,21 @@ def test_phone_shows_one_client_at_a_time_and_marks_the_other(visited: Visit) ->
     assert visited.page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+def test_a_draft_grows_and_its_stop_button_ends_it_as_a_message(browser: Visit, tmp_path: Path) -> None:
+    with try_out(tmp_path, LOCAL_MODEL="off", TELEGRAM_DRAFTS="plain") as url:
+        browser.open(url)
+        pane = browser.pane("telegram")
+        pane.say(LONG)
+        draft = pane.root.locator(".draft")
+        draft.get_by_text("word1 ").wait_for()
+        browser.shot("telegram-draft")
+        draft.get_by_role("button", name="Stop").click()
+        pane.hears("Stopped.")
+        assert draft.count() == 0
+        assert "word99" not in pane.hears("word1 ").locator(".body").inner_text()
+        browser.page.goto("about:blank")
+
+
 def test_calls_from_elsewhere_are_refused(address: str) -> None:
     own = urlsplit(address).netloc
     body = json.dumps({"channel": "1", "text": "hello"})

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from bot.clock import SystemClock
 from bot.model import ChatAddress, ChatKind, Target
-from bot.platforms.base import Call, Platform
+from bot.platforms.base import Call, Platform, SupportsDrafts
 from bot.platforms.discord import DiscordPlatform
 from bot.platforms.telegram import TelegramPlatform
 from sandbox.discord import DiscordSandbox
@@ -90,6 +90,26 @@ class World(Protocol):
     def calls(self, call: Call) -> int:
         """Return how many calls of a kind have come in."""
         ...
+
+
+class DraftingWorld(World, Protocol):
+    """A platform on which drafts can be shown where a person and the bot are alone."""
+
+    def drafting(self) -> DraftingPlatform:
+        """Return a platform that shows drafts."""
+        ...
+
+    def drafted(self, where: Target) -> list[str]:
+        """Return the text of the draft that shows, if one does."""
+        ...
+
+    async def stop_draft(self, where: Target) -> None:
+        """Let the person press the Stop button of the draft that shows."""
+        ...
+
+
+class DraftingPlatform(Platform, SupportsDrafts, Protocol):
+    """Both."""
 
 
 class DiscordWorld:
@@ -178,6 +198,16 @@ class TelegramWorld:
         base = self.sandbox.api_url if address is None else address
         return TelegramPlatform(token or self.token, Menu(), Memo(), style=plain(4096), api_base_url=base, clock=SystemClock())
 
+    def drafting(self) -> DraftingPlatform:
+        base, clock = self.sandbox.api_url, SystemClock()
+        return TelegramPlatform(self.token, Menu(), Memo(), style=plain(4096), api_base_url=base, drafts="plain", clock=clock)
+
+    def drafted(self, where: Target) -> list[str]:
+        return [draft.text for draft in self.sandbox.drafts(int(where.chat.chat))]
+
+    async def stop_draft(self, where: Target) -> None:
+        await self.sandbox.stop_draft(int(where.chat.chat))
+
     async def say(self, where: Target, text: str) -> str:
         mention = where.chat_kind is ChatKind.GROUP
         return str((await self.sandbox.say(int(where.chat.chat), self.sandbox.user_id, text, mention=mention))["message_id"])
@@ -242,7 +272,7 @@ async def discord_world() -> AsyncIterator[World]:
 
 
 @asynccontextmanager
-async def telegram_world() -> AsyncIterator[World]:
+async def telegram_world() -> AsyncIterator[DraftingWorld]:
     """Give Telegram with a person and a group."""
     async with TelegramSandbox() as sandbox:
         yield TelegramWorld(sandbox)
@@ -250,3 +280,6 @@ async def telegram_world() -> AsyncIterator[World]:
 
 WORLDS: dict[str, Callable[[], AbstractAsyncContextManager[World]]] = {"discord": discord_world, "telegram": telegram_world}
 """Every platform by name. A new one adds its world here and so runs the whole contract."""
+
+DRAFTING_WORLDS: dict[str, Callable[[], AbstractAsyncContextManager[DraftingWorld]]] = {"telegram": telegram_world}
+"""Those of them that can show drafts."""
