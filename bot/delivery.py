@@ -71,11 +71,12 @@ class Visible:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The next call of a delivery. `page` is None for a delete."""
+    """The next call of a delivery. `page` is None for a delete; `more`: further pages are still to be made."""
 
     call: Call
     index: int
     page: Page | None
+    more: bool = False
 
 
 class Delivery:
@@ -159,7 +160,7 @@ class Delivery:
                 continue
             if not self.closing and seen.refused == dressed:
                 return None
-            return Step(Call.SEND if seen.message_id is None else Call.EDIT, index, dressed)
+            return Step(Call.SEND if seen.message_id is None else Call.EDIT, index, dressed, more=len(wanted) > len(self.visible))
         if self.closing and wanted:
             for index in range(len(self.visible) - 1, len(wanted) - 1, -1):
                 if self.visible[index].message_id is not None and not self.visible[index].gone:

@@ -77,7 +77,7 @@ class Lane:
             self._wake.set()
 
     async def quiet(self, delivery: Delivery) -> None:
-        """Return once no call of a delivery is in flight."""
+        """Return once no call of a delivery is being prepared, in flight or being recorded."""
         while self._calling is delivery:
             self._called.clear()
             await self._called.wait()
@@ -131,6 +131,7 @@ class Lane:
         return max(halted, outbox.meters.wait(self._platform.allowances(call, delivery.target, first=first)))
 
     async def _attend(self, delivery: Delivery) -> None:
+        self._calling = delivery
         try:
             await self._advance(delivery)
         except StoreError as error:
@@ -139,6 +140,9 @@ class Lane:
         except Exception as error:  # whatever is wrong with one reply (its text, its rows), the others of the chat go on
             log.exception("delivery.failed owner=%s:%s", delivery.owner.kind, delivery.owner.id)
             delivery.settle(DeliveryError(None, f"{type(error).__name__} while it was being delivered"))
+        finally:
+            self._calling = None
+            self._called.set()
 
     async def _advance(self, delivery: Delivery) -> None:
         """Make the next call of a delivery, or settle it if there is none."""
@@ -167,7 +171,7 @@ class Lane:
         else:
             delivery.failures = 0
             # Whether more is wanted by now only the source knows; a delivery that grows is touched again, a closing one is looked at again.
-            delivery.dirty = delivery.dirty or delivery.closing or step.call is Call.SEND or len(delivery.visible) > 1
+            delivery.dirty = delivery.dirty or delivery.closing or step.more or step.call is Call.SEND or len(delivery.visible) > 1
 
     async def _record(self, delivery: Delivery) -> None:
         """Store message ids that could not be stored when they came."""
@@ -184,12 +188,9 @@ class Lane:
         for meter in meters:
             meter.leave(left)
         receipt: Receipt | None = None
-        self._calling = delivery
         try:
             receipt = await self._make(delivery, step)
         finally:
-            self._calling = None
-            self._called.set()
             for place, meter in enumerate(meters):
                 heard = receipt if place == 0 else None
                 meter.arrive(

@@ -231,6 +231,44 @@ async def test_an_abandoned_delivery_leaves_no_task_and_its_call_is_recorded_bef
     assert not world.outbox._tasks
 
 
+@pytest.mark.parametrize("method", ["begin_delivery", "delivered"])
+async def test_a_delivery_abandoned_while_its_page_is_prepared_or_recorded_goes_on_in_that_message(
+    world: World, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    real, gate, asked = getattr(world.rows, method), asyncio.Event(), asyncio.Event()
+
+    async def slowly(*args: object) -> object:
+        asked.set()
+        await gate.wait()
+        return await real(*args)
+
+    monkeypatch.setattr(world.rows, method, slowly)
+    first = await world.outbox.open(turn(), target(), Text("cut off"))
+    first.touch()
+    await asked.wait()
+    abandoning = asyncio.ensure_future(first.abandoned())
+    await world.clock.settle()
+    assert not abandoning.done()
+    gate.set()
+    await abandoning
+    second = await world.outbox.open(turn(), target(), Text("why it was"))
+    finished = asyncio.ensure_future(second.finish())
+    await world.clock.run(3)
+    await finished
+    assert [page.text for page in world.platform.shown.values()] == ["why it was"]
+
+
+async def test_a_page_that_is_full_is_followed_by_the_next_without_another_token(world: World) -> None:
+    text = Text("begin")
+    delivery = await world.outbox.open(turn(), target(), text)
+    delivery.touch()
+    await world.clock.run(2)
+    text.now = ["beginning", "and the rest"]
+    delivery.touch()
+    await world.clock.run(8)
+    assert [page.text for page in world.platform.shown.values()] == ["beginning", "and the rest"]
+
+
 async def test_the_account_wide_budget_holds_however_long_the_store_takes(world: World) -> None:
     class SlowRows(MemoryDeliveries):
         async def begin_delivery(self, owner, chat, page, nonce):
