@@ -6,6 +6,7 @@ Rules, with their reasons:
 - The chat_id opens the whole conversation in a public bucket: it is as secret as the key, and so is the ``output`` address.
 - A POST changes the server's memory and is billed. One whose outcome is unknown is not repeated; the queue is asked once whether the
   answer is there, and its chat_id is not used again.
+- A queued answer can be collected by a later process: its handle is given out before it is waited for.
 - Errors come inside HTTP 200 too, in ``message`` or ``messege``.
 """
 
@@ -13,12 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 from weakref import WeakValueDictionary
 
 import aiohttp
@@ -38,11 +38,13 @@ from adapters.base import (
     ProviderError,
     Scope,
     Started,
+    Submitted,
     TextDelta,
 )
 from adapters.http import Budgets, Http
 from adapters.modelslab_parameters import DEFAULTS, MAX_NEW_TOKENS, ModelsLabParameters
 from adapters.modelslab_replies import Answer, Replies
+from adapters.modelslab_state import Handle, chat_id_of, state_of
 from adapters.modelslab_text import looks_cut, opening_prompt
 
 log = logging.getLogger(__name__)
@@ -76,6 +78,8 @@ CATALOGUE = ("zephyr-7b-beta",)
 
 _LOST_CHATS = 1024  # so many doubtful chat_ids are kept in mind
 
+_Step: TypeAlias = Started | Submitted | Progress | Answer
+
 
 class ModelsLab:
     """ModelsLab's v6 chat (`adapters.base.Provider`).
@@ -86,6 +90,7 @@ class ModelsLab:
         base_url: Instead of ModelsLab's own; ends in ``/api/v6``, ``/llm/chat`` is appended.
         budgets: Of the chat call.
         default_model: Instead of the document's.
+        uncensored: Start chats with the provider's uncensored system prompt. For the operator to decide, not for who is asking.
         sleep: Waits between looks into the queue.
     """
 
@@ -102,12 +107,14 @@ class ModelsLab:
         base_url: str | None = None,
         budgets: Budgets | None = None,
         default_model: str | None = None,
+        uncensored: bool = False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.default_model = default_model or DEFAULT_MODEL
         self._base_url = (base_url or BASE_URL).rstrip("/")
         self.account = hashlib.sha256(f"{self._base_url}\n{key}".encode()).hexdigest()[:16]
         self._key = key
+        self._uncensored = uncensored
         self._sleep = sleep
         self._http = Http(session, secrets=(key,), budgets=budgets or BUDGETS)
         self._replies = Replies(self._http, key)
@@ -118,16 +125,19 @@ class ModelsLab:
     # ------------------------------------------------------------------------------------------------ chat
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
-        """Continue the chat of `request.state`, or start one from the transcript. `Progress` comes while the answer is queued.
+        """Continue the chat of `request.state`, or start one from the transcript. A queued answer is `Submitted`, then polled for.
 
         Raises:
-            ProviderError: STATE_LOST where the server no longer knows the chat: ask again without state.
+            ProviderError: STATE_LOST where the server no longer knows the chat (ask again without state), or the queued answer of
+                `request.resume` is not there any more (it may have been billed).
         """
         answer: Answer | None = None
+        handle = Handle.read(request.resume, self.account)
+        question = self._question(request, handle)
         async with AsyncExitStack() as held:
-            await self._enter(held, _chat_id(request.state))
-            question = self._question(request)
-            async with aclosing(self._settled(question)) as steps:
+            await self._enter(held, question.chat_id)
+            question = self._question(request, handle)  # what ended while this waited may have made the chat doubtful
+            async with aclosing(self._settled(question, handle)) as steps:
                 async for step in steps:
                     if isinstance(step, Answer):
                         answer = step
@@ -138,19 +148,26 @@ class ModelsLab:
         cut = looks_cut(answer.text, question.body["max_new_tokens"])
         yield Finished(FinishReason.UNKNOWN, likely_truncated=cut, state=_state(question, answer))
 
-    def _question(self, request: ChatRequest) -> Question:
-        chat_id = _chat_id(request.state)
-        if chat_id in self._lost:
+    def _question(self, request: ChatRequest, handle: Handle | None) -> Question:
+        chat_id = handle.chat if handle is not None else chat_id_of(request.state)
+        if handle is None and chat_id in self._lost:
             chat_id = None
         set_values = {name: value for name, value in request.parameters.items() if value is not None}
         body: dict[str, Any] = {"key": self._key, "model_id": request.model, **DEFAULTS, **set_values}
+        anew = body.pop("reset", False)
         if chat_id is not None:
+            body["chat_id"] = chat_id
+        if chat_id is not None and not anew:
             # Without system_prompt: what it does to a running chat is undocumented, and a changed persona drops the state anyway.
-            body |= {"chat_id": chat_id, "prompt": request.messages[-1].text}
-        else:
-            body["prompt"] = opening_prompt(request.messages)
-            if request.system:
-                body["system_prompt"] = request.system
+            body["prompt"] = request.messages[-1].text
+            return Question(body, chat_id, request)
+        if chat_id is not None:
+            body["reset"] = True
+        body["prompt"] = opening_prompt(request.messages)
+        if request.system:
+            body["system_prompt"] = request.system
+        if self._uncensored:
+            body["uncensored_system_prompt"] = True
         return Question(body, chat_id, request)
 
     async def _enter(self, held: AsyncExitStack, chat_id: str | None) -> None:
@@ -162,11 +179,11 @@ class ModelsLab:
             await held.enter_async_context(lock)
         await held.enter_async_context(self._gate)
 
-    async def _settled(self, question: Question) -> AsyncGenerator[Started | Progress | Answer, None]:
-        """Ask; where the end is unknown (an error that may have been billed, a stop), forget the chat: its memory has diverged."""
+    async def _settled(self, question: Question, handle: Handle | None) -> AsyncGenerator[_Step, None]:
+        """Ask, or collect; where the end is unknown (an error that may have been billed, a stop), forget the chat: its memory diverged."""
         known = False
         try:
-            async with aclosing(self._ask(question)) as steps:
+            async with aclosing(self._ask(question) if handle is None else self._resumed(question, handle)) as steps:
                 async for step in steps:
                     known = isinstance(step, Answer)
                     yield step
@@ -179,7 +196,7 @@ class ModelsLab:
                 if len(self._lost) > _LOST_CHATS:
                     del self._lost[next(iter(self._lost))]
 
-    async def _ask(self, question: Question) -> AsyncGenerator[Started | Progress | Answer, None]:
+    async def _ask(self, question: Question) -> AsyncGenerator[_Step, None]:
         unknown: ProviderError | None = None
         try:
             reply = await self._http.post_json(f"{self._base_url}/llm/chat", question.body)
@@ -195,11 +212,26 @@ class ModelsLab:
         if found.text:
             yield found
             return
+        if found.chat_id is not None:
+            yield Submitted(Handle.of(self.account, found.chat_id, question.body["prompt"]).text)
         async with aclosing(self._collect(found, question)) as steps:
             async for step in steps:
                 if unknown is not None and isinstance(step, Answer) and not question.answered_by(step):
                     raise unknown
                 yield step
+
+    async def _resumed(self, question: Question, handle: Handle) -> AsyncGenerator[_Step, None]:
+        """Collect an answer that was queued before."""
+        yield Started()
+        queued = Answer(text="", chat_id=handle.chat, queued=True, eta=None, prompt=None, model=None)
+        try:
+            async with aclosing(self._collect(queued, question, at_once=True)) as steps:
+                async for step in steps:
+                    if isinstance(step, Answer) and not handle.answered_by(step, question.request):
+                        raise ProviderError(ErrorKind.STATE_LOST, "the queue has another answer by now")
+                    yield step
+        except _GoneError as gone:
+            raise ProviderError(ErrorKind.STATE_LOST, "the queued answer is not there any more", status=gone.status) from None
 
     async def _looked_up(self, question: Question, unknown: ProviderError) -> Answer:
         """Look into the queue once, after a call whose outcome is unknown."""
@@ -210,17 +242,24 @@ class ModelsLab:
             log.info("no answer was found after a call without outcome: %s", error.kind)
             raise unknown from None
 
-    async def _collect(self, queued: Answer, question: Question) -> AsyncGenerator[Progress | Answer, None]:
-        """Poll until there is text. A success without text is not yet an answer, as the document's own sample has it."""
+    async def _collect(self, queued: Answer, question: Question, *, at_once: bool = False) -> AsyncGenerator[Progress | Answer, None]:
+        """Poll until there is text. A success without text is not yet an answer, as the document's own sample has it.
+
+        Args:
+            queued: What said that it is queued.
+            question: What was asked.
+            at_once: Look before the first wait.
+        """
         if queued.chat_id is None:
             raise ProviderError(ErrorKind.EMPTY if not queued.queued else ErrorKind.PROTOCOL, "no text and no chat to ask for it")
         clock = asyncio.get_running_loop().time
         total = POLL_TOTAL_S if queued.queued else EMPTY_TOTAL_S
-        wait, spent, answer = max(queued.eta or 0.0, POLL_LEAST_S), 0.0, queued
+        wait, spent, answer = 0.0 if at_once else max(queued.eta or 0.0, POLL_LEAST_S), 0.0, queued
         while spent < total:
-            yield Progress("processing", answer.eta)
-            wait = min(wait, total - spent)
-            await self._sleep(wait)
+            if wait > 0:
+                yield Progress("processing", answer.eta)
+                wait = min(wait, total - spent)
+                await self._sleep(wait)
             begun = clock()
             try:
                 answer = await self._poll(queued.chat_id, question.private)
@@ -234,7 +273,7 @@ class ModelsLab:
                     return
                 hint = 0.0
             spent += wait + clock() - begun
-            wait = max(min(wait * POLL_GROWTH, POLL_MOST_S), hint)
+            wait = max(min(wait * POLL_GROWTH, POLL_MOST_S), POLL_LEAST_S, hint)
         if answer.queued:
             raise ProviderError(ErrorKind.TIMEOUT_TOTAL, f"still queued after {total:g} s", scope=Scope.MODEL)
         raise ProviderError(ErrorKind.EMPTY, "success without text")
@@ -297,21 +336,15 @@ def _passing(error: ProviderError) -> bool:
     return error.kind in {ErrorKind.RATE_LIMIT, ErrorKind.OVERLOADED} or _outcome_unknown(error)
 
 
+class _GoneError(ProviderError):
+    """A chat was lost while its answer was queued."""
+
+
 def _of_the_request(error: ProviderError) -> ProviderError:
     """Return the error of a look into the queue as that of the request, which was taken: a chat lost by now is no reason to ask again."""
-    kind = ErrorKind.SERVER if error.kind is ErrorKind.STATE_LOST else error.kind
-    return ProviderError(kind, error.detail, status=error.status, retry_after=error.retry_after, scope=error.scope)
-
-
-def _chat_id(state: str | None) -> str | None:
-    if state is None:
-        return None
-    try:
-        value = json.loads(state)
-    except ValueError:
-        return None
-    chat_id = value.get("chat_id") if isinstance(value, Mapping) else None
-    return chat_id if isinstance(chat_id, str) and chat_id else None
+    if error.kind is ErrorKind.STATE_LOST:
+        return _GoneError(ErrorKind.SERVER, error.detail, status=error.status, scope=error.scope)
+    return ProviderError(error.kind, error.detail, status=error.status, retry_after=error.retry_after, scope=error.scope)
 
 
 def _state(question: Question, answer: Answer) -> str | None:
@@ -319,4 +352,4 @@ def _state(question: Question, answer: Answer) -> str | None:
         log.warning("ModelsLab continued a chat under another id: its memory is not trusted any more")
         return None
     chat_id = answer.chat_id or question.chat_id
-    return None if chat_id is None else json.dumps({"chat_id": chat_id})
+    return None if chat_id is None else state_of(chat_id)

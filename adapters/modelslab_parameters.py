@@ -47,6 +47,9 @@ class ModelsLabParameters(Parameters):
     )
     seed: int | None = Field(None, ge=0, description="The same seed gives the same answer again, also on a retry. Unset: random.")
     temp: bool | None = Field(False, description="Have the provider send proxy links.")
+    reset: bool | None = Field(
+        None, description="Start the provider's memory of the chat anew with each question; the conversation is then sent along every time."
+    )
     generator_type: Literal["json", "choices", "format", "text"] | None = Field(
         None, description="Kind of answer; all but text need generator_choices."
     )

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from adapters.base import (
     ProviderError,
     Scope,
     Started,
+    Submitted,
     TextDelta,
     TextPart,
 )
@@ -27,6 +29,7 @@ from adapters.modelslab import ModelsLab
 from adapters.router import Router
 from sandbox.faults import Fault
 from sandbox.providers import ModelsLabSandbox, ScriptedVoice
+from sandbox.providers.modelslab import _ATTRIBUTES
 
 KEY = "ml-canary-key-0123456789"
 PROMPT = "canary prompt about forty silver spoons"
@@ -175,8 +178,9 @@ async def test_a_queued_answer_is_polled_for_and_progress_is_told(modelslab, ser
     server.queue_for, server.eta = 3, 5
     got = await events(modelslab, ask())
     assert got[0] == Started()
-    assert got[1:5] == [Progress("processing", 5.0)] * 4
-    assert got[5] == TextDelta(f"{ZEPHYR} heard: {PROMPT}")
+    assert isinstance(got[1], Submitted)
+    assert got[2:6] == [Progress("processing", 5.0)] * 4
+    assert got[6] == TextDelta(f"{ZEPHYR} heard: {PROMPT}")
     assert chat_id(got[-1].state) in server.chats
     assert slept == [5.0, 7.5, 10.0, 10.0]
     assert bodies(server, "get_queued_response") == [{"key": KEY, "chat_id": chat_id(got[-1].state)}] * 4
@@ -190,6 +194,84 @@ async def test_eta_is_read_where_it_stands_and_waited_for(modelslab, server, sle
     else:
         assert isinstance((await events(modelslab, ask()))[-1], Finished)
     assert slept[0] == first
+
+
+async def queued(provider: Provider, request: ChatRequest) -> str:
+    """Ask, and crash as soon as the handle is there."""
+    async with aclosing(provider.stream(request)) as stream:
+        async for event in stream:
+            if isinstance(event, Submitted):
+                return event.handle
+    raise AssertionError("nothing was queued")
+
+
+async def test_after_a_crash_the_queued_answer_is_collected_and_not_asked_again(modelslab, server, session, slept):
+    server.queue_for, server.eta = 1, 5
+    handle = await queued(modelslab, ask())
+    assert KEY not in handle
+    assert PROMPT not in handle
+    after = ModelsLab(session, key=KEY, base_url=server.base_url, sleep=modelslab._sleep)
+    got = await events(after, ask(resume=handle))
+    assert [event for event in got if isinstance(event, TextDelta)] == [TextDelta(f"{ZEPHYR} heard: {PROMPT}")]
+    assert not [event for event in got if isinstance(event, Submitted)]
+    assert len(bodies(server)) == 1
+    assert slept == [2.0]
+    assert list(server.chats) == [chat_id(got[-1].state)]
+
+
+async def test_the_answer_collected_is_the_one_to_this_question(modelslab, server, session):
+    state, said = await _begun(modelslab)
+    server.queue_for = 1
+    handle = await queued(modelslab, ask(*said, "two", state=state))
+    server.chats[chat_id(state)].queued = None  # the queue was emptied: what it has is the answer before
+    after = ModelsLab(session, key=KEY, base_url=server.base_url, sleep=modelslab._sleep)
+    error = await failure(after, ask(*said, "two", state=state, resume=handle))
+    assert (error.kind, error.billed) == (ErrorKind.STATE_LOST, Billed.MAYBE)
+    server.faults.add(Fault(path=QUEUE, status=200, body={"status": "success", "message": said[1]}))
+    error = await failure(after, ask(*said, "two", state=state, resume=handle))
+    assert (error.kind, error.billed) == (ErrorKind.STATE_LOST, Billed.MAYBE)
+
+
+async def test_a_queued_answer_that_is_gone_is_lost_and_may_have_been_billed(modelslab, server):
+    server.queue_for = 1
+    handle = await queued(modelslab, ask())
+    server.chats.clear()
+    error = await failure(modelslab, ask(resume=handle), json.loads(handle)["chat"])
+    assert (error.kind, error.billed) == (ErrorKind.STATE_LOST, Billed.MAYBE)
+    assert len(bodies(server)) == 1
+
+
+@pytest.mark.parametrize(
+    "handle", ["", "{", "[]", '{"chat_id": "x"}', '{"account": "a", "chat": "b", "prompt": "c"}', '{"account": 1, "chat": 2, "prompt": 3}']
+)
+async def test_a_handle_of_somebody_else_is_not_collected(modelslab, server, handle):
+    assert isinstance((await events(modelslab, ask(resume=handle)))[-1], Finished)
+    assert len(bodies(server)) == 1
+
+
+async def test_reset_sends_the_conversation_along_and_keeps_the_chat(modelslab, server, voice):
+    state, said = await _begun(modelslab)
+    got = await events(modelslab, ask(*said, "two", state=state, system="Gold", parameters={"reset": True}))
+    sent = bodies(server)[-1]
+    assert (sent["chat_id"], sent["reset"], sent["system_prompt"]) == (chat_id(state), True, "Gold")
+    assert [message["content"] for message in voice.heard[-1]] == ["Gold", sent["prompt"]]
+    assert said[1] in sent["prompt"]
+    assert got[-1].state == state
+    await events(modelslab, ask(parameters={"reset": True}))
+    assert "reset" not in bodies(server)[-1]
+
+
+async def test_only_the_operator_starts_uncensored_chats(server, session):
+    assert "uncensored_system_prompt" not in ModelsLab.parameters.model_fields
+    provider = ModelsLab(session, key=KEY, base_url=server.base_url, uncensored=True)
+    got = await events(provider, ask("one"))
+    await events(provider, ask("one", "uno", "two", state=got[-1].state))
+    assert [body.get("uncensored_system_prompt") for body in bodies(server)] == [True, None]
+
+
+def test_every_attribute_of_the_document_is_known_to_adapter_and_stand_in():
+    ours = {"key", "model_id", "chat_id", "system_prompt", "prompt", "uncensored_system_prompt", *ModelsLab.parameters.model_fields}
+    assert {*_ATTRIBUTES} - ours == {"webhook", "track_id"}  # optional: a post to us is only a hint to ask the queue, which is asked anyway
 
 
 async def test_success_without_text_is_not_yet_an_answer(modelslab, server):
@@ -435,6 +517,7 @@ async def test_a_generator_closed_while_queued_lets_go_of_its_place(modelslab, s
     for _ in range(6):
         stream = modelslab.stream(ask())
         assert await anext(stream) == Started()
+        assert isinstance(await anext(stream), Submitted)
         assert isinstance(await anext(stream), Progress)
         await stream.aclose()
         server.chats.clear()
