@@ -77,7 +77,7 @@ def test_the_cap_decides_too():
         {"generator_type": "xml"},
         {"chat_id": "x"},
         {"key": "x"},
-        {"reset": True},
+        {"reset": "perhaps"},
     ],
     ids=str,
 )
