@@ -94,7 +94,7 @@ def test_top_p_is_clamped_as_the_server_does(typed: Any, kept: float | None):
 def test_every_parameter_is_described_and_shows_its_range():
     schema = ModelsLabParameters.model_json_schema()["properties"]
     assert set(schema) == {
-        "max_new_tokens", "do_sample", "temperature", "top_k", "top_p", "no_repeat_ngram_size", "seed", "temp", "generator_type",
+        "max_new_tokens", "do_sample", "temperature", "top_k", "top_p", "no_repeat_ngram_size", "seed", "temp", "reset", "generator_type",
         "generator_choices",
     }  # fmt: skip
     assert all(about["description"] for about in schema.values())
