@@ -88,6 +88,7 @@ class Incoming:
         text: What was said, with the bot's own mention taken out. Empty for commands and buttons.
         message_id: The platform's id of the person's message.
         route: A short-lived way to answer, such as an interaction token.
+        raw: What came from the platform, of an event that could not be read.
     """
 
     key: str
@@ -102,6 +103,7 @@ class Incoming:
     button: ButtonPress | None = None
     attachments: tuple[Attachment, ...] = ()
     route: ReplyRoute | None = None
+    raw: str | None = field(default=None, repr=False)
 
 
 # --------------------------------------------------------------------------------------------- core → platform

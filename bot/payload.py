@@ -15,7 +15,20 @@ _INCOMING = TypeAdapter(Incoming)
 def dump(incoming: Incoming) -> str:
     """Return the event as JSON. Its reply route is a secret with a life of its own and is stored apart."""
     # Not dump_json: it refuses half a surrogate pair, which a store replaces.
-    return json.dumps(_INCOMING.dump_python(replace(incoming, route=None)), ensure_ascii=False)
+    return json.dumps(_INCOMING.dump_python(replace(incoming, route=None), warnings=False), ensure_ascii=False)
+
+
+def sound(incoming: Incoming) -> Incoming:
+    """Return an event of which every part has its type. The platforms' libraries take what comes; what is stored has to be read back.
+
+    Raises:
+        TypeError: A part has another type.
+    """
+    try:
+        load(dump(incoming).encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    except ValueError:
+        raise TypeError("a part of the event has another type than it should") from None  # its own words quote the part
+    return incoming
 
 
 def load(payload: str) -> Incoming:

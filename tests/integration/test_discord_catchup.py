@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bot.clock import SystemClock
-from bot.model import ChatAddress, ChatKind, Page, Target
+from bot.model import ChatAddress, ChatKind, EventKind, Page, Target
 from bot.pacing import Meters
 from bot.platforms.base import SupportsCatchUp
 from bot.platforms.discord import DiscordPlatform, Reach, catchup
@@ -92,6 +92,10 @@ async def said(sandbox: DiscordSandbox, text: str, *, channel: str | None = None
 
 def texts(inbox: Inbox) -> list[str]:
     return [incoming.text for incoming in inbox.taken]
+
+
+def kinds(inbox: Inbox) -> list[EventKind]:
+    return [incoming.kind for incoming in inbox.taken]
 
 
 def reads(sandbox: DiscordSandbox, channel: str | None = None) -> int:
@@ -330,9 +334,11 @@ async def test_a_message_that_cant_be_read_costs_only_itself(sandbox, inbox, cur
     stored = sandbox.world.message(sandbox.channel_id, poison)
     stored.wire = {**stored.wire, "timestamp": "never", "edited_timestamp": "never"}
     async with connected(sandbox, inbox, cursors):
-        await inbox.wait(2)
-    assert texts(inbox) == ["one", "two"]
-    assert poison in caplog.text
+        await inbox.wait(3)
+    assert [text for text, kind in zip(texts(inbox), kinds(inbox), strict=True) if kind is not EventKind.UNREADABLE] == ["one", "two"]
+    (aside,) = [one for one in inbox.taken if one.kind is EventKind.UNREADABLE]
+    assert (aside.key.rsplit(":", 1)[-1], aside.text) == (poison, "ValueError")
+    assert "MESSAGE_CREATE" in caplog.text
     assert "poison" not in caplog.text
 
 

@@ -1,6 +1,7 @@
 """The platform against the Discord stand-in: real discord.py, real sockets."""
 
 import asyncio
+import json
 import logging
 import re
 import time
@@ -265,7 +266,10 @@ async def test_an_event_that_cant_be_read_costs_only_itself(sandbox, live, inbox
     for session in sandbox.gateway._sessions.values():
         session.send("MESSAGE_CREATE", {"id": "not a number", "channel_id": sandbox.channel_id})
     await sandbox.say(sandbox.channel_id, sandbox.user_id, "next", mention=True)
-    assert (await inbox.one()).text == "next"
+    aside, said = await inbox.wait(2)
+    assert said.text == "next"
+    assert (aside.kind, aside.chat.chat, aside.text) == (EventKind.UNREADABLE, sandbox.channel_id, "ValueError")
+    assert json.loads(aside.raw or "") == {"id": "not a number", "channel_id": sandbox.channel_id}
     assert sandbox.gateway.identifies == 1
     assert "MESSAGE_CREATE" in caplog.text
 

@@ -13,9 +13,9 @@ def user(user_id: int, name: str, *, bot: bool = False) -> dict[str, Any]:
     return {"id": str(user_id), "username": name, "discriminator": "0", "avatar": None, "global_name": None, "bot": bot}
 
 
-def message(state: Any, content: str = "hello", **more: Any) -> discord.Message:
-    """A direct message, as the library reads it."""
-    data: dict[str, Any] = {
+def raw_message(content: str = "hello", **more: Any) -> dict[str, Any]:
+    """A direct message, as the gateway brings it."""
+    return {
         "id": "900",
         "channel_id": "77",
         "author": user(ADA, "ada"),
@@ -32,13 +32,18 @@ def message(state: Any, content: str = "hello", **more: Any) -> discord.Message:
         "pinned": False,
         **more,
     }
+
+
+def message(state: Any, content: str = "hello", **more: Any) -> discord.Message:
+    """The same, as the library reads it."""
+    data = raw_message(content, **more)
     channel = discord.DMChannel._from_message(state, int(data["channel_id"]))
     return discord.Message(state=state, channel=channel, data=data)  # type: ignore[arg-type]  # a payload is a dict
 
 
-def slash(state: Any, name: str, number: int = 555) -> discord.Interaction:
-    """A command given in a direct message, as the library reads it."""
-    data: dict[str, Any] = {
+def raw_slash(name: str, number: int = 555, **more: Any) -> dict[str, Any]:
+    """A command given in a direct message, as the gateway brings it."""
+    return {
         "id": str(number),
         "type": 2,
         "application_id": "9",
@@ -48,6 +53,11 @@ def slash(state: Any, name: str, number: int = 555) -> discord.Interaction:
         "channel_id": "77",
         "user": user(ADA, "ada"),
         "attachment_size_limit": 0,
-        "data": {"id": "1", "name": name, "type": 1},
+        "data": {"id": "1", "name": name, "type": 1, **more},
     }
+
+
+def slash(state: Any, name: str, number: int = 555) -> discord.Interaction:
+    """The same, as the library reads it."""
+    data = raw_slash(name, number)
     return discord.Interaction(data=data, state=state)  # type: ignore[arg-type]  # a payload is a dict

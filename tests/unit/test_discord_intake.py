@@ -1,20 +1,24 @@
 """Discord brings nothing twice: what can't be committed is offered again, in order, as long as that is of use."""
 
 import asyncio
+import json
 import logging
 
 import discord
 import pytest
 
+from bot.model import EventKind
 from bot.platforms.budgets import DISCORD_INTERACTION_ACK_SECONDS
 from bot.platforms.discord.commits import RETRY_MOST_SECONDS, TRIES
+from bot.platforms.discord.gateway import Gateway
 from bot.platforms.discord.intake import Intake
 from bot.platforms.discord.rest import Rest
 from bot.platforms.discord.routes import Acknowledgements
 from storage.base import StoreError, StoreUnavailableError
 from tests.support.clock import FakeClock
-from tests.support.discord_events import message, slash
+from tests.support.discord_events import message, raw_message, raw_slash, slash
 from tests.support.discord_server import AnyServer
+from tests.support.mutants import mutants, storable
 from tests.support.seam import Inbox, Menu, eventually
 
 FULL = StoreUnavailableError("the disk is full")
@@ -104,8 +108,67 @@ async def test_an_event_that_a_working_store_will_not_take_holds_up_its_channel_
     after = asyncio.create_task(intake.message(message(state, "after", id="901")))
     await clock.run(60.0)
     await asyncio.gather(poison, after)
-    assert [one.text for one in inbox.taken] == ["after"]
-    assert "is lost after 8 tries" in caplog.text
+    aside, taken = inbox.taken
+    assert taken.text == "after"
+    assert (aside.kind, aside.text) == (EventKind.UNREADABLE, f"not stored: {type(error).__name__}")
+    assert "poison" in (aside.raw or "")
+    assert "after 8 tries and is set aside" in caplog.text
+
+
+async def test_what_can_not_even_be_set_aside_is_lost_and_said_so(state, intake, clock, inbox, caplog):
+    inbox.errors = [ValueError("no")] * (TRIES + 1)
+    poison = asyncio.create_task(intake.message(message(state, "poison")))
+    await clock.run(60.0)
+    await poison
+    assert inbox.taken == []
+    assert "could not even be set aside and is lost" in caplog.text
+
+
+PAYLOADS = {
+    "MESSAGE_CREATE": raw_message("hello"),
+    "MESSAGE_UPDATE": raw_message("hello", edited_timestamp="2026-11-21T09:00:01+00:00"),
+    "INTERACTION_CREATE": raw_slash("ask", options=[{"name": "question", "type": 3, "value": "why?"}]),
+}
+
+
+@pytest.fixture
+async def parsers(intake):
+    """What discord.py does with a payload of the gateway."""
+    gateway = Gateway(intake, lambda: None, message_content=False)
+    await gateway._async_setup_hook()
+    yield gateway._connection.parsers
+    await gateway.close()
+
+
+@pytest.mark.parametrize("kind", PAYLOADS)
+async def test_of_hundreds_of_mutated_payloads_none_is_in_the_way_of_the_next(kind, parsers, inbox, clock, caplog):
+    for number, mutant in enumerate(mutants(PAYLOADS[kind], 200)):
+        parsers[kind](mutant if "id" not in mutant or not str(mutant["id"]).isdecimal() else {**mutant, "id": str(10_000 + number)})
+    for _ in range(20):
+        await clock.run(1.0)
+    parsers["MESSAGE_CREATE"](raw_message("next", id="99999"))
+    await eventually(lambda: [one for one in inbox.taken if one.text == "next"])
+    aside = [one for one in inbox.taken if one.kind is EventKind.UNREADABLE]
+    assert len(aside) > 10
+    assert "Ignoring exception" not in caplog.text  # what discord.py says of a handler that failed: its event would be lost
+    assert not [one for one in aside if '"tok"' in (one.raw or "")]
+    assert all(storable(incoming) for incoming in inbox.taken)
+
+
+@pytest.mark.parametrize("part", ["from_message", "is_addressed", "from_interaction"])
+async def test_an_event_that_we_can_not_read_is_set_aside_and_the_next_is_taken(part, parsers, inbox, monkeypatch):
+    def stumble(*_: object, **__: object) -> None:
+        raise KeyError("mentions")
+
+    kind, payload = ("INTERACTION_CREATE", raw_slash("status")) if part == "from_interaction" else ("MESSAGE_CREATE", raw_message("odd"))
+    with monkeypatch.context() as patch:
+        patch.setattr(f"bot.platforms.discord.intake.{part}", stumble)
+        parsers[kind](payload)
+        aside = await inbox.one()
+    assert (aside.kind, aside.chat.chat, aside.text) == (EventKind.UNREADABLE, "77", "KeyError: 'mentions'")
+    assert json.loads(aside.raw or "") == {key: value for key, value in payload.items() if key != "token"}
+    parsers["MESSAGE_CREATE"](raw_message("next", id="902"))
+    assert (await inbox.wait(2))[1].text == "next"
 
 
 async def test_a_command_is_offered_again_and_acknowledged_once_it_is_committed(state, server, intake, clock, inbox):

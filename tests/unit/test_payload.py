@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from bot.model import Attachment, ButtonPress, ChatAddress, ChatKind, CommandCall, EventKind, Incoming, ReplyRoute, Sender
-from bot.payload import dump, load
+from bot.payload import dump, load, sound
 
 FULL = Incoming(
     key="discord:1:message:2",
@@ -46,3 +47,10 @@ def test_the_reply_route_stays_out() -> None:
 def test_what_is_no_event_is_refused(payload: str) -> None:
     with pytest.raises(ValidationError):
         load(payload)
+
+
+@pytest.mark.parametrize("wrong", [{"text": None}, {"sender": Sender("7", 5)}, {"message_id": 3}])  # type: ignore[arg-type]  # that is the point
+def test_an_event_with_a_part_of_another_type_is_not_sound(wrong: dict[str, Any]) -> None:
+    assert sound(FULL) is FULL
+    with pytest.raises(TypeError, match="another type"):
+        sound(replace(FULL, **wrong))

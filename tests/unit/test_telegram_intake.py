@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import json
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from bot.model import ChatKind, EventKind, Incoming
+from bot.platforms.set_aside import RAW_CHARS
 from bot.platforms.telegram.intake import TRIES, Intake
 from storage.base import StoreUnavailableError
-from tests.support.telegram import COMMANDS, GROUP, ME, USER, callback, group_chat, message, update
+from tests.support.mutants import mutants, storable
+from tests.support.telegram import COMMANDS, GROUP, ME, USER, callback, group_chat, mentioning, message, update
 
 
 class Store:
@@ -61,6 +65,39 @@ async def test_an_update_that_cant_be_parsed_is_set_aside_with_its_address(intak
     assert (incoming.chat.chat, incoming.chat_kind, incoming.sender.id) == (str(USER), ChatKind.PRIVATE, str(USER))
     assert "type" in incoming.text
     assert "secret" not in incoming.text
+
+
+async def test_what_is_set_aside_is_kept_as_it_came(intake, store):
+    await intake.take(broken(12))
+    raw = json.loads(store.taken[0].raw or "")
+    assert (raw["update_id"], raw["message"]["text"], raw["message"]["chat"]) == (12, "a secret wish", {"id": USER})
+
+
+async def test_what_is_huge_is_kept_in_part(intake, store):
+    await intake.take({**broken(), "more": "x" * 10 * RAW_CHARS})
+    assert len(store.taken[0].raw or "") == RAW_CHARS
+
+
+MUTATED = [
+    update(message=message("/ask why")),
+    update(message=mentioning(f"@{ME.username} hello")),
+    update(edited_message=message("better", edit_date=1_790_000_001)),
+    update(message=message(None, caption="look", photo=[{"file_id": "f", "file_unique_id": "u", "width": 1, "height": 1}])),
+    update(callback_query=callback()),
+]
+
+
+@pytest.mark.parametrize("payload", MUTATED, ids=["command", "mention", "edit", "photo", "button"])
+async def test_of_hundreds_of_mutated_updates_none_is_in_the_way_of_the_next(payload, intake, store, answered):
+    kinds: Counter[str] = Counter()
+    for number, mutant in enumerate(mutants(payload, 150, keep=["update_id"])):
+        before = len(store.taken)
+        await intake.take({**mutant, "update_id": number})
+        kinds.update(incoming.kind for incoming in store.taken[before:])
+        assert all(storable(incoming) for incoming in store.taken[before:])
+    await intake.take(update(1000, message=message("next")))
+    assert store.taken[-1].text == "next"
+    assert kinds[EventKind.UNREADABLE] > 10
 
 
 async def test_an_address_that_cant_be_seen_is_unknown(intake, store):

@@ -17,7 +17,7 @@ import discord
 
 from bot.clock import Clock
 from bot.platforms.base import Allowance, Cursors, FloodError, PlatformError, Refusal, RefusedError, Spend
-from bot.platforms.discord.history import History, first_id_at
+from bot.platforms.discord.history import History, SetAside, first_id_at
 from bot.platforms.discord.rest import Rest
 from storage.base import StoreError
 
@@ -132,10 +132,10 @@ class CatchUp:
         self._noting: asyncio.Task[None] | None = None
         self._stored: dict[int, int] = {}
 
-    def begin(self, client: discord.Client, take: Take) -> None:
+    def begin(self, client: discord.Client, take: Take, set_aside: SetAside) -> None:
         """Read back: a new session began. Returns at once; from now on `before` waits for channels that are not read back yet."""
         self._end_session()
-        history = History(client, self._rest, self._spend, self._overall)
+        history = History(client, self._rest, self._spend, self._overall, set_aside)
         self._session = _Session(history, client, take, self._load, self._moved, reach=self._reach, clock=self._clock, now=self._now)
 
     def track(self, channel: int) -> Track | None:

@@ -11,6 +11,7 @@ from typing import Final
 from bot.clock import Clock
 from bot.model import Incoming
 from bot.platforms.base import Accept
+from bot.platforms.set_aside import not_stored
 from storage.base import StoreError, StoreUnavailableError
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ class Fate(Enum):
 
     NEW = auto()
     KNOWN = auto()  # it was committed before
+    ASIDE = auto()  # the store would not take it; it is kept as it came
     LOST = auto()  # it was not committed
 
 
@@ -58,7 +60,10 @@ class Commits:
                 return Fate.NEW if await self._accept(incoming) or failures > 0 else Fate.KNOWN
             except Exception as error:  # whatever keeps an event from being committed; it is logged, and tried again
                 failures += 1
-                if self._closed or (failures >= TRIES and not isinstance(error, StoreUnavailableError)):
+                if failures >= TRIES and not isinstance(error, StoreUnavailableError):
+                    log.exception("event %s was not committed after %d tries and is set aside", incoming.key, failures)
+                    return await self._set_aside(incoming, error)
+                if self._closed:
                     log.exception("event %s was not committed and is lost after %d tries", incoming.key, failures)
                     return Fate.LOST
                 # Of other errors the text may quote what a person wrote.
@@ -68,6 +73,14 @@ class Commits:
             await self._nap(wait)
         log.error("event %s was not committed in time and is left out (%d tries)", incoming.key, failures)
         return Fate.LOST
+
+    async def _set_aside(self, incoming: Incoming, error: Exception) -> Fate:
+        try:
+            await self._accept(not_stored(incoming, error))
+        except Exception:  # as in `offer`
+            log.exception("event %s could not even be set aside and is lost", incoming.key)
+            return Fate.LOST
+        return Fate.ASIDE
 
     def close(self) -> None:
         """Wait no more."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
 from typing import Any, Final
 
 import discord
@@ -12,12 +13,15 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
 from bot.platforms.discord.intake import Intake
+from bot.platforms.discord.odd import CALLED, CREATED, EDITED
 
 log = logging.getLogger(__name__)
 
 _UNGUARDED: Final = frozenset({"READY", "RESUMED"})
 """Without these nothing works; their failure has to end the connection."""
 
+_RAW: ContextVar[Any] = ContextVar("payload", default=None)
+"""The event that is being handled, as it came: discord.py's tasks inherit it, its objects don't keep it."""
 
 for _name in ("discord.gateway", "discord.http", "discord.webhook.async_"):
     # At DEBUG these write whole payloads: what people said, and interaction tokens. Who wants them quieter still is left alone.
@@ -58,30 +62,38 @@ class Gateway(discord.Client):
 
     async def on_message(self, message: discord.Message) -> None:
         """A message was written."""
-        await self._intake.message(message)
+        await self._safely(CREATED, self._intake.message(message))
 
     async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
         """A message was edited, or changed in another way: unfolded links carry no time of edit, or the former one."""
         if payload.message.edited_at is not None:
-            await self._intake.message(payload.message, edited=True)
+            await self._safely(EDITED, self._intake.message(payload.message, edited=True))
 
     async def on_interaction(self, interaction: discord.Interaction) -> None:
         """A command was called, a button pressed, or an option is being typed."""
-        await self._intake.interaction(interaction)
+        await self._safely(CALLED, self._intake.interaction(interaction))
+
+    async def _safely(self, kind: str, taking: Coroutine[Any, Any, None]) -> None:
+        """Take an event; one that we can't read is set aside. discord.py can build objects that break who touches them."""
+        try:
+            await taking
+        except Exception as error:  # noqa: BLE001 - as for `_guarded`
+            self._intake.set_aside(kind, _RAW.get(), error)
 
     def _guard(self) -> None:
         """Let one event that discord.py can't read cost that event only: by itself it would end the whole connection."""
         parsers = self._connection.parsers
         for name, parse in list(parsers.items()):
             if name not in _UNGUARDED:
-                parsers[name] = _guarded(name, parse)
+                parsers[name] = _guarded(name, parse, self._intake.set_aside)
 
 
-def _guarded(name: str, parse: Callable[[Any], None]) -> Callable[[Any], None]:
+def _guarded(name: str, parse: Callable[[Any], None], set_aside: Callable[[str, Any, Exception], None]) -> Callable[[Any], None]:
     def guarded(data: Any) -> None:
+        _RAW.set(data)
         try:
             parse(data)
-        except Exception:  # whatever a malformed payload makes discord.py stumble over
-            log.exception("an event of kind %s can't be read and is left out", name)
+        except Exception as error:  # noqa: BLE001 - whatever a malformed payload makes discord.py stumble over
+            set_aside(name, data, error)
 
     return guarded

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import discord
 
 from bot.platforms.base import Allowance, Spend, UnavailableError
 from bot.platforms.budgets import DISCORD_HISTORY, DISCORD_HISTORY_MESSAGES
+from bot.platforms.discord.odd import CREATED
 from bot.platforms.discord.rest import Rest
 
-log = logging.getLogger(__name__)
+SetAside: TypeAlias = Callable[[str, Any, Exception], None]
+"""Keeps an event that can't be read: its kind by the gateway's name, the payload, and what went wrong with it."""
 
 EPOCH_MS: Final = 1_420_070_400_000
 """Where the time of ids begins. Documented: API reference, snowflakes."""
@@ -62,13 +64,15 @@ class History:
         rest: Makes the calls.
         spend: Counts them.
         overall: The budget of all calls.
+        set_aside: Keeps a message that can't be read.
     """
 
-    def __init__(self, client: discord.Client, rest: Rest, spend: Spend, overall: Allowance) -> None:
+    def __init__(self, client: discord.Client, rest: Rest, spend: Spend, overall: Allowance, set_aside: SetAside) -> None:
         self._client = client
         self._rest = rest
         self._spend = spend
         self._overall = overall
+        self._set_aside = set_aside
 
     async def place(self, channel: int) -> Place:
         """Find a channel. Direct messages and archived threads are not known beforehand: Discord is asked about them.
@@ -132,7 +136,9 @@ class History:
         guild = getattr(place.channel, "guild", None)
         data = raw if guild is None else {**raw, "guild_id": str(guild.id)}
         try:
-            return discord.Message(state=self._client._connection, channel=place.channel, data=data)  # type: ignore[arg-type]  # noqa: SLF001
+            message = discord.Message(state=self._client._connection, channel=place.channel, data=data)  # type: ignore[arg-type]  # noqa: SLF001
+            _ = message.author.id, message.mentions  # without an author, for one, it makes a message that breaks who touches it
+            return message
         except Exception as error:  # noqa: BLE001 - whatever a malformed payload makes discord.py stumble over
-            log.error("message %s of the history can't be read and is left out: %s", raw["id"], type(error).__name__)  # noqa: TRY400
+            self._set_aside(CREATED, data, error)
             return None

@@ -12,7 +12,8 @@ import discord
 from bot.clock import Clock
 from bot.commands.base import Menu
 from bot.lanes import Lanes
-from bot.model import ChatAddress
+from bot.model import ChatAddress, Incoming
+from bot.payload import sound
 from bot.platforms.base import Accept, FloodError, PlatformError, UnavailableError
 from bot.platforms.budgets import DISCORD_INTERACTION_ACK_SECONDS
 from bot.platforms.discord.answers import Code, CodedRefusedError
@@ -21,10 +22,12 @@ from bot.platforms.discord.commands import SUGGEST_SECONDS, choices
 from bot.platforms.discord.commits import Commits, Fate
 from bot.platforms.discord.egress import EPHEMERAL
 from bot.platforms.discord.membership import Membership
+from bot.platforms.discord.odd import CREATED, SAYING, as_seen, odd
 from bot.platforms.discord.reading import NAME, arguments, from_interaction, from_message, is_addressed, is_from_person, options
 from bot.platforms.discord.rest import Rest
 from bot.platforms.discord.routes import Acknowledgements, InteractionRoute
 from bot.platforms.errands import Errands
+from bot.platforms.set_aside import reason_of
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +86,7 @@ class Intake:
         """A new session began: what came before it may have been missed."""
         self.guilds = lambda: [guild.id for guild in client.guilds]
         if self._catch_up is not None and self._open:
-            self._catch_up.begin(client, self._take_missed)
+            self._catch_up.begin(client, self._take_missed, self.set_aside)
 
     async def message(self, message: discord.Message, *, edited: bool = False) -> None:
         """Take a message, or its new text."""
@@ -109,6 +112,14 @@ class Intake:
             return
         await self._errands.run(self._take_interaction(interaction, deadline=started + DISCORD_INTERACTION_ACK_SECONDS))
 
+    def set_aside(self, kind: str, raw: Any, error: Exception) -> None:
+        """Keep what can't be read, with the reason. Returns at once."""
+        reason = reason_of(error)
+        log.error("an event of kind %s can't be read: %s", kind, reason)
+        incoming = odd(kind, raw, self._account, reason) if kind in SAYING else None
+        if incoming is not None and self._open:
+            self._errands.start(self._keep(incoming))
+
     async def drain(self) -> None:
         """Take nothing more in; return when what was taken is committed. What can't be committed any more is logged."""
         self._open = False
@@ -118,6 +129,9 @@ class Intake:
         await self._errands.finish(DRAIN_SECONDS)
         if self._catch_up is not None:
             await self._catch_up.aclose()
+
+    async def _keep(self, incoming: Incoming) -> None:
+        await self._commits.offer(incoming)
 
     def _concerns(self, message: discord.Message) -> bool:
         return is_from_person(message) and is_addressed(message, self._account, message_content=self._message_content)
@@ -130,7 +144,11 @@ class Intake:
                 track.committed(message.id)
 
     async def _take_missed(self, message: discord.Message) -> bool:
-        return not self._concerns(message) or await self._errands.run(self._commit_message(message, edited=False))
+        try:
+            return not self._concerns(message) or await self._errands.run(self._commit_message(message, edited=False))
+        except Exception as error:  # noqa: BLE001 - one odd message must not keep the channel from being read back
+            self.set_aside(CREATED, as_seen(message), error)
+            return True
 
     async def _commit_message(self, message: discord.Message, *, edited: bool) -> bool:
         async with self._lanes.of(message.channel.id):
@@ -138,7 +156,8 @@ class Intake:
                 member = await self._is_somewhere(message.author.id)
             else:
                 member = self._membership.seen(message.author.id)
-            return await self._commits.offer(from_message(message, self._account, member=member, edited=edited)) is not Fate.LOST
+            incoming = sound(from_message(message, self._account, member=member, edited=edited))
+            return await self._commits.offer(incoming) is not Fate.LOST
 
     async def _take_interaction(self, interaction: discord.Interaction, *, deadline: float) -> None:
         route = InteractionRoute(str(interaction.application_id), interaction.token, str(interaction.id))
@@ -156,7 +175,7 @@ class Intake:
                 log.debug("an interaction of type %s is nothing the bot offers", interaction.type)
                 return False
             # After the deadline the person reads that the bot did not respond, and asks again: both would be carried out.
-            return await self._commits.offer(incoming, deadline=deadline) is Fate.NEW
+            return await self._commits.offer(sound(incoming), deadline=deadline) is Fate.NEW
 
     async def _is_somewhere(self, person: int) -> bool | None:
         return await self._membership.holds(person, self.guilds()) if self._members else False

@@ -12,7 +12,9 @@ from telegram import Update
 
 from bot.commands.base import Command
 from bot.model import ChatAddress, ChatKind, EventKind, Incoming, Sender
+from bot.payload import sound
 from bot.platforms.base import Accept
+from bot.platforms.set_aside import raw_of, reason_of
 from bot.platforms.telegram.reading import PLATFORM, STOPPED, Me, clean, read, read_stop
 from storage.base import StoreUnavailableError
 
@@ -22,7 +24,6 @@ TRIES = 5
 """So often an event is offered to a store that works but will not take this one; then it is set aside."""
 REMEMBERED = 1000
 """Most updates whose failures are counted at once."""
-REASON_CHARS = 200
 
 log = logging.getLogger(__name__)
 
@@ -74,10 +75,11 @@ class Intake:
         try:
             if STOPPED in raw:
                 return read_stop(raw[STOPPED], update_id, self._me, self._topic_of)
-            return read(Update.de_json(raw), self._me, self._commands)
+            incoming = read(Update.de_json(raw), self._me, self._commands)
+            return None if incoming is None else sound(incoming)
         except Exception as error:  # noqa: BLE001 - whatever one odd update provokes in the parser must not stop the others
-            log.warning("update %d can't be read: %s", update_id, _reason(error))
-            return self._unreadable(raw, update_id, _reason(error))
+            log.warning("update %d can't be read and is set aside: %s", update_id, reason_of(error))
+            return self._unreadable(raw, update_id, reason_of(error))
 
     async def _commit(self, incoming: Incoming, raw: dict[str, Any], update_id: int) -> None:
         try:
@@ -112,6 +114,7 @@ class Intake:
             chat_kind=ChatKind.PRIVATE if chat == _id(person) != UNKNOWN else ChatKind.GROUP,
             sender=Sender(_id(person), _name(person)),
             text=clean(reason),
+            raw=raw_of(raw),
         )
 
 
@@ -119,13 +122,6 @@ def update_id_of(raw: Any) -> int | None:
     """Return an update's id, None if it has none."""
     update_id = raw.get("update_id") if isinstance(raw, dict) else None
     return update_id if isinstance(update_id, int) and not isinstance(update_id, bool) else None
-
-
-def _reason(error: Exception) -> str:
-    # Of these two the text names fields; that of others, such as ValueError, may quote what a person wrote.
-    if isinstance(error, KeyError | TypeError):
-        return f"{type(error).__name__}: {error}"[:REASON_CHARS]
-    return type(error).__name__
 
 
 def _part(raw: dict[str, Any], name: str) -> dict[str, Any]:

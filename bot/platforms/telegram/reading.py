@@ -16,6 +16,9 @@ from bot.model import Attachment, ButtonPress, ChatAddress, ChatKind, CommandCal
 
 PLATFORM = "telegram"
 START, HELP = "start", "help"
+MOST_ID = 2**63
+ID_CHARS = 64
+"""Longest id of a callback query that is taken for one; real ones are numbers of 19 digits."""
 STOPPED = "stopped_message_generation"
 """The part of an update that tells of a stopped draft. Bot API 10.3; python-telegram-bot 22.8 does not read it."""
 
@@ -95,12 +98,12 @@ def _button(query: CallbackQuery, me: Me) -> Incoming | None:
     message = query.message
     thread = _thread(message) if isinstance(message, Message) else ""
     return Incoming(
-        key=f"{PLATFORM}:{me.account}:callback:{query.id}",
+        key=f"{PLATFORM}:{me.account}:callback:{_short(query.id)}",
         kind=EventKind.BUTTON,
         chat=_address(me, message.chat, thread),
         chat_kind=_chat_kind(message.chat),
         sender=_sender(query.from_user),
-        button=ButtonPress(clean(query.data), str(message.message_id)),
+        button=ButtonPress(clean(query.data), str(_whole(message.message_id))),
     )
 
 
@@ -146,7 +149,7 @@ def _incoming(
     attachments: tuple[Attachment, ...] = (),
 ) -> Incoming:
     # Not the update's id: Telegram may begin anew at a random one after a week of silence.
-    key = f"{PLATFORM}:{me.account}:message:{message.chat.id}:{message.message_id}"
+    key = f"{PLATFORM}:{me.account}:message:{_whole(message.chat.id)}:{_whole(message.message_id)}"
     if kind is EventKind.EDIT:
         edited_at = int(message.edit_date.timestamp()) if message.edit_date is not None else 0
         # Two edits may fall into one second; the text tells them apart.
@@ -231,12 +234,12 @@ def _question(call: CommandCall, commands: Sequence[Command]) -> str | None:
 
 
 def _address(me: Me, chat: Chat, thread: str) -> ChatAddress:
-    return ChatAddress(PLATFORM, me.account, str(chat.id), thread)
+    return ChatAddress(PLATFORM, me.account, str(_whole(chat.id)), thread)
 
 
 def _thread(message: Message) -> str:
     # Outside forums `message_thread_id` numbers threads of replies, which are no topics.
-    return str(message.message_thread_id) if message.is_topic_message and message.message_thread_id is not None else ""
+    return str(_whole(message.message_thread_id)) if message.is_topic_message and message.message_thread_id is not None else ""
 
 
 def _chat_kind(chat: Chat) -> ChatKind:
@@ -244,7 +247,20 @@ def _chat_kind(chat: Chat) -> ChatKind:
 
 
 def _sender(user: User) -> Sender:
-    return Sender(str(user.id), clean(user.full_name))
+    return Sender(str(_whole(user.id)), clean(user.full_name))
+
+
+def _whole(number: object) -> int:
+    """Return an id; the library takes whatever comes in its place."""
+    if isinstance(number, bool) or not isinstance(number, int) or abs(number) > MOST_ID:
+        raise TypeError("an id is no number")
+    return number
+
+
+def _short(word: object) -> str:
+    if not isinstance(word, str) or len(word) > ID_CHARS:
+        raise TypeError("an id is no short text")
+    return word
 
 
 def _attachments(message: Message) -> Iterable[Attachment]:

@@ -1,0 +1,41 @@
+"""What could not be read, or not be stored, is kept with the reason and as it came, so that it is neither lost nor in anybody's way."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+from bot.model import EventKind, Incoming
+
+REASON_CHARS = 200
+RAW_CHARS = 100_000
+"""So much of what came is kept; ours, far more than any real event has."""
+
+
+def reason_of(error: Exception) -> str:
+    """Say why something could not be read, without a word of what a person wrote."""
+    # Of these two the text names fields; that of others, such as ValueError, may quote what was written.
+    if isinstance(error, KeyError | TypeError):
+        return f"{type(error).__name__}: {error}"[:REASON_CHARS]
+    return type(error).__name__
+
+
+def raw_of(payload: Any) -> str:
+    """Return what came as JSON in ASCII, which every database takes; cut if it is huge."""
+    return json.dumps(payload, default=str)[:RAW_CHARS]
+
+
+def not_stored(incoming: Incoming, error: Exception) -> Incoming:
+    """Make an event that the store would not take into one that is kept as it came."""
+    return replace(
+        incoming,
+        key=f"{incoming.key}:not-stored",
+        kind=EventKind.UNREADABLE,
+        text=f"not stored: {type(error).__name__}",
+        command=None,
+        button=None,
+        attachments=(),
+        route=None,
+        raw=raw_of(asdict(replace(incoming, route=None))),  # the route is a secret
+    )
