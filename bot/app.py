@@ -154,7 +154,7 @@ def build_platforms(settings: Settings, menu: LateMenu, memo: Callable[[str], Me
             clock=clock,
         )
     if settings.telegram_token:
-        from bot.platforms.telegram import TelegramPlatform, WebhookSettings  # noqa: PLC0415
+        from bot.platforms.telegram import DraftMode, TelegramPlatform, WebhookSettings  # noqa: PLC0415
         from bot.render.telegram import STYLE as TELEGRAM_STYLE  # noqa: PLC0415
 
         webhook = None
@@ -168,7 +168,7 @@ def build_platforms(settings: Settings, menu: LateMenu, memo: Callable[[str], Me
             style=TELEGRAM_STYLE,
             api_base_url=settings.telegram_api_base_url,
             webhook=webhook,
-            drafts=settings.telegram_drafts,
+            drafts=DraftMode(settings.telegram_drafts),
             clock=clock,
         )
     return platforms

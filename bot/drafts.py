@@ -38,14 +38,16 @@ class Draft:
 
     Args:
         platform: Shows it.
+        target: Where.
         turn: Whose answer it is.
 
     Attributes:
         began: Something of the answer has been shown.
     """
 
-    def __init__(self, platform: SupportsDrafts, turn: int) -> None:
-        self.platform = platform
+    def __init__(self, platform: SupportsDrafts, target: Target, turn: int) -> None:
+        self._platform = platform
+        self._target = target
         self.began = False
         self._turn = turn
         self._shown: Page | None = None
@@ -53,13 +55,13 @@ class Draft:
         self._refused: Page | None = None
         self._refusals = 0
 
-    async def show(self, target: Target, page: Page, index: int) -> None:
+    async def show(self, page: Page, index: int) -> None:
         """Show a page, the one with this index.
 
         Raises:
             PlatformError: It was not shown.
         """
-        await self.platform.draft(target, page, number=number_of(self._turn, index))
+        await self._platform.draft(self._target, page, number=number_of(self._turn, index))
 
     def wants(self, page: Page) -> Page | None:
         """Return what has to be shown for a page, None if it shows already or is refused."""
@@ -76,7 +78,7 @@ class Draft:
         """Take note that the platform will not show a page; False if there is no use in going on."""
         self._refused = page
         self._refusals += 1
-        return self._refusals < self.platform.draft_refusals
+        return self._refusals < self._platform.draft_refusals and self._platform.drafts(self._target)
 
     def fade(self) -> bool:
         """Take note that it shows no longer, or soon will not; False if nothing of it showed."""
@@ -85,7 +87,7 @@ class Draft:
 
     async def keep(self, clock: Clock, touch: Callable[[], None]) -> None:
         """Have it shown again before it fades, for as long as this is awaited. `touch` tells that there is something to show."""
-        kept = self.platform.draft_seconds * KEPT_SHARE
+        kept = self._platform.draft_seconds * KEPT_SHARE
         while True:
             rest = self._shown_at + kept - clock.now()
             if rest > 0:

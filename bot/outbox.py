@@ -234,7 +234,7 @@ class Lane:
         target, first = delivery.target, step.index == 0
         if step.call is Call.DRAFT:
             if delivery.draft is not None and step.page is not None:
-                await delivery.draft.show(target, step.page, step.index)
+                await delivery.draft.show(step.page, step.index)
             return None
         seen = delivery.visible[step.index]
         if step.page is None:
@@ -327,7 +327,7 @@ class Outbox:
             Visible(row.id, row.nonce, row.message_id, tried=True, repeated=doubtful and row.message_id is None) for row in rows
         ]
         if owner.kind is OwnerKind.TURN and isinstance(platform, SupportsDrafts) and platform.drafts(target) and not lane.drafting(chat):
-            delivery.draft = Draft(platform, owner.id)
+            delivery.draft = Draft(platform, target, owner.id)
         if rows or again:
             for allowance in platform.allowances(Call.SEND, target, first=True):
                 self.meters.of(allowance).be_careful(self.clock.now())

@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     telegram_webhook_secret: Annotated[SecretStr | None, AfterValidator(_webhook_secret)] = None
     telegram_webhook_host: str = "127.0.0.1"
     telegram_webhook_port: int = Field(default=8443, ge=0, le=65535)
-    telegram_drafts: Literal["off", "plain"] = "off"
+    telegram_drafts: Literal["off", "plain", "rich"] = "off"
     telegram_allowed_users: Ids = frozenset()
     telegram_allowed_chats: Ids = frozenset()
 

@@ -85,6 +85,8 @@ TELEGRAM_TYPING_SECONDS = 5.0
 """One chat action shows that long. Documented: sendChatAction."""
 TELEGRAM_DRAFT_SECONDS = 30.0
 """A draft shows that long, and no longer than to the bot's next message in the chat. Documented: sendMessageDraft."""
+TELEGRAM_RICH_CHARS, TELEGRAM_RICH_BLOCKS, TELEGRAM_RICH_DEPTH = 32_768, 500, 16
+"""Longest text of a rich message, most blocks, most levels of nesting. Documented: rich message limits."""
 TELEGRAM_CALLBACK_BYTES = 64
 """Longest `callback_data`. Documented: InlineKeyboardButton."""
 TELEGRAM_BUTTON_ROWS, TELEGRAM_BUTTONS_PER_ROW = 12, 8

@@ -91,6 +91,10 @@ class Methods:
                 sending.send_message_draft,
                 f"chat_id message_thread_id draft_id text can_stop keep_on_stop {format_}",
             ),
+            "sendRichMessageDraft": (
+                sending.send_rich_message_draft,
+                "chat_id message_thread_id draft_id rich_message can_stop keep_on_stop",
+            ),
             "createForumTopic": (sending.create_forum_topic, "chat_id name icon_color icon_custom_emoji_id"),
             "setMyCommands": (menus.set_my_commands, "commands scope language_code"),
             "getMyCommands": (menus.get_my_commands, "scope language_code"),

@@ -12,6 +12,7 @@ from sandbox.telegram.formatting import parsed
 from sandbox.telegram.keyboard import inline_keyboard
 from sandbox.telegram.parameters import Parameters, whole
 from sandbox.telegram.people import People
+from sandbox.telegram.rich import rich_text
 from sandbox.telegram.text import ENTITY_KEYS, Formatted, checked, finished
 from sandbox.telegram.world import Chat, Draft, World
 
@@ -146,13 +147,20 @@ class Sending:
 
     async def send_message_draft(self, parameters: Parameters) -> bool:
         """Show a growing text in a private chat for a while."""
+        return self._draft(parameters, lambda: self._formatted(parameters, too_long="message is too long", may_be_empty=True))
+
+    async def send_rich_message_draft(self, parameters: Parameters) -> bool:
+        """Show a growing rich message in a private chat for a while."""
+        return self._draft(parameters, lambda: rich_text(parameters))
+
+    def _draft(self, parameters: Parameters, content: Callable[[], Formatted]) -> bool:
         chat = self.writable(parameters)
         if not chat.private:
             raise bad("TEXTDRAFT_PEER_INVALID")
         draft_id = parameters.integer("draft_id")
         if not draft_id:
             raise bad("RANDOM_ID_INVALID")
-        formatted = self._formatted(parameters, too_long="message is too long", may_be_empty=True)
+        formatted = content()
         thread = self._thread(chat, parameters)
         self._flood.charge(chat.id)
         until = self._now() + TELEGRAM_DRAFT_SECONDS

@@ -338,6 +338,7 @@ TELEGRAM_METHODS = {
     "sendChatAction",
     "sendMessage",
     "sendMessageDraft",
+    "sendRichMessageDraft",
     "setMyCommands",
     "setWebhook",
 }
@@ -363,8 +364,9 @@ async def test_every_call_of_the_bot_and_every_answer_follows_telegrams_specific
         async with running_bridge(outside, tmp_path / "d.db", discord_token=None) as bridge:
             await use_telegram(outside)
             await delete_last(bridge.platforms, bridge.accounts["telegram"], TelegramChat(outside))
-        async with running_bridge(outside, tmp_path / "drafts.db", discord_token=None, telegram_drafts="plain"):
-            await grow_by_drafts(outside)
+        for mode in ("plain", "rich"):
+            async with running_bridge(outside, tmp_path / f"{mode}.db", discord_token=None, telegram_drafts=mode):
+                await grow_by_drafts(outside)
         await set_webhook(outside.telegram, unused_tcp_port)
     assert telegram_complaints(telegram_says, outside.telegram) == []
     assert {method_of(call) for call in outside.telegram.calls} == TELEGRAM_METHODS

@@ -37,17 +37,21 @@ class Watch:
 
 def methods(outside: Outside) -> list[str]:
     names = [call.path.rpartition("/")[2] for call in outside.telegram.calls]
-    return [name for name in names if name in {"sendMessage", "editMessageText", "sendMessageDraft"}]
+    return [name for name in names if name in {"sendMessage", "editMessageText", "sendMessageDraft", "sendRichMessageDraft"}]
 
 
 def nothing_was_refused(outside: Outside) -> bool:
     return not [call for call in outside.telegram.calls if call.status >= 400] and not outside.telegram.unknown_parameters
 
 
-async def test_an_answer_grows_by_drafts_and_the_message_comes_once(tmp_path: Path) -> None:
+METHODS = {"plain": "sendMessageDraft", "rich": "sendRichMessageDraft"}
+
+
+@pytest.mark.parametrize("mode", sorted(METHODS))
+async def test_an_answer_grows_by_drafts_and_the_message_comes_once(tmp_path: Path, mode: str) -> None:
     async with Outside(voice=ScriptedVoice([WORDS], delay=DELAY)) as outside:
         watch = Watch(outside)
-        async with running_bridge(outside, tmp_path / "d.db", telegram_drafts="plain"):
+        async with running_bridge(outside, tmp_path / "d.db", telegram_drafts=mode):
             chat = TelegramChat(outside)
             await chat.say("go")
             await eventually(lambda: chat.texts() == [WORDS], "the whole answer, once")
@@ -55,7 +59,7 @@ async def test_an_answer_grows_by_drafts_and_the_message_comes_once(tmp_path: Pa
         assert watch.texts == sorted(watch.texts, key=len)
         assert all(WORDS.startswith(text) for text in watch.texts)
         assert all(draft["can_stop"] for draft in watch.drafts)
-        assert methods(outside) == ["sendMessageDraft"] * len(watch.texts) + ["sendMessage"]
+        assert methods(outside) == [METHODS[mode]] * len(watch.texts) + ["sendMessage"]
         assert outside.telegram.drafts(chat.chat) == []
         assert nothing_was_refused(outside)
 
@@ -110,6 +114,41 @@ async def test_after_any_refusal_of_a_draft_the_answer_goes_on_by_edits_whole_an
             await eventually(lambda: chat.texts() == [WORDS, "and on"])
         later = methods(outside)[len(made) :]
         assert ("sendMessageDraft" in later) is (refusal != "unknown method"), "only a server without the method is not asked again"
+
+
+NOT_FOUND = REFUSALS["unknown method"]
+
+
+async def test_where_the_server_knows_no_rich_drafts_plain_ones_are_shown(tmp_path: Path) -> None:
+    async with Outside(voice=ScriptedVoice([WORDS], delay=DELAY)) as outside:
+        outside.telegram.faults.add(Fault(path="*/sendRichMessageDraft", times=-1, **NOT_FOUND))
+        async with running_bridge(outside, tmp_path / "d.db", telegram_drafts="rich"):
+            chat = TelegramChat(outside)
+            await chat.say("go")
+            await eventually(lambda: chat.texts() == [WORDS], "the whole answer, once")
+        made = methods(outside)
+        assert made[0] == "sendRichMessageDraft"
+        assert set(made[1:-1]) == {"sendMessageDraft"}
+        assert made[-1] == "sendMessage"
+
+
+async def test_a_rich_draft_that_is_refused_is_left_out_and_after_several_the_answer_goes_on_by_edits(tmp_path: Path) -> None:
+    refused = REFUSALS["bad request"]
+    async with Outside(voice=ScriptedVoice([WORDS, WORDS], delay=DELAY)) as outside:
+        outside.telegram.faults.add(Fault(path="*/sendRichMessageDraft", after_calls=1, **refused))
+        async with running_bridge(outside, tmp_path / "d.db", telegram_drafts="rich"):
+            chat = TelegramChat(outside)
+            await chat.say("go")
+            await eventually(lambda: chat.texts() == [WORDS], "the whole answer, once")
+            made = methods(outside)
+            assert set(made[:-1]) == {"sendRichMessageDraft"}
+            assert made[-1] == "sendMessage"
+            outside.telegram.faults.add(Fault(path="*/sendRichMessageDraft", times=-1, **refused))
+            await chat.say("again")
+            await eventually(lambda: chat.texts() == [WORDS, WORDS], "the whole answer, once")
+        later = methods(outside)[len(made) :]
+        assert later[:4] == ["sendRichMessageDraft"] * 3 + ["sendMessage"]
+        assert set(later[4:]) == {"editMessageText"}
 
 
 @pytest.mark.parametrize("topic", [False, True])

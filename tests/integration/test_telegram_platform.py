@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
-from typing import Any, Literal
+from typing import Any
 
 import aiohttp
 import pytest
@@ -24,7 +24,7 @@ from bot.platforms.base import (
     UnknownOutcomeError,
 )
 from bot.platforms.budgets import TELEGRAM_GLOBAL, TELEGRAM_GROUP, TELEGRAM_PRIVATE
-from bot.platforms.telegram import TelegramPlatform, WebhookSettings
+from bot.platforms.telegram import DraftMode, TelegramPlatform, WebhookSettings
 from bot.platforms.telegram.platform import TYPINGS
 from sandbox.faults import Fault
 from sandbox.telegram import TelegramSandbox
@@ -48,7 +48,7 @@ def make(
     memo: Memo | None = None,
     webhook: WebhookSettings | None = None,
     token: str = "",
-    drafts: Literal["off", "plain"] = "off",
+    drafts: DraftMode = DraftMode.OFF,
 ) -> TelegramPlatform:
     return TelegramPlatform(
         token or sandbox.token,
@@ -95,7 +95,7 @@ async def error_of(call: Awaitable[object]) -> PlatformError:
 
 
 async def test_a_draft_shows_in_private_until_the_message_comes(sandbox):
-    platform = make(sandbox, drafts="plain")
+    platform = make(sandbox, drafts=DraftMode.PLAIN)
     await platform.open()
     assert isinstance(platform, SupportsDrafts)
     topic = sandbox.add_topic(sandbox.user_id, "aside")
@@ -119,7 +119,7 @@ async def test_a_stopped_draft_arrives_as_a_press_of_its_stop_button(sandbox, mo
     settings = None
     if mode == "webhook":
         settings = WebhookSettings(f"http://127.0.0.1:{unused_tcp_port}/hook", SECRET, port=unused_tcp_port)
-    platform = make(sandbox, drafts="plain", webhook=settings)
+    platform = make(sandbox, drafts=DraftMode.PLAIN, webhook=settings)
     await platform.open()
     topic = sandbox.add_topic(sandbox.user_id, "aside")
     inbox = Inbox()
@@ -136,7 +136,7 @@ async def test_a_stopped_draft_arrives_as_a_press_of_its_stop_button(sandbox, mo
 
 async def test_drafts_are_off_unless_asked_for_and_for_good_where_the_server_does_not_know_them(sandbox, platform):
     assert not platform.drafts(chat(sandbox))
-    drafting = make(sandbox, drafts="plain")
+    drafting = make(sandbox, drafts=DraftMode.PLAIN)
     await drafting.open()
     sandbox.faults.add(Fault(path="*/sendMessageDraft", status=404, body={"ok": False, "error_code": 404, "description": "Not Found"}))
     assert isinstance(await error_of(drafting.draft(chat(sandbox), Page("so far"), number=448)), RefusedError)

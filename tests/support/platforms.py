@@ -11,7 +11,7 @@ from bot.clock import SystemClock
 from bot.model import ChatAddress, ChatKind, Target
 from bot.platforms.base import Call, Platform, SupportsDrafts
 from bot.platforms.discord import DiscordPlatform
-from bot.platforms.telegram import TelegramPlatform
+from bot.platforms.telegram import DraftMode, TelegramPlatform
 from sandbox.discord import DiscordSandbox
 from sandbox.faults import Fault
 from sandbox.telegram import TelegramSandbox
@@ -183,6 +183,8 @@ class DiscordWorld:
 
 class TelegramWorld:
     name = "telegram"
+    drafts = DraftMode.PLAIN
+    draft_method = "sendMessageDraft"
 
     def __init__(self, sandbox: TelegramSandbox) -> None:
         self.sandbox = sandbox
@@ -200,7 +202,7 @@ class TelegramWorld:
 
     def drafting(self) -> DraftingPlatform:
         base, clock = self.sandbox.api_url, SystemClock()
-        return TelegramPlatform(self.token, Menu(), Memo(), style=plain(4096), api_base_url=base, drafts="plain", clock=clock)
+        return TelegramPlatform(self.token, Menu(), Memo(), style=plain(4096), api_base_url=base, drafts=self.drafts, clock=clock)
 
     def drafted(self, where: Target) -> list[str]:
         return [draft.text for draft in self.sandbox.drafts(int(where.chat.chat))]
@@ -256,7 +258,14 @@ class TelegramWorld:
         return len(self.sandbox.calls_to("POST", f"/{self._name(call)}"))
 
     def _name(self, call: Call) -> str:
-        return {Call.SEND: "sendMessage", Call.EDIT: "editMessageText", Call.DELETE: "deleteMessage", Call.DRAFT: "sendMessageDraft"}[call]
+        return {Call.SEND: "sendMessage", Call.EDIT: "editMessageText", Call.DELETE: "deleteMessage", Call.DRAFT: self.draft_method}[call]
+
+
+class RichTelegramWorld(TelegramWorld):
+    """With rich drafts."""
+
+    drafts = DraftMode.RICH
+    draft_method = "sendRichMessageDraft"
 
 
 def _keyboard(message: dict[str, Any]) -> list[list[dict[str, Any]]]:
@@ -278,8 +287,18 @@ async def telegram_world() -> AsyncIterator[DraftingWorld]:
         yield TelegramWorld(sandbox)
 
 
+@asynccontextmanager
+async def rich_telegram_world() -> AsyncIterator[DraftingWorld]:
+    """Give Telegram with a person and a group, and rich drafts."""
+    async with TelegramSandbox() as sandbox:
+        yield RichTelegramWorld(sandbox)
+
+
 WORLDS: dict[str, Callable[[], AbstractAsyncContextManager[World]]] = {"discord": discord_world, "telegram": telegram_world}
 """Every platform by name. A new one adds its world here and so runs the whole contract."""
 
-DRAFTING_WORLDS: dict[str, Callable[[], AbstractAsyncContextManager[DraftingWorld]]] = {"telegram": telegram_world}
-"""Those of them that can show drafts."""
+DRAFTING_WORLDS: dict[str, Callable[[], AbstractAsyncContextManager[DraftingWorld]]] = {
+    "telegram": telegram_world,
+    "telegram, rich": rich_telegram_world,
+}
+"""Those of them that can show drafts, once for each way of theirs."""

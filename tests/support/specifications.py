@@ -216,7 +216,7 @@ class TelegramSpecification:
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._methods: Mapping[str, Any] = document["methods"]
         self._types: Mapping[str, Any] = document["types"]
-        self._unions: Mapping[str, str] = document["unions"]
+        self._unions: Mapping[str, str] = {"RichTextUnion": _rich_text(document["types"]["RichText"]["description"]), **document["unions"]}
 
     def request(self, method: str, parameters: Mapping[str, Any]) -> list[str]:
         """Check a call; parameters of a form are text, nested ones JSON within it."""
@@ -257,8 +257,18 @@ class TelegramSpecification:
         return expression.split(" | ")
 
     def _fits(self, value: Any, expression: str, where: str) -> Iterator[str]:
-        tries = [list(self._is(value, alternative, where)) for alternative in self._alternatives(expression)]
+        alternatives = self._alternatives(expression)
+        if isinstance(value, dict) and "type" in value:  # of types that are told apart by it, only the one that it names
+            alternatives = [one for one in alternatives if self._type_of(one) in {None, value["type"]}] or alternatives
+        tries = [list(self._is(value, alternative, where)) for alternative in alternatives]
         yield from min(tries, key=len)
+
+    def _type_of(self, kind: str) -> str | None:
+        """Return the only value that the field `type` of a type may have, None if there is no such one."""
+        for field in self._types.get(kind, {}).get("fields", ()):
+            if field["name"] == "type" and (literal := re.fullmatch(r"Literal\[(.+)\]", field["type"])):
+                return _spelt(literal[1])
+        return None
 
     def _is(self, value: Any, kind: str, where: str) -> Iterator[str]:
         if inner := re.fullmatch(r"list\[(.+)\]", kind):
@@ -289,6 +299,11 @@ class TelegramSpecification:
             allowed = _allowed(known[name])
             if allowed and value[name] not in allowed:
                 yield f"{where}.{name}: {value[name]!r} is none of {sorted(allowed)}"
+
+
+def _rich_text(prose: str) -> str:
+    """Return what a rich text can be: it is told in words only."""
+    return " | ".join(["str", "list[RichTextUnion]", *re.findall(r"- (RichText[A-Za-z]+)", prose)])
 
 
 def _spelt(literal: str) -> str:

@@ -11,10 +11,11 @@ import pytest
 from bot.drafts import number_of, stop_of
 from bot.model import Button, ButtonPress, ChatAddress, ChatKind, Entity, EventKind, Incoming, Page, Sender
 from bot.platforms.base import FloodError, PlatformError, Refusal, RefusedError, UnavailableError
-from bot.platforms.telegram.drafts import REMEMBERED, Drafts
+from bot.platforms.telegram.drafts import REMEMBERED, DraftMode, Drafts
 from bot.platforms.telegram.intake import ALLOWED_UPDATES, Intake
 from tests.support.telegram import COMMANDS, ME, TOKEN, USER, api, group_chat, ok, private_chat, refused, target, update
 
+PLAIN, RICH = DraftMode.PLAIN, DraftMode.RICH
 PAGE = Page("so far", (Entity("bold", 0, 2),), ((Button("Stop", "stop:1"),),))
 
 
@@ -50,7 +51,7 @@ async def refusal(drafts: Drafts, answer: httpx.Response | Exception) -> Platfor
 
 
 async def test_a_draft_carries_its_text_its_formatting_and_a_stop_button_but_no_keyboard() -> None:
-    server = await shown(Drafts(on=True), thread="30")
+    server = await shown(Drafts(PLAIN), thread="30")
     wanted = {
         "chat_id": USER,
         "message_thread_id": 30,
@@ -65,14 +66,39 @@ async def test_a_draft_carries_its_text_its_formatting_and_a_stop_button_but_no_
 
 async def test_a_server_that_does_not_know_drafts_is_not_asked_again(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
-    drafts = Drafts(on=True)
+    drafts = Drafts(PLAIN)
     error = await refusal(drafts, refused(404, "Not Found"))
     assert isinstance(error, RefusedError)
     assert error.reason is Refusal.BAD_REQUEST
-    assert not drafts.on
-    assert "does not know drafts" in caplog.text
+    assert drafts.mode is DraftMode.OFF
+    assert "does not know plain drafts" in caplog.text
 
 
+async def test_a_server_that_knows_no_rich_drafts_is_asked_for_plain_ones() -> None:
+    drafts = Drafts(RICH)
+    assert isinstance(await refusal(drafts, refused(404, "Not Found")), RefusedError)
+    assert [method for method, _ in (await shown(drafts)).calls] == ["sendMessageDraft"]
+    assert isinstance(await refusal(drafts, refused(404, "Not Found")), RefusedError)
+    with pytest.raises(RefusedError, match="off"):
+        await shown(drafts)
+
+
+async def test_a_rich_draft_is_made_of_blocks_which_nobody_parses() -> None:
+    [(method, parameters)] = (await shown(Drafts(RICH))).calls
+    assert method == "sendRichMessageDraft"
+    assert parameters == {
+        "chat_id": USER,
+        "draft_id": number_of(7, 0),
+        "rich_message": {
+            "blocks": [{"type": "paragraph", "text": [{"type": "bold", "text": "so"}, " far"]}],
+            "skip_entity_detection": True,
+        },
+        "can_stop": True,
+        "keep_on_stop": True,
+    }
+
+
+@pytest.mark.parametrize("mode", [PLAIN, RICH])
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
@@ -84,11 +110,11 @@ async def test_a_server_that_does_not_know_drafts_is_not_asked_again(caplog: pyt
     ],
 )
 async def test_any_other_refusal_says_what_it_is_and_leaves_drafts_on(
-    answer: httpx.Response | Exception, kind: type[PlatformError]
+    answer: httpx.Response | Exception, kind: type[PlatformError], mode: DraftMode
 ) -> None:
-    drafts = Drafts(on=True)
+    drafts = Drafts(mode)
     assert type(await refusal(drafts, answer)) is kind
-    assert drafts.on
+    assert drafts.mode is mode
 
 
 # ------------------------------------------------------------------------------------------------------------- stop
@@ -105,7 +131,7 @@ async def taken(raw: dict[str, Any], drafts: Drafts | None = None) -> Incoming:
         events.append(incoming)
         return True
 
-    topic_of = (drafts or Drafts(on=True)).topic_of
+    topic_of = (drafts or Drafts(PLAIN)).topic_of
     await Intake(ME, COMMANDS, accept, lambda _: None, topic_of).take(raw)
     [incoming] = events
     return incoming
@@ -129,7 +155,7 @@ async def test_a_stopped_draft_is_a_press_of_its_turns_stop_button(number: int |
 
 
 async def test_a_stop_is_found_in_the_topic_of_its_draft_though_the_server_does_not_name_it() -> None:
-    drafts = Drafts(on=True)
+    drafts = Drafts(PLAIN)
     await shown(drafts, thread="30")
     assert (await taken(stopped(number_of(7, 0)), drafts)).chat.thread == "30"
     assert (await taken(stopped(number_of(8, 0)), drafts)).chat.thread == ""
@@ -137,7 +163,7 @@ async def test_a_stop_is_found_in_the_topic_of_its_draft_though_the_server_does_
 
 
 async def test_not_every_draft_is_remembered_for_ever() -> None:
-    drafts = Drafts(on=True)
+    drafts = Drafts(PLAIN)
     await shown(drafts, thread="30")
     for turn in range(100, 100 + REMEMBERED):
         drafts._remember(number_of(turn, 0), "31")

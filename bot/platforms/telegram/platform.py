@@ -8,7 +8,6 @@ import json
 import logging
 import re
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 from telegram.error import InvalidToken, TelegramError
 
@@ -28,7 +27,7 @@ from bot.platforms.budgets import (
 from bot.platforms.errands import Errands
 from bot.platforms.telegram import egress
 from bot.platforms.telegram.api import Api, make_api
-from bot.platforms.telegram.drafts import Drafts
+from bot.platforms.telegram.drafts import RICH_REFUSALS, DraftMode, Drafts
 from bot.platforms.telegram.errors import TOKEN_REFUSED, platform_error
 from bot.platforms.telegram.intake import Intake
 from bot.platforms.telegram.polling import poll
@@ -54,7 +53,7 @@ class TelegramPlatform:
         style: How text is rendered.
         api_base_url: Address of a Bot API server of one's own, without a trailing ``/bot``.
         webhook: Take updates in through a webhook; without it, by long polling.
-        drafts: How answers grow in private chats: ``off``: by edits; ``plain``: by drafts.
+        drafts: How answers grow in private chats: ``off``: by edits; ``plain``: by drafts; ``rich``: by drafts of rich messages.
         clock: Times the waits of the intake.
     """
 
@@ -68,7 +67,6 @@ class TelegramPlatform:
     )
     typing_seconds = TELEGRAM_TYPING_SECONDS
     draft_seconds = TELEGRAM_DRAFT_SECONDS
-    draft_refusals = 1
 
     def __init__(
         self,
@@ -79,7 +77,7 @@ class TelegramPlatform:
         style: Style,
         api_base_url: str | None = None,
         webhook: WebhookSettings | None = None,
-        drafts: Literal["off", "plain"] = "off",
+        drafts: DraftMode = DraftMode.OFF,
         clock: Clock,
     ) -> None:
         self.style = style
@@ -90,7 +88,8 @@ class TelegramPlatform:
         self._webhook = webhook
         self._clock = clock
         self._errands = Errands("call to Telegram")
-        self._drafts = Drafts(on=drafts != "off")
+        self._drafts = Drafts(drafts)
+        self.draft_refusals = RICH_REFUSALS if drafts is DraftMode.RICH else 1
         self._typings = asyncio.Semaphore(TYPINGS)
         self._opened: tuple[Api, Me] | None = None
 
@@ -145,7 +144,7 @@ class TelegramPlatform:
 
     def drafts(self, target: Target) -> bool:
         """Tell whether drafts can be shown there; see `bot.platforms.base.SupportsDrafts`."""
-        return self._drafts.on and target.chat_kind is ChatKind.PRIVATE
+        return self._drafts.mode is not DraftMode.OFF and target.chat_kind is ChatKind.PRIVATE
 
     async def draft(self, target: Target, page: Page, *, number: int) -> None:
         """Show a page as a draft; see `bot.platforms.base.SupportsDrafts`."""
