@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from storage.base import ChatAddress, EventKind, ReplyRoute
 
@@ -126,9 +127,11 @@ class Button:
     style: ButtonStyle = ButtonStyle.PLAIN
 
 
-@dataclass(frozen=True, slots=True)
-class Entity:
-    """A formatted range of a page's text, as Telegram's MessageEntity names it. Offset and length in UTF-16 units."""
+class Entity(NamedTuple):
+    """A formatted range of a page's text, as Telegram's MessageEntity names it. Offset and length in UTF-16 units.
+
+    A named tuple: a page has up to a hundred, made anew for every update.
+    """
 
     type: str
     offset: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, Self
 
 from bot.model import Entity
 from bot.render.document import Block
@@ -17,9 +18,30 @@ class Rendered:
     entities: tuple[Entity, ...] = ()
 
 
-def write_plain(blocks: Sequence[Block]) -> Rendered:
-    """Write blocks without any formatting."""
-    return Rendered("\n".join([f"{block.marker} {block.text}" if block.marker else block.text for block in blocks]).strip())
+class Draft(Protocol):
+    """Blocks as far as they are written. Never changes itself, so what is written once can be gone on from many times."""
+
+    def then(self, blocks: Sequence[Block]) -> Self:
+        """Write more below it."""
+
+    def shown(self) -> Rendered:
+        """Return what it looks like if nothing follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainDraft:
+    """Blocks without any formatting."""
+
+    lines: tuple[str, ...] = ()
+
+    def then(self, blocks: Sequence[Block]) -> Self:
+        """Write more below it."""
+        more = [f"{block.marker} {block.text}" if block.marker else block.text for block in blocks]
+        return type(self)((*self.lines, *more))
+
+    def shown(self) -> Rendered:
+        """Return its lines."""
+        return Rendered("\n".join(self.lines).strip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +52,16 @@ class Style:
         render: CommonMark in, platform text out. Takes any prefix of a document: what is half-written is healed first. Never fails.
         measure: Length of rendered text in the unit of `limit`.
         limit: Longest text of one message.
-        write: What `render` does after the parse; paging cuts between the two.
+        draft: What `render` does after the parse begins here; paging cuts between the two.
         bare: Makes rendered text harmless where it is shown without its entities, without making it longer.
     """
 
     render: Callable[[str], Rendered]
     measure: Callable[[Rendered], int]
     limit: int
-    write: Callable[[Sequence[Block]], Rendered] = write_plain
+    draft: Draft = PlainDraft()
     bare: Callable[[str], str] = str
+
+    def write(self, blocks: Sequence[Block]) -> Rendered:
+        """Write blocks: `render` after the parse."""
+        return self.draft.then(blocks).shown()

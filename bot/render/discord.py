@@ -10,9 +10,8 @@ Source: Discord's Markdown guide for what is shown; the client's parser rules fo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from bot.platforms.budgets import DISCORD_MESSAGE_CODE_POINTS
 from bot.render.base import Rendered, Style
@@ -26,12 +25,14 @@ _TICKED, _UNTICKED = "☑", "☐"
 _DEEPEST = 6
 _HEADINGS = 3  # levels Discord has
 _SIGNS = ((BOLD, "**"), (STRIKE, "~~"), (ITALIC, "*"))
+_SIGNS_OF = [[pair for pair in _SIGNS if marks & pair[0]] for marks in range(2 * CODE)]  # of every combination of marks
 _SPECIAL = re.compile(r"[\\*`_~|<\]@]")
 _URL = re.compile(r"(https?://[^\s<>]+)", re.IGNORECASE)
 _MENTION = re.compile(r"<(?:[@#:]|a:|t:|id:|/[^<>\n]{0,100}:\d)")
-_LINE_START = re.compile(r"(\A|\n)([ \t]*)(?:([>#+-])|(\d{1,9})([.)]))")
-_MARKS_OF, _URL_OF = itemgetter(1), itemgetter(2)  # of a span; made in C, unlike attribute getters of Python
+_LINE_START = re.compile(r"([ \t]*)(?:([>#+-])|(\d{1,9})([.)]))")
+_LATER_LINE_START = re.compile(r"(\n[ \t]*)(?:([>#+-])|(\d{1,9})([.)]))")
 _BACKTICKS = re.compile("`+")
+_TEXT, _HEADING, _CODE_BLOCK = Kind.TEXT, Kind.HEADING, Kind.CODE
 
 
 def _escape(text: str, *, line_start: bool) -> str:
@@ -43,8 +44,10 @@ def _escape(text: str, *, line_start: bool) -> str:
         text = "".join(pieces)
     else:
         text = _SPECIAL.sub(_escape_sign, text)
-    if line_start or "\n" in text:
-        text = _LINE_START.sub(_escape_line_start if line_start else _escape_later_line_start, text)
+    if line_start and (found := _LINE_START.match(text)):
+        text = _escape_line_start(found) + text[found.end() :]
+    if "\n" in text:
+        text = _LATER_LINE_START.sub(_escape_line_start, text)
     return text
 
 
@@ -97,12 +100,17 @@ _RULES: dict[str, Callable[[str, int, str], str]] = {
 
 
 def _escape_line_start(match: re.Match[str]) -> str:
-    begin, space, sign, digits, stop = match.groups()
-    return f"{begin}{space}\\{sign}" if sign else f"{begin}{space}{digits}\\{stop}"
+    space, sign, digits, stop = match.groups()
+    return f"{space}\\{sign}" if sign else f"{space}{digits}\\{stop}"
 
 
-def _escape_later_line_start(match: re.Match[str]) -> str:
-    return _escape_line_start(match) if match.group(1) else match.group()
+def _inline(spans: Sequence[Span], marks: int, *, line_start: bool) -> str:
+    """Write the spans of one block, all of them with these marks, too."""
+    if len(spans) == 1 and not marks:  # the usual case
+        text, own, url, _, _ = spans[0]
+        if not own and url is None:
+            return _escape(text, line_start=line_start)
+    return _Inline(line_start=line_start).write(spans, marks)
 
 
 class _Inline:
@@ -116,31 +124,40 @@ class _Inline:
         self._fresh = line_start  # a line begins here
 
     def write(self, spans: Sequence[Span], marks: int) -> str:
-        if len(spans) == 1 and not (marks or spans[0].marks or spans[0].url):  # the usual case
-            return _escape(spans[0].text, line_start=self._fresh)
-        for url, group in groupby(spans, key=_URL_OF):
+        at, count = 0, len(spans)
+        while at < count:
+            text, own, url, _, _ = spans[at]
+            first, at = at, at + 1
             if url is None:
-                for text, run_marks in _runs(group):
-                    self._run(text, run_marks | marks)
+                while at < count and spans[at].marks == own and spans[at].url is None:
+                    text += spans[at].text  # what looks like markup may be spread over several
+                    at += 1
+                if own | marks:
+                    self._run(text, own | marks)
+                else:
+                    self._plain(text)
             else:
+                while at < count and spans[at].url == url:
+                    at += 1
                 self._close_all()
-                self._link(list(group), url, marks)
+                self._link(spans[first:at], url, marks)
         self._close_all()
         return "".join(self._out)
 
-    def _run(self, text: str, marks: int) -> None:
-        if not marks:
+    def _plain(self, text: str) -> None:
+        if self._open:
             self._close_all()
-            if self._space:
-                self._put(self._space)
-                self._space = ""
-            self._put(_escape(text, line_start=self._fresh))
-            return
+        if self._space:
+            self._put(self._space)
+            self._space = ""
+        self._put(_escape(text, line_start=self._fresh))
+
+    def _run(self, text: str, marks: int) -> None:
         core = text.strip()
         if not core:
             self._space += text
             return
-        wanted = [pair for pair in _SIGNS if marks & pair[0]]
+        wanted = _SIGNS_OF[marks]
         while self._open and any(pair not in wanted for pair in self._open):
             self._close()
         lead = self._space + text[: len(text) - len(text.lstrip())]
@@ -159,7 +176,7 @@ class _Inline:
     def _put(self, text: str) -> None:
         self._out.append(text)
         self._closed = False
-        if not text.isspace():
+        if self._fresh and not text.isspace():
             self._fresh = False
         if "\n" in text and text.rstrip(" \t").endswith("\n"):
             self._fresh = True
@@ -186,14 +203,8 @@ class _Inline:
             self._put(f"{_escape(shown, line_start=False)} (<{target}>)")
         else:
             flat = [span._replace(text=span.text.replace("\n", " "), url=None) for span in spans]
-            inner = _Inline(line_start=False).write(flat, marks).strip()
+            inner = _inline(flat, marks, line_start=False).strip()
             self._put(f"[{inner}]({target})")
-
-
-def _runs(spans: Iterator[Span]) -> Iterator[tuple[str, int]]:
-    """Join neighbours with the same marks: what looks like markup may be spread over several."""
-    for marks, group in groupby(spans, key=_MARKS_OF):
-        yield "".join([span.text for span in group]), marks
 
 
 def _code(text: str) -> str:
@@ -209,15 +220,16 @@ def _fence(block: Block) -> str:
 
 
 def _body(block: Block) -> str:
-    if block.kind is Kind.CODE:
+    kind = block.kind
+    if kind is _TEXT:
+        return _inline(block.spans, 0, line_start=True)
+    if kind is _CODE_BLOCK:
         return _fence(block)
-    if block.kind is Kind.RULE:
+    if kind is not _HEADING:
         return RULE_TEXT
-    if block.kind is not Kind.HEADING:
-        return _Inline(line_start=True).write(block.spans, 0)
     if block.level > _HEADINGS:
-        return _Inline(line_start=True).write(block.spans, BOLD).replace("\n", " ")
-    return f"{'#' * block.level} {_Inline(line_start=True).write(block.spans, 0)}".replace("\n", " ")
+        return _inline(block.spans, BOLD, line_start=True).replace("\n", " ")
+    return f"{'#' * block.level} {_inline(block.spans, 0, line_start=True)}".replace("\n", " ")
 
 
 def _block(block: Block, *, first: bool) -> str:
@@ -236,27 +248,43 @@ def _indented(block: Block, body: str) -> str:
     if not block.marker:
         return _each_line(body, f"{before}  ")
     task = "" if block.task is None else f"{_TICKED if block.task else _UNTICKED} "
-    lines = body.replace("\n", f"\n{before}  ") if block.kind is not Kind.CODE else f"\n{body}"
-    return f"{before}{block.marker} {task}{lines}"
+    body = f"\n{body}" if block.kind is _CODE_BLOCK else body.replace("\n", f"\n{before}  ")
+    return f"{before}{block.marker} {task}{body}"
 
 
 def _each_line(body: str, before: str) -> str:
     return body if body.startswith("```") else before + body.replace("\n", f"\n{before}")
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Discord's Markdown of some blocks, and the last of them."""
+
+    text: str = ""
+    last: Block | None = None
+
+    def then(self, blocks: Sequence[Block]) -> Draft:
+        """Write more below it."""
+        parts = [self.text]
+        before = self.last
+        for block in blocks:
+            if not is_visible(block):
+                continue
+            if before is not None:
+                quoted = "> " if before.quote and block.quote else ""
+                parts.append(f"\n{quoted}\n" if block.gap and before.kind is not _HEADING else "\n")
+            parts.append(_block(block, first=before is None))
+            before = block
+        return Draft("".join(parts), before)
+
+    def shown(self) -> Rendered:
+        """Return it as a message."""
+        return Rendered(self.text.strip())
+
+
 def write(blocks: Sequence[Block]) -> Rendered:
     """Write blocks as Discord's Markdown."""
-    parts: list[str] = []
-    before: Block | None = None
-    for block in blocks:
-        if not is_visible(block):
-            continue
-        if before is not None:
-            quoted = "> " if before.quote and block.quote else ""
-            parts.append(f"\n{quoted}\n" if block.gap and before.kind is not Kind.HEADING else "\n")
-        parts.append(_block(block, first=before is None))
-        before = block
-    return Rendered("".join(parts).strip())
+    return Draft().then(blocks).shown()
 
 
 def render(markdown: str) -> Rendered:
@@ -269,4 +297,4 @@ def measure(rendered: Rendered) -> int:
     return len(rendered.text)
 
 
-STYLE = Style(render=render, measure=measure, limit=DISCORD_MESSAGE_CODE_POINTS, write=write)
+STYLE = Style(render=render, measure=measure, limit=DISCORD_MESSAGE_CODE_POINTS, draft=Draft())

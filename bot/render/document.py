@@ -29,6 +29,9 @@ class Kind(StrEnum):
     RULE = "rule"
 
 
+_RULE = Kind.RULE
+
+
 class Span(NamedTuple):
     """Text with marks.
 
@@ -88,4 +91,9 @@ class Block(NamedTuple):
 
 def is_visible(block: Block) -> bool:
     """Tell whether anything of the block can be seen. A code block has to hold something."""
-    return block.kind is Kind.RULE or bool(block.marker) or any(not is_blank(span.text) for span in block.spans)
+    if block.marker or block.kind is _RULE:
+        return True
+    for span in block.spans:  # noqa: SIM110 - the first one tells, nearly always, and a generator costs more than the answer
+        if not is_blank(span.text):
+            return True
+    return False

@@ -7,14 +7,14 @@ are code, formulas stay as written, links that are neither http nor https are te
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from itertools import repeat
 from typing import Any, NamedTuple
 
 import pyromark
 
 from bot.render.document import BOLD, CODE, ITALIC, STRIKE, Block, Kind, Span
-from bot.render.mask import Masked, Places, is_definition, mask
+from bot.render.mask import NONE, Masked, Places, is_definition, mask
 from bot.render.table import Cell, table_spans
 from bot.render.text import is_blank
 
@@ -24,6 +24,7 @@ _OPTIONS = (
     | pyromark.Options.ENABLE_TASKLISTS
     | pyromark.Options.ENABLE_MATH
 )
+_new = tuple.__new__  # a third of what calling the class costs; every field has to be given
 _NOWHERE: pyromark.event.Range = {"start": 0, "end": 0}
 _MARKS = {"Emphasis": ITALIC, "Strong": BOLD, "Strikethrough": STRIKE}
 _LANGUAGE = re.compile(r"[\w+#.-]{1,32}", re.ASCII)
@@ -35,15 +36,16 @@ _LINK = re.compile(
 )
 
 
-def read(source: str, *, located: bool = False, number: int | None = None) -> list[Block]:
+def read(source: str, *, located: bool = False, number: int | None = None, targets: Mapping[str, str] = NONE) -> list[Block]:
     """Parse Markdown. Never fails on text that went through `clean`.
 
     Args:
         source: CommonMark.
         located: Give every span and block its place in the source; takes twice the time.
         number: Number of the first list item, if the source begins with one; its own number otherwise.
+        targets: Of references, by label in lower case, that were defined before.
     """
-    masked = mask(source)
+    masked = mask(source, targets)
     reader = _Reader(source, masked, number, located=located)
 
     def resolve(link: pyromark.event.BrokenLink) -> tuple[str, str] | None:
@@ -78,6 +80,7 @@ class _Item(NamedTuple):
     first: bool
 
 
+_TEXT = Kind.TEXT
 _INLINE = _Leaf()
 _PARAGRAPH = _Leaf(start=0, loose=True)
 
@@ -86,13 +89,14 @@ class _Reader:
     """Turns parser events into blocks."""
 
     def __init__(self, source: str, masked: Masked, number: int | None, *, located: bool) -> None:
-        self.blocks: list[Block] = []
+        self._blocks: list[Block] = []
         self._source = source
         self._number = number
         self._located = located
-        self._unmask: Callable[[str], str] | None = masked.unmask if masked.used else None
+        self._masked = bool(masked.used)
+        self._unmask = masked.unmask
         self._char = Places(masked).char if located else int
-        self._parts: list[str] = []  # text that has no span yet; always empty if `located`
+        self._pieces: list[str] = []  # text that has no span yet; always empty if `located`
         self._spans: list[Span] = []
         self._marks = 0
         self._links: list[tuple[str, int]] = []  # target and index of its first span, innermost last
@@ -110,29 +114,34 @@ class _Reader:
         self._in_table = False
 
     def read(self, pairs: Iterable[tuple[Any, pyromark.event.Range]]) -> list[Block]:
-        parts, add = self._parts, None if self._located else self._parts.append
+        """Go through the events: a string, or a dictionary with one entry. Written for speed: most of the time is spent here."""
+        pieces, located = self._pieces, self._located
         for event, where in pairs:
             if type(event) is str:
                 self._bare(event, where)
-                continue
-            text = event.get("Text")
-            if text is not None:  # by far the most frequent event
-                if add:
-                    add(text)
+            elif "Text" in event and not located:
+                pieces.append(event["Text"])
+            elif "Start" in event:
+                if pieces:
+                    self._join()
+                tag = event["Start"]
+                if type(tag) is str and tag in _MARKS:
+                    self._marks |= _MARKS[tag]
                 else:
-                    self._add(text, 0, where)
-                continue
-            if parts:
-                self._join()
-            ((name, value),) = event.items()
-            if name == "Start":
-                self._start(value, where)
-            elif name == "End":
-                self._end(value, where)
+                    self._start(tag, where)
+            elif "End" in event:
+                if pieces:
+                    self._join()
+                tag = event["End"]
+                if type(tag) is str and tag in _MARKS:
+                    self._marks &= ~_MARKS[tag]
+                else:
+                    self._end(tag, where)
             else:
+                ((name, value),) = event.items()
                 self._other(name, value, where)
         self._flush()
-        return self.blocks
+        return self._blocks
 
     def _bare(self, event: str, where: pyromark.event.Range) -> None:
         if event == "Rule":
@@ -140,46 +149,46 @@ class _Reader:
         elif self._located:
             self._add("\n", 0, where)
         else:
-            self._parts.append("\n")
+            self._pieces.append("\n")
 
     # ------------------------------------------------------------------------------------------------------ inline
 
     def _join(self) -> None:
         """Make one span of the pieces that text comes in."""
-        parts = self._parts
-        text = parts[0] if len(parts) == 1 else "".join(parts)
-        parts.clear()
-        self._spans.append(Span(self._unmask(text) if self._unmask else text, self._marks, self._url))
+        pieces = self._pieces
+        text = pieces[0] if len(pieces) == 1 else "".join(pieces)
+        pieces.clear()
+        if self._masked and not text.isascii():
+            text = self._unmask(text)
+        self._spans.append(_new(Span, (text, self._marks, self._url, 0, 0)))
 
     def _add(self, text: str, marks: int, where: pyromark.event.Range) -> None:
-        if self._parts:
+        if self._pieces:
             self._join()
-        if self._unmask:
+        if self._masked and not text.isascii():
             text = self._unmask(text)
-        if self._located:
-            self._spans.append(Span(text, self._marks | marks, self._url, self._char(where["start"]), self._char(where["end"])))
-        else:
-            self._spans.append(Span(text, self._marks | marks, self._url))
+        start, end = (self._char(where["start"]), self._char(where["end"])) if self._located else (0, 0)
+        self._spans.append(_new(Span, (text, self._marks | marks, self._url, start, end)))
 
     def _other(self, name: str, value: Any, where: pyromark.event.Range) -> None:
         if name == "Code":
-            self._add_code(value, where)
+            self._add(value, CODE, where)
+            if self._located:
+                self._locate_code()
         elif name == "InlineMath":
             self._add(f"${value}$", 0, where)
         elif name == "DisplayMath":
             self._add(f"$${value}$$", 0, where)
         elif name == "TaskListMarker":
             self._task = value
-        else:  # HTML that was not masked
+        else:  # text if `located`; HTML that was not masked
             self._add(value, 0, where)
 
-    def _add_code(self, text: str, where: pyromark.event.Range) -> None:
-        self._add(text, CODE, where)
-        if self._located:
-            span = self._spans[-1]
-            at = self._source.find(span.text, span.start, span.end) if text else -1
-            if at >= 0:
-                self._spans[-1] = span._replace(start=at, end=at + len(span.text))
+    def _locate_code(self) -> None:
+        span = self._spans[-1]
+        at = self._source.find(span.text, span.start, span.end) if span.text else -1
+        if at >= 0:
+            self._spans[-1] = span._replace(start=at, end=at + len(span.text))
 
     def _open_link(self, url: str) -> None:
         self._links.append((url, len(self._spans)))
@@ -199,24 +208,21 @@ class _Reader:
     # ------------------------------------------------------------------------------------------------------ blocks
 
     def _start(self, tag: Any, where: pyromark.event.Range) -> None:
-        if type(tag) is str:
-            if tag in _MARKS:
-                self._marks |= _MARKS[tag]
-            elif tag == "Paragraph":
-                self._open(_PARAGRAPH._replace(start=self._char(where["start"])) if self._located else _PARAGRAPH)
-            elif tag == "Item":
-                self._open_item(self._char(where["start"]))
-            elif tag in {"TableHead", "TableRow"}:
-                self._rows.append([])
-            elif tag == "HtmlBlock":
-                self._open(_Leaf(start=self._char(where["start"])))
-        else:
+        if tag == "Paragraph":
+            self._open(_PARAGRAPH._replace(start=self._char(where["start"])) if self._located else _PARAGRAPH)
+        elif tag == "Item":
+            self._open_item(where)
+        elif tag == "TableHead" or tag == "TableRow":  # noqa: PLR1714 - a tag may be a dictionary, which no set can be asked for
+            self._rows.append([])
+        elif tag == "HtmlBlock":
+            self._open(_Leaf(start=self._char(where["start"])))
+        elif type(tag) is not str:
             ((name, value),) = tag.items()
             self._start_with(name, value, where)
 
     def _start_with(self, name: str, value: Any, where: pyromark.event.Range) -> None:
         if name in {"Link", "Image"}:
-            self._open_link(self._unmask(value["dest_url"]) if self._unmask else value["dest_url"])
+            self._open_link(self._unmask(value["dest_url"]))
         elif name == "List":
             self._flush()
             self._spend_item()
@@ -229,43 +235,42 @@ class _Reader:
         elif name == "BlockQuote":
             self._flush()
             self._spend_item()
-            self._set_anchor(self._char(where["start"]))
+            self._set_anchor(where)
             self._quote += 1
         elif name == "Table":
             self._open(_Leaf(Kind.CODE, start=self._char(where["start"])))
             self._alignments, self._rows, self._in_table = value, [], True
 
     def _end(self, tag: Any, where: pyromark.event.Range) -> None:
-        if type(tag) is str:
-            if tag in _MARKS:
-                self._marks &= ~_MARKS[tag]
-            elif tag in {"Link", "Image"}:
-                self._close_link(where)
-            elif tag == "TableCell":
-                self._close_cell(where)
-            elif tag in {"TableHead", "TableRow"}:
-                pass
-            elif tag == "Table":
-                self._in_table = False
-                self._spans = list(table_spans(self._rows, self._alignments, self._rule_at))
-                self._flush()
-            else:
-                self._flush()
-                if tag == "Item":
-                    self._spend_item()
-            return
-        self._flush()
-        if "List" in tag:
-            self._lists.pop()
-            self._begun.pop()
-        elif "BlockQuote" in tag:
-            self._quote -= 1
+        if tag == "Paragraph":
+            self._flush()
+        elif tag == "TableCell":
+            self._close_cell(where)
+        elif tag == "Item":
+            self._flush()
+            self._spend_item()
+        elif type(tag) is not str:
+            self._flush()
+            if "List" in tag:
+                self._lists.pop()
+                self._begun.pop()
+            elif "BlockQuote" in tag:
+                self._quote -= 1
+        elif tag in {"Link", "Image"}:
+            self._close_link(where)
+        elif tag == "Table":
+            self._in_table = False
+            self._spans = table_spans(self._rows, self._alignments, self._rule_at)
+            self._flush()
+        elif tag not in {"TableHead", "TableRow"}:
+            self._flush()
 
     def _open(self, leaf: _Leaf) -> None:
-        if self._spans or self._parts:
+        if self._spans or self._pieces:
             self._flush()
         self._leaf = leaf
-        self._set_anchor(leaf.start or 0)
+        if self._located and not self._lists and not self._quote:
+            self._anchor = (self._line(leaf.start or 0), None)
 
     def _open_code(self, kind: Any, start: int) -> None:
         info = kind["Fenced"].split() if kind != "Indented" else ()
@@ -275,24 +280,27 @@ class _Reader:
             fence = self._source[self._line(start) :].partition("\n")[0] + "\n"
         self._open(_Leaf(Kind.CODE, language=found.group() if found else "", start=start, fence=fence))
 
-    def _open_item(self, start: int) -> None:
-        self._flush()
+    def _open_item(self, where: pyromark.event.Range) -> None:
+        if self._spans or self._pieces:
+            self._flush()
         number = self._lists[-1]
         if number is not None:
-            if self._number is not None and not self.blocks and len(self._lists) == 1:
+            if self._number is not None and not self._blocks and len(self._lists) == 1:
                 number = self._number
             self._lists[-1] = number + 1
+        start = self._char(where["start"])
         if self._located and len(self._lists) == 1 and not self._quote:
             self._anchor = (self._line(start), number)
-        self._item = _Item("-" if number is None else f"{number}.", start, first=not self._begun[-1])
+        self._item = _new(_Item, ("-" if number is None else f"{number}.", start, not self._begun[-1]))
         self._begun[-1] = True
 
     def _close_cell(self, where: pyromark.event.Range) -> None:
-        text = "".join([span.text for span in self._spans]).replace("\n", " ").strip()
-        start, end = self._char(where["start"]), self._char(where["end"])
-        self._rows[-1].append(Cell(text, start, end))
+        spans = self._spans
+        text = (spans[0].text if len(spans) == 1 else "".join([span.text for span in spans])).replace("\n", " ").strip()
+        start, end = (self._char(where["start"]), self._char(where["end"])) if self._located else (0, 0)
+        self._rows[-1].append(_new(Cell, (text, start, end)))
         if len(self._rows) == 1:  # healing may have made the end of the header row: its text ends in what is really there
-            self._rule_at = self._spans[-1].end if self._spans else start
+            self._rule_at = spans[-1].end if spans else start
         self._spans = []
 
     def _rule(self, where: pyromark.event.Range) -> None:
@@ -306,38 +314,36 @@ class _Reader:
             self._emit(self._item.start, self._item.start + 1)
 
     def _flush(self) -> None:
-        if self._parts:
+        if self._pieces:
             self._join()
         if self._spans:
-            last = self._spans[-1]
-            if self._leaf.start is None and not self._lists:
-                self._set_anchor(self._spans[0].start)
-            start = self._spans[0].start if self._leaf.start is None else self._leaf.start
-            self._emit(start, max(start + 1, last.end))
+            first = self._spans[0].start
+            start = self._leaf.start
+            if start is None:
+                start = first
+                if self._located and not self._lists and not self._quote:
+                    self._anchor = (self._line(first), None)
+            self._emit(start, max(start + 1, self._spans[-1].end))
         self._leaf = _INLINE
 
     def _emit(self, start: int, end: int) -> None:
         item, leaf = self._item, self._leaf
         depth = len(self._lists)
-        gap = True
+        marker, gap = "", True
         if item:
-            start = item.start
+            marker, start = item.marker, item.start
             gap = leaf.loose or (item.first and depth == 1)
-        elif depth and leaf.kind is Kind.TEXT:
+        elif depth and leaf.kind is _TEXT:
             gap = leaf.loose
-        anchor, number = self._anchor
-        self.blocks.append(
-            Block(
-                leaf.kind, tuple(self._spans), leaf.level, leaf.language, self._quote, depth, item.marker if item else "",
-                self._task, gap, start, end, anchor, number, leaf.fence,
-            )
-        )  # fmt: skip
+        spans = tuple(self._spans)
+        values = (leaf.kind, spans, leaf.level, leaf.language, self._quote, depth, marker, self._task, gap, start, end)
+        self._blocks.append(_new(Block, (*values, *self._anchor, leaf.fence)))
         self._spans = []
         self._item = self._task = None
 
-    def _set_anchor(self, start: int) -> None:
+    def _set_anchor(self, where: pyromark.event.Range) -> None:
         if self._located and not self._lists and not self._quote:
-            self._anchor = (self._line(start), None)
+            self._anchor = (self._line(self._char(where["start"])), None)
 
     def _line(self, start: int) -> int:
         return self._source.rfind("\n", 0, start) + 1

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from bot.render.emphasis import loosen
@@ -20,6 +22,13 @@ _COLON = "\u2e46"
 _DEFINITION = re.compile(r"^([ \t>]*\[([^\]\n]{1,200})\]):(?=[ \t]*(\S+))", re.MULTILINE)
 # White space that the parser takes for such only where it looks at what surrounds stars.
 _SPACE = "\u1680"
+NONE: Mapping[str, str] = MappingProxyType({})
+"""No targets."""
+
+
+def holds_stand_in(text: str) -> bool:
+    """Tell whether the text holds one itself."""
+    return not text.isascii() and (_LESS in text or _COLON in text or _SPACE in text)
 
 
 class Masked(NamedTuple):
@@ -34,7 +43,7 @@ class Masked(NamedTuple):
 
     text: str
     used: tuple[tuple[str, str], ...]
-    targets: dict[str, str]
+    targets: Mapping[str, str]
     added: list[int]
 
     def unmask(self, text: str) -> str:
@@ -44,14 +53,21 @@ class Masked(NamedTuple):
         return text
 
 
-def mask(source: str) -> Masked:
-    """Put the stand-ins in."""
+def definitions(source: str) -> dict[str, str]:
+    """Return the targets of references that are defined, by label in lower case. The first one of a label counts."""
+    if "]:" not in source or _COLON in source:
+        return {}
+    return {label.casefold(): target for _, label, target in reversed(_DEFINITION.findall(source))}
+
+
+def mask(source: str, known: Mapping[str, str] = NONE) -> Masked:
+    """Put the stand-ins in. `known` are targets that were defined before."""
     text = source
     used: list[tuple[str, str]] = []
-    targets: dict[str, str] = {}
+    targets = known
     added: list[int] = []
     if "]:" in text and _COLON not in text:
-        targets = {label.casefold(): target for _, label, target in _DEFINITION.findall(text)}
+        targets = {**definitions(text), **known}
         text = _DEFINITION.sub(rf"\1{_COLON}", text)
         used.append((_COLON, ":"))
     if "<" in text and _LESS not in text:

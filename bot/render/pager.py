@@ -1,33 +1,57 @@
 """A growing text as pages that each fit one message.
 
 A page that is followed by another never changes again and is not rendered again: what it holds is cut off the text, up to the last place
-where reading can start anew (a block, a list item or a line of a fence).
+where reading can start anew (a block, a list item or a line of a fence). Of the last page, what no later text can change is read and
+written once, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from bot.render.base import Rendered, Style
-from bot.render.document import Block
+from bot.render.base import Draft, Rendered, Style
+from bot.render.boundary import boundaries
+from bot.render.document import Block, Kind
 from bot.render.heal import heal
 from bot.render.markdown import read
-from bot.render.split import Cut, Splitter, drop, take
+from bot.render.mask import NONE, definitions, holds_stand_in
+from bot.render.split import Above, Cut, Splitter, drop
 from bot.render.text import clean, escape, is_blank
 
-_ROOM = 2  # positions beyond the limit: the last block's own one and its neighbour's
+_WINDOW = 2  # pages of source read at once, so that a long text that comes in one piece is not read whole for each of its pages
 
-_WINDOW = 4  # pages of source read at once, so that a long text that comes in one piece is not read whole for each of its pages
+_LEAST_WINDOW = 4000  # characters
 
-_LEAST_WINDOW = 8000  # characters
+_START = Cut(0)
 
 
 class _Page(NamedTuple):
     """The last page, and what it was made of."""
 
     shown: Rendered
-    blocks: list[Block]
+    draft: Draft
+
+
+class _Settled(NamedTuple):
+    """What is written of the last page for good.
+
+    Attributes:
+        offset: How far, in `_tail`.
+        draft: What is written.
+        characters: Of it, as `bot.render.split` counts them.
+        last: The last block of it.
+    """
+
+    offset: int
+    draft: Draft
+    characters: int = 0
+    last: Block | None = None
+
+    def then(self, blocks: Sequence[Block], offset: int) -> _Settled:
+        """Settle more, up to a place in the source."""
+        characters = self.characters + sum([len(span.text) for block in blocks for span in block.spans]) + len(blocks)
+        return _Settled(offset, self.draft.then(blocks), characters, blocks[-1] if blocks else self.last)
 
 
 class Pager:
@@ -39,12 +63,19 @@ class Pager:
         self._live: _Page | None = None
         self._seen = 0  # characters of the text that are in `_tail` or were
         self._tail = ""
-        self._cut = Cut(0)  # where the last page begins in `_tail`
+        self._cut = _START  # where the last page begins in `_tail`
         self._number: int | None = None  # of the list item that `_tail` begins with
+        self._settled = _Settled(0, style.draft)
+        self._settles = True
+        self._defines = False  # references, perhaps
+        self._targets: Mapping[str, str] = NONE
+        self._past_targets: Mapping[str, str] = NONE  # defined on pages that are followed
+        self._asked: tuple[int, bool, str] | None = None
+        self._answer: tuple[Rendered, ...] = ()
         self._window = max(style.limit * _WINDOW, _LEAST_WINDOW)
 
     def pages(self, markdown: str, *, final: bool = False, note: str = "") -> tuple[Rendered, ...]:
-        """Render the text so far. Costs time in proportion to the last page, not to the text. Never fails.
+        """Render the text so far. Costs time in proportion to what changed, not to the text. Never fails.
 
         Args:
             markdown: Begins with what was given the last time; only what is new is looked at.
@@ -55,10 +86,19 @@ class Pager:
         Returns:
             Pages, none of them empty or longer than the style allows; none at all while there is nothing to see.
         """
+        asked = len(markdown), final, note
+        if asked != self._asked:
+            self._asked, self._answer = asked, self._pages(markdown, final=final, note=note)
+        return self._answer
+
+    def _pages(self, markdown: str, *, final: bool, note: str) -> tuple[Rendered, ...]:
         self._take_in(markdown, final=final)
+        if self._defines:
+            self._define(self._tail if final else heal(self._tail))
         page = self._last_page(final=final)
         if is_blank(page.shown.text) and final and not self._frozen and not is_blank(self._tail):
-            self._tail, self._cut = escape(self._tail), Cut(0)  # markup of nothing, but all that was said
+            self._tail = escape(self._tail)  # markup of nothing, but all that was said
+            self._begin(0)
             page = self._last_page(final=True)
         if not is_blank(page.shown.text):
             self._live = page
@@ -70,60 +110,113 @@ class Pager:
         """Return the last page with the note below it; blocks know nothing of what was open in the text that they were read from."""
         if not self._live:
             return Pager(self._style).pages(note, final=True)
-        below = self._style.write([*self._live.blocks, *read(clean(note))])
+        below = self._live.draft.then(read(clean(note))).shown()
         if self._style.measure(below) <= self._style.limit:
             return (below,)
         return (self._live.shown, *Pager(self._style).pages(note, final=True))
 
-    def _last_page(self, *, final: bool) -> _Page:
-        """Freeze pages until what is left fits on one."""
-        while True:
-            is_all = len(self._tail) <= self._window
-            source = self._tail if final and is_all else heal(self._tail[: self._window])
-            blocks = self._read(source, located=self._cut != Cut(0))
-            page = self._style.write(blocks)
-            if self._style.measure(page) > self._style.limit:
-                self._freeze(source)
-            elif is_all:
-                return _Page(page, blocks)
-            else:
-                self._window *= 2  # much markup, little text
-
     def _take_in(self, markdown: str, *, final: bool) -> None:
         end = len(markdown)
-        if (not final and markdown[self._seen :].endswith("\r")) or (
-            not final and end > self._seen and "\ud800" <= markdown[-1] <= "\udbff"
-        ):  # its line feed may follow
+        if not final and end > self._seen and (markdown[-1] == "\r" or "\ud800" <= markdown[-1] <= "\udbff"):  # its other half may follow
             end -= 1
         if end > self._seen:
-            self._tail += clean(markdown[self._seen : end])
+            more = clean(markdown[self._seen : end])
+            self._tail += more
             self._seen = end
+            self._defines = self._defines or "]:" in self._tail[-len(more) - 1 :]
+            if self._settles and holds_stand_in(more):  # from now on the text has to be read as a whole
+                self._settles, self._settled = False, _Settled(0, self._style.draft)
 
-    def _read(self, source: str, *, located: bool) -> list[Block]:
-        blocks = read(source, located=located, number=self._number)
-        return drop(blocks, self._cut, source) if self._cut != Cut(0) else blocks
+    def _define(self, source: str) -> None:
+        """Learn the targets of references; one above may be meant."""
+        targets = {**definitions(source), **self._past_targets}
+        if targets != self._targets:
+            self._targets, self._settled = targets, _Settled(0, self._style.draft)
+
+    def _begin(self, at: int, cut: Cut = _START, number: int | None = None, prefix: str = "") -> None:
+        """Begin a page at a place in the tail, with a line put before it that it needs."""
+        if self._defines:
+            lines = self._tail.rfind("\n", 0, at) + 1
+            self._past_targets = {**definitions(self._tail[:lines]), **self._past_targets}
+        self._tail, self._cut, self._number = prefix + self._tail[at:], cut, number
+        self._settled = _Settled(0, self._style.draft)
+
+    # ------------------------------------------------------------------------------------------------- the last page
+
+    def _last_page(self, *, final: bool) -> _Page:
+        """Freeze pages until what is left fits on one."""
+        window = self._window
+        while True:
+            is_all = len(self._tail) <= window
+            source, meant = (self._tail, final) if is_all else (self._tail[:window], False)
+            if self._settles and (end := self._settle(source)):
+                self._freeze(source[:end])
+                window = self._window
+                continue
+            draft, rest = self._written(source, meant=meant)
+            shown = draft.shown()
+            if self._style.measure(shown) > self._style.limit:
+                self._freeze(rest)
+                window = self._window
+            elif is_all:
+                return _Page(shown, draft)
+            else:
+                window *= 2  # much markup, little text
+
+    def _settle(self, source: str) -> int:
+        """Write what can't change any more. Return 0 if all of it fits on the page, else where what doesn't fit ends."""
+        for end in boundaries(source, self._settled.offset):
+            if end <= self._cut.offset:
+                continue
+            start = self._settled.offset
+            settled = self._settled.then(self._read(source[start:end], start), end)
+            if self._style.measure(settled.draft.shown()) > self._style.limit:
+                return end
+            self._settled = settled
+        return 0
+
+    def _written(self, source: str, *, meant: bool) -> tuple[Draft, str]:
+        """Write the page; return it, and its source as it was read.
+
+        Args:
+            source: Of the page, as much as may be needed.
+            meant: What looks half-written is meant.
+        """
+        start, draft, _, _ = self._settled
+        rest = source[start:] if meant else heal(source[start:])
+        return draft.then(self._read(rest, start)), source[:start] + rest
+
+    def _read(self, source: str, start: int, *, located: bool = False) -> list[Block]:
+        """Read what begins at `start` of the tail."""
+        if start:
+            return read(source, targets=self._targets)
+        cut = self._cut
+        blocks = read(source, located=located or cut != _START, number=self._number, targets=self._targets)
+        return drop(blocks, cut, source) if cut != _START else blocks
+
+    # ---------------------------------------------------------------------------------------------- those before it
 
     def _freeze(self, source: str) -> None:
-        """End the last page and begin another."""
-        blocks = self._read(source, located=True)
-        style = self._style
-
-        def fits(some: Sequence[Block]) -> bool:
-            return style.measure(style.write(some)) <= style.limit
-
-        splitter = Splitter(blocks, self._cut, fits, style.limit + _ROOM)
+        """End the last page, which begins with more than it can hold, and begin another."""
+        start, draft, characters, last = self._settled
+        above = None
+        if start and not (last and last.kind is Kind.HEADING):
+            above, source = Above(draft, characters), source[start:]
+            self._begin(start)
+        blocks = self._read(source, 0, located=True)
+        splitter = Splitter(blocks, self._cut, self._style, above)
         position = splitter.split()
-        if not position:  # not even the formatting of one character fits: leave it out
+        if not position and not above:  # not even the formatting of one character fits: leave it out
             blocks = [block._replace(spans=tuple([span._replace(marks=0, url=None) for span in block.spans])) for block in blocks]
-            splitter = Splitter(blocks, self._cut, fits, style.limit + _ROOM)
+            splitter = Splitter(blocks, self._cut, self._style)
             position = splitter.split() or 1
-        page = style.write(take(blocks, position))
+        page = splitter.page(position).shown()
         if not is_blank(page.text):
             self._frozen.append(page)
         self._live = None
         before = len(self._tail), self._cut
         self._advance(blocks, *splitter.locate(position))
-        if (len(self._tail), self._cut) == before:  # whatever the text, no call may go on for ever
+        if not above and (len(self._tail), self._cut) == before:  # whatever the text, no call may go on for ever
             self._cut = self._cut._replace(skip=self._cut.skip + 1)
 
     def _advance(self, blocks: Sequence[Block], index: int, cut: Cut) -> None:
@@ -131,12 +224,11 @@ class Pager:
         tail = self._tail
         offset = cut.offset
         if index >= len(blocks) or offset > len(tail):  # a place that only healing made: all that was said is shown
-            self._tail, self._cut, self._number = tail[offset:], Cut(0), None
+            self._begin(offset)
             return
         block = blocks[index]
-        anchor, prefix, self._number = min(block.anchor, offset), "", block.number
+        anchor, prefix = min(block.anchor, offset), ""
         if block.fence and offset > block.start:
             anchor, prefix = tail.rfind("\n", 0, offset) + 1, block.fence
-        self._tail = prefix + tail[anchor:]
         whole = not cut.skip and (anchor == offset if prefix else block.start == offset and not tail[anchor:offset].strip())
-        self._cut = Cut(0) if whole else Cut(offset - anchor + len(prefix), cut.skip)
+        self._begin(anchor, _START if whole else Cut(offset - anchor + len(prefix), cut.skip), block.number, prefix)

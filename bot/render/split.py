@@ -6,11 +6,12 @@ Positions count characters of the blocks' text, plus one for every block, as if 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
+from bot.render.base import Draft, Style
 from bot.render.document import Block, Kind, Span
 from bot.render.text import cluster_boundary
 
@@ -18,6 +19,7 @@ _SENTENCE = re.compile(
     "[.!?\u2026][\"'\u201d\u2019)\\]*_]*\\s+|[\u3002\uff01\uff1f]"
 )  # the last ones end sentences in Chinese and Japanese
 _WORD = re.compile(r"\s+")
+_BEYOND = 256  # characters behind the limit; what ends there begins before it
 
 
 class Cut(NamedTuple):
@@ -32,26 +34,15 @@ class Cut(NamedTuple):
     skip: int = 0
 
 
-def take(blocks: Sequence[Block], position: int) -> list[Block]:
-    """Return what stands before `position`."""
-    taken: list[Block] = []
-    for block in blocks:
-        if position <= 0:
-            break
-        size = sum([len(span.text) for span in block.spans])
-        taken.append(block if position >= size else block._replace(spans=_first(block.spans, position)))
-        position -= size + 1
-    return taken
-
-
-def _first(spans: Sequence[Span], count: int) -> tuple[Span, ...]:
+def _first(block: Block, count: int) -> Block:
+    """Return the first characters of a block."""
     kept: list[Span] = []
-    for span in spans:
+    for span in block.spans:
         if count <= 0:
             break
         kept.append(span if len(span.text) <= count else span._replace(text=span.text[:count]))
         count -= len(span.text)
-    return tuple(kept)
+    return block._replace(spans=tuple(kept))
 
 
 def drop(blocks: Sequence[Block], cut: Cut, source: str) -> list[Block]:
@@ -79,42 +70,79 @@ def _rest(span: Span, cut: Cut, source: str) -> Span:
     return span._replace(text=source[cut.offset : span.end], start=cut.offset)  # became something else since: show it raw
 
 
+class Above(NamedTuple):
+    """What of the page is written already, and ends where pages like to end.
+
+    Attributes:
+        draft: What is written.
+        characters: Of it, counted as positions are.
+    """
+
+    draft: Draft
+    characters: int
+
+
 class Splitter:
     """Finds where a page of blocks, which together are too long, has to end."""
 
-    def __init__(self, blocks: Sequence[Block], begin: Cut, fits: Callable[[Sequence[Block]], bool], longest: int) -> None:
-        """Take blocks, where they begin, a test of whether blocks fit on a page, and a position that is certainly too far."""
+    def __init__(self, blocks: Sequence[Block], begin: Cut, style: Style, above: Above | None = None) -> None:
+        """Take blocks, where they begin, and what stands above them on the page."""
         self._blocks = blocks
         self._begin = begin
-        self._fits = fits
+        self._style = style
+        self._above = above.characters if above else 0
         self._texts = [block.text for block in blocks]
         self._starts = [0, *accumulate(len(text) + 1 for text in self._texts)]
-        self._longest = min(longest, self._starts[-1] - 1)
-        self._flat = "\n".join(self._texts)[: longest + 256]
+        self._drafts = [above.draft if above else style.draft]  # with the first blocks, as many as were asked for
+        self._flat = "\n".join(self._texts)[: style.limit + _BEYOND]
 
     def split(self) -> int:
-        """Return the position where the page ends, 0 if not one character fits."""
+        """Return the position where the page ends; without anything above, 0 means that not one character fits."""
         most = self._most()
         while most > 0:
             position = self._nice(most)
-            if self._fits(take(self._blocks, position)):
+            if self._length(position) <= self._style.limit:
                 return position
             most = position - 1  # closing what is open at a nicer place can take more room than at a later one
         return 0
 
+    def page(self, position: int) -> Draft:
+        """Write what stands before `position`."""
+        index = max(0, bisect_left(self._starts, position) - 1)
+        while len(self._drafts) <= index:
+            self._drafts.append(self._drafts[-1].then([self._blocks[len(self._drafts) - 1]]))
+        if position <= self._starts[index]:
+            return self._drafts[index]
+        return self._drafts[index].then([_first(self._blocks[index], position - self._starts[index])])
+
+    def _length(self, position: int) -> int:
+        return self._style.measure(self.page(position).shown())
+
     def _most(self) -> int:
-        low, high = 0, self._longest
+        """Return the last position that fits. Each guess goes as far beyond as is missing; every other one halves what is left."""
+        limit = self._style.limit
+        low, high = self._block()
+        guess, halve = low + limit // 2, False
         while low < high:
-            middle = (low + high + 1) // 2
-            if self._fits(take(self._blocks, middle)):
+            middle = (low + high + 1) // 2 if halve else min(high, max(low + 1, guess))
+            length = self._length(middle)
+            if length <= limit:
                 low = middle
             else:
                 high = middle - 1
+            guess, halve = middle + limit - length, not halve
         return low
+
+    def _block(self) -> tuple[int, int]:
+        """Return the first and the last position of the first block that does not fit as a whole."""
+        for index, start in enumerate(self._starts[1:]):
+            if self._length(start - 1) > self._style.limit:
+                return self._starts[index], start - 2
+        return self._starts[-1] - 1, self._starts[-1] - 1
 
     def _nice(self, most: int) -> int:
         """Return the best place in the second half of what fits: after a paragraph, line, sentence or word, else between characters."""
-        least = max(1, most // 2)
+        least = (self._above + most) // 2 - self._above
         index = bisect_right(self._starts, most) - 1
         for block in range(index, 0, -1):
             start = self._starts[block]
@@ -122,6 +150,9 @@ class Splitter:
                 break
             if start <= most and self._blocks[block].gap and self._blocks[block - 1].kind is not Kind.HEADING:
                 return start
+        if self._above and least <= 0:
+            return 0
+        least = max(1, least)
         line = self._flat.rfind("\n", least, most) + 1
         if line:
             return line

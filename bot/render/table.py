@@ -19,34 +19,34 @@ class Cell(NamedTuple):
     end: int
 
 
-def table_spans(rows: Sequence[Sequence[Cell]], alignments: Sequence[str], rule_at: int) -> tuple[Span, ...]:
+def table_spans(rows: Sequence[Sequence[Cell]], alignments: Sequence[str], rule_at: int) -> list[Span]:
     """Lay a table out, one span per cell. `rule_at` is the source place of the line under the header row."""
-    widths = [0] * len(alignments)
-    for row in rows:
-        for column, cell in enumerate(row[: len(widths)]):
-            widths[column] = max(widths[column], min(display_width(cell.text), _WIDEST))
+    count = len(alignments)
+    sizes = [[display_width(cell.text) for cell in row] for row in rows]
+    widths = [min(_WIDEST, max([row[column] for row in sizes if column < len(row)], default=0)) for column in range(count)]
     spans: list[Span] = []
     for index, row in enumerate(rows):
         last = len(row) - 1
         for column, cell in enumerate(row):
             text = cell.text
-            if column < len(widths):
-                text = _align(text, widths[column], alignments[column], is_last=column == last)
-            _append(spans, Span(text + ("\n" if column == last else " | "), 0, None, cell.start, cell.end))
+            missing = widths[column] - sizes[index][column] if column < count else 0
+            if missing > 0:
+                text = _align(text, missing, alignments[column], is_last=column == last)
+            _append(spans, f"{text}\n" if column == last else f"{text} | ", cell.start, cell.end)
         if index == 0:
-            _append(spans, Span("-+-".join("-" * width for width in widths) + "\n", 0, None, rule_at, rule_at))
-    return tuple(spans)
+            _append(spans, "-+-".join(["-" * width for width in widths]) + "\n", rule_at, rule_at)
+    return spans
 
 
-def _append(spans: list[Span], span: Span) -> None:
+def _append(spans: list[Span], text: str, start: int, end: int) -> None:
     """Add a span; cells that a row lacks all stand in one place, and a place must belong to one span."""
-    if spans and span.start <= spans[-1].start and span.end:
-        spans[-1] = spans[-1]._replace(text=spans[-1].text + span.text, end=spans[-1].start)
-    else:
-        spans.append(span)
+    if spans and end and start <= spans[-1].start:
+        text, end = spans[-1].text + text, spans[-1].start
+        spans.pop()
+        start = end
+    spans.append(tuple.__new__(Span, (text, 0, None, start, end)))
 
 
-def _align(text: str, width: int, alignment: str, *, is_last: bool) -> str:
-    missing = max(0, width - display_width(text))
+def _align(text: str, missing: int, alignment: str, *, is_last: bool) -> str:
     left = missing if alignment == "Right" else missing // 2 if alignment == "Center" else 0
     return " " * left + text + ("" if is_last else " " * (missing - left))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from bot.model import Entity
@@ -32,6 +33,9 @@ _TYPES = ((BOLD, "bold"), (ITALIC, "italic"), (STRIKE, "strikethrough"), (CODE, 
 _TYPES_OF = [("code",) if marks & CODE else tuple(name for bit, name in _TYPES if marks & bit) for marks in range(2 * CODE)]
 _IMPORTANCE = ("pre", "blockquote", "text_link", "code", "bold", "italic", "strikethrough")
 
+_HEADING, _CODE_BLOCK, _RULE = Kind.HEADING, Kind.CODE, Kind.RULE
+_new = tuple.__new__  # see bot.render.markdown
+
 _JOINER = "\u2060"
 # The characters inside the name are those that Telegram takes out before it looks for names. Before the @ only ASCII counts as a letter:
 # what Telegram counts beyond that is not quite what Python does, and a joiner too many is seen by nobody.
@@ -44,53 +48,91 @@ _Piece: TypeAlias = tuple[str, int, str | None]
 """Text, its marks, and the target of the link that it belongs to."""
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Text and entities of some blocks.
+
+    Attributes:
+        text: What is written.
+        size: Its length in UTF-16 units.
+        entities: Of all that is closed, in the order of their places.
+        quote: Where the quote begins that the last block stands in: its offset, and the number of entities before it.
+        blocks: What was written.
+    """
+
+    text: str = ""
+    size: int = 0
+    entities: tuple[Entity, ...] = ()
+    quote: tuple[int, int] | None = None
+    blocks: tuple[Block, ...] = ()
+
+    def then(self, blocks: Sequence[Block]) -> Draft:
+        """Write more below it."""
+        return _Writer(self, bare=False).write(blocks)
+
+    def shown(self) -> Rendered:
+        """Return it as a message: at most `TELEGRAM_ENTITIES`, the most important ones."""
+        entities = self._closed()
+        if len(entities) <= TELEGRAM_ENTITIES:
+            return Rendered(self.text, entities)
+        draft = _Writer(Draft(), bare=True).write(self.blocks) if "@" in self.text else self
+        ranked = sorted(draft._closed(), key=_importance)  # noqa: SLF001 - of its own kind
+        return Rendered(draft.text, tuple(sorted(ranked[:TELEGRAM_ENTITIES], key=_place)))
+
+    def _closed(self) -> tuple[Entity, ...]:
+        if self.quote is None or self.quote[0] == self.size:
+            return self.entities
+        start, index = self.quote
+        return (*self.entities[:index], Entity("blockquote", start, self.size - start), *self.entities[index:])
+
+
 class _Writer:
     """Collects text and entities; counts in UTF-16 units.
 
     Args:
+        draft: What stands above.
         bare: Some entities will be left out, so names in code and addresses are not safe either.
     """
 
-    def __init__(self, *, bare: bool) -> None:
+    def __init__(self, draft: Draft, *, bare: bool) -> None:
         self._bare = bare
-        self._parts: list[str] = []
-        self._size = 0
-        self._entities: list[Entity] = []
+        self._parts = [draft.text] if draft.text else []
+        self._size = draft.size
+        self._entities = list(draft.entities)
         self._runs: dict[tuple[str, str | None], tuple[int, str]] = {}  # type and URL → offset and text so far
-        self._quote_start: int | None = None
+        self._quote = draft.quote
+        self._blocks = draft.blocks
 
-    def write(self, blocks: Sequence[Block]) -> tuple[str, list[Entity]]:
+    def write(self, blocks: Sequence[Block]) -> Draft:
         for block in blocks:
             if is_visible(block):
                 self._block(block)
-        self._close_runs()
-        self._close_quote()
-        return "".join(self._parts), self._entities
+        return Draft("".join(self._parts), self._size, tuple(self._entities), self._quote, (*self._blocks, *blocks))
 
     def _add(self, text: str) -> None:
         self._parts.append(text)
-        self._size += utf16_length(text)
+        self._size += len(text) if text.isascii() else utf16_length(text)
 
     def _block(self, block: Block) -> None:
-        if not block.quote:
+        if self._quote and not block.quote:
             self._close_quote()
         first = not self._parts
         if not first:
-            self._add("\n\n" if block.gap else "\n")
-        if block.quote and self._quote_start is None:
-            self._quote_start = self._size
-        lead, rest = _indentation(block)
+            self._parts.append("\n\n" if block.gap else "\n")
+            self._size += 2 if block.gap else 1
+        if block.quote and self._quote is None:
+            self._quote = (self._size, len(self._entities))
+        lead, rest = _indentation(block) if block.depth or block.quote else ("", "")
         if first:
             lead = lead.lstrip()  # the server would strip it and shift what follows
-        if block.kind is Kind.CODE:
+        if block.kind is _CODE_BLOCK:
             self._code(block, lead.rstrip())
-        elif block.kind is Kind.RULE:
+        elif block.kind is _RULE:
             self._add(lead + RULE_TEXT)
         else:
-            self._add(lead if block.spans else lead.rstrip())
+            if lead:
+                self._add(lead if block.spans else lead.rstrip())
             self._text(block, rest, bare_start=first and not lead)
-        if self._runs:
-            self._close_runs()
 
     def _code(self, block: Block, marker: str) -> None:
         code = block.text.strip("\n").rstrip()
@@ -106,16 +148,21 @@ class _Writer:
         self._entities.append(Entity("pre", start, self._size - start, language=block.language or None))
 
     def _text(self, block: Block, rest: str, *, bare_start: bool) -> None:
-        heading = BOLD if block.kind is Kind.HEADING else 0
-        for text, marks, url in _without_names(_trimmed(block.spans, bare_start=bare_start), bare=self._bare):
-            start = self._size
+        heading = BOLD if block.kind is _HEADING else 0
+        first = len(self._entities)
+        pieces = _without_names(_trimmed(block.spans, bare_start=bare_start), bare=self._bare)
+        for text, marks, url in pieces:
             shown = text.replace("\n", f"\n{rest}") if rest else text
-            self._parts.append(shown)
-            self._size += utf16_length(shown)
+            start = self._size
+            self._add(shown)
             if marks or heading or url:
                 self._mark(shown, start, marks | heading, url)
             elif self._runs:
                 self._close_runs()
+        if self._runs:
+            self._close_runs()
+        if len(self._entities) > first + 1:
+            self._entities[first:] = sorted(self._entities[first:], key=_place)
 
     def _mark(self, text: str, start: int, marks: int, url: str | None) -> None:
         types = _TYPES_OF[marks & ~CODE] if url else _TYPES_OF[marks]
@@ -141,13 +188,16 @@ class _Writer:
         start, text = self._runs.pop(key)
         core = text.strip()
         if core:
-            start += text.index(core[0])  # white space is one unit each
-            self._entities.append(Entity(key[0], start, utf16_length(core), url=key[1]))
+            if text[0] != core[0]:
+                start += text.index(core[0])  # white space is one unit each
+            size = len(core) if core.isascii() else utf16_length(core)
+            self._entities.append(_new(Entity, (key[0], start, size, key[1], None)))
 
     def _close_quote(self) -> None:
-        if self._quote_start is not None and self._size > self._quote_start:
-            self._entities.append(Entity("blockquote", self._quote_start, self._size - self._quote_start))
-        self._quote_start = None
+        if self._quote is not None and self._size > self._quote[0]:
+            start, index = self._quote
+            self._entities.insert(index, Entity("blockquote", start, self._size - start))
+        self._quote = None
 
 
 def _indentation(block: Block) -> tuple[str, str]:
@@ -168,7 +218,7 @@ def _indentation(block: Block) -> tuple[str, str]:
 
 def _trimmed(spans: Sequence[Span], *, bare_start: bool) -> list[_Piece]:
     """Drop white space at the end of a block, and at the start of the whole text."""
-    pieces = [(span.text, span.marks, span.url) for span in spans if span.text]
+    pieces = [span[:3] for span in spans if span.text]
     while pieces and not (text := pieces[-1][0].rstrip()):
         pieces.pop()
     if pieces:
@@ -182,7 +232,10 @@ def _trimmed(spans: Sequence[Span], *, bare_start: bool) -> list[_Piece]:
 
 def _without_names(pieces: list[_Piece], *, bare: bool) -> list[_Piece]:
     """Put a joiner into every name that Telegram would link. A name may begin in one piece and go on in the next."""
-    if not any("@" in text for text, _, _ in pieces):
+    for text, _, _ in pieces:
+        if "@" in text:
+            break
+    else:
         return pieces
     pieces = [cut for piece in pieces for cut in _addresses_linked(piece)]
     names = [name.span() for name in _NAME.finditer("".join([text for text, _, _ in pieces]))]
@@ -213,18 +266,18 @@ def _addresses_linked(piece: _Piece) -> list[_Piece]:
     return [cut for cut in (*cuts, (text[at:], marks, None)) if cut[0]]
 
 
-def _most_important(entities: list[Entity]) -> tuple[Entity, ...]:
-    if len(entities) > TELEGRAM_ENTITIES:
-        entities = sorted(entities, key=lambda entity: _IMPORTANCE.index(entity.type))[:TELEGRAM_ENTITIES]
-    return tuple(sorted(entities, key=lambda entity: (entity.offset, -entity.length, entity.type)))
+def _importance(entity: Entity) -> int:
+    return _IMPORTANCE.index(entity.type)
+
+
+def _place(entity: Entity) -> tuple[int, int, str]:
+    """Sort those that hold others before these."""
+    return entity.offset, -entity.length, entity.type
 
 
 def write(blocks: Sequence[Block]) -> Rendered:
     """Write blocks as text and entities: exact UTF-16 offsets, at most `TELEGRAM_ENTITIES`, none empty or ending in white space."""
-    text, entities = _Writer(bare=False).write(blocks)
-    if len(entities) > TELEGRAM_ENTITIES:
-        text, entities = _Writer(bare=True).write(blocks)
-    return Rendered(text, _most_important(entities))
+    return Draft().then(blocks).shown()
 
 
 def render(markdown: str) -> Rendered:
@@ -242,4 +295,4 @@ def bare(text: str) -> str:
     return _NAME.sub(lambda name: f"\uff20{name[0][1:]}", text)
 
 
-STYLE = Style(render=render, measure=measure, limit=TELEGRAM_MESSAGE_UTF16_UNITS, write=write, bare=bare)
+STYLE = Style(render=render, measure=measure, limit=TELEGRAM_MESSAGE_UTF16_UNITS, draft=Draft(), bare=bare)

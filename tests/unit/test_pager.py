@@ -146,21 +146,6 @@ def test_tables_go_on_after_a_cut():
     assert all(page.text.startswith("```\n") and page.text.endswith("\n```") for page in pages)
 
 
-def test_a_followed_page_is_not_rendered_again():
-    seen = []
-
-    def write(blocks):
-        seen.append(sum(len(block.text) for block in blocks))
-        return telegram.write(blocks)
-
-    pager = Pager(replace(telegram.STYLE, write=write))
-    for end in range(0, len(LONG_PROSE), 500):
-        pager.pages(LONG_PROSE[:end])
-    seen.clear()
-    pager.pages(LONG_PROSE, final=True)
-    assert max(seen) < 2 * telegram.STYLE.limit
-
-
 def test_halves_of_a_character_wait_for_each_other():
     pager = Pager(telegram.STYLE)
     assert pager.pages("a\ud83d")[0].text == "a"

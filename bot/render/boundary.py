@@ -1,0 +1,73 @@
+"""Places in a growing text that divide what is settled from what may still change.
+
+Markdown is read line by line, and a line at the left edge after an empty one begins a block that nothing below can join to those above:
+unless it stands in a fence or goes on with a list. What stands before such a place reads the same whatever follows, and apart from what
+follows. Definitions of references are the exception; `bot.render.mask` collects them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from bot.render.mask import holds_stand_in
+
+# An empty line, then one at the left edge that is no list item, and will not become one with the next characters.
+_BREAK = re.compile(r"\n\n(?![-*+](?:[ \t\n]|\Z)|[0-9]{1,9}(?:[.)](?:[ \t\n]|\Z)|\Z))(?=\S)")
+_FENCE = re.compile(r"( {0,3})(`{3,}(?=[^`\n]*$)|~{3,})[^\n]*", re.MULTILINE)
+_TRIPLE = re.compile("```|~~~")
+_ITEM = re.compile(r"^ {0,3}(?:[-*+]|[0-9]{1,9}[.)])[ \t\n]", re.MULTILINE)
+
+
+def boundaries(text: str, start: int = 0) -> Iterator[int]:
+    """Find the places after `start`, itself such a place, that divide `text`, in rising order.
+
+    A place once found remains one however the text goes on, short of a stand-in of `bot.render.mask`, with which there are none. Some
+    places are not seen; that costs time and nothing else.
+    """
+    if holds_stand_in(text):  # HTML in it stays HTML, which can go on over empty lines
+        return
+    found = at = start
+    fenced = text.find("```", start) >= 0 or text.find("~~~", start) >= 0
+    while at >= 0:
+        fence = _next_fence(text, at) if fenced else None
+        end = fence.start() if fence else len(text)
+        for place in _BREAK.finditer(text, at):
+            if place.end() > end:
+                break
+            found = place.end()
+            yield found
+        if not fence:
+            return
+        at = _fence_end(text, fence, listed=bool(fence[1]) and _ITEM.search(text, found, end) is not None)
+
+
+def last_boundary(text: str) -> int:
+    """Return the last place that divides `text`, 0 if there is none."""
+    return [0, *boundaries(text)][-1]
+
+
+def _next_fence(text: str, start: int) -> re.Match[str] | None:
+    """Return the next line that opens a fence, if none is open."""
+    while triple := _TRIPLE.search(text, start):
+        if fence := _FENCE.match(text, text.rfind("\n", 0, triple.start()) + 1):
+            return fence
+        start = triple.end()
+    return None
+
+
+def _fence_end(text: str, fence: re.Match[str], *, listed: bool) -> int:
+    """Return where a fence ends, -1 if that can't be told.
+
+    Args:
+        text: All of the text.
+        fence: Its first line.
+        listed: It may belong to a list item: then it ends with the item, too.
+    """
+    indentation, sign, count = fence[1], fence[2][0], len(fence[2])
+    close = re.compile(rf"^ {{{len(indentation) if listed else 0},3}}{sign}{{{count},}}[ \t]*$", re.MULTILINE).search(text, fence.end())
+    if not close:
+        return -1
+    if listed and re.compile(rf"^ {{0,{len(indentation) - 1}}}\S", re.MULTILINE).search(text, fence.end(), close.start()):
+        return -1
+    return close.end()
