@@ -85,5 +85,5 @@ def test_any_text_is_taken(text):
 @given(st.text(alphabet="ab@<>#&:/1 *_~`[]()!-+=|\\$.", max_size=60))
 def test_escaped_text_means_itself(text):
     text = text.strip()
-    assert visible(f"x{escape(text)}x").text == f"x{text}x"
-    assert visible(escape(text)).text == text
+    assert visible(f"x{escape(text)}x").text.replace("\u2060", "") == f"x{text}x"  # a joiner keeps a name from being linked
+    assert visible(escape(text)).text.replace("\u2060", "") == text
