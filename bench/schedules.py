@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import random
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,8 +28,10 @@ LENGTHS = (2.5, 8.4, 13.7, 23.7, 58.3)
 """Seconds of answers; none a multiple of a window."""
 MEDIAN_SECONDS, SIGMA, LONGEST_SECONDS = 6.0, 0.9, 60.0
 """The mix of lengths: log-normal."""
-STAGGER_SECONDS = 0.05
-"""Answers of a load begin one after the other."""
+STAGGER_SECONDS, STARTS_SECONDS = 0.05, 20.0
+"""Answers of a load begin one after the other, so far apart, all of them within so long."""
+GROUPS = 100
+"""A load of more chats begins in so many groups: those that run alike need one path in the limit."""
 MIX_COUNT = 200
 RIPPLE = 1.12
 """Limits of the mix are computed at lengths so much apart and read off between."""
@@ -61,16 +64,19 @@ def near_limit(place: Place, seconds: float) -> float:
 
 def even_load(place: Place, count: int, seconds: float) -> Load:
     """Return so many answers of one length."""
-    answers = [token_times(seconds, start=chat * STAGGER_SECONDS) for chat in range(count)]
+    groups = min(count, GROUPS)
+    stagger = min(STAGGER_SECONDS, STARTS_SECONDS / count) * count / groups
+    answers = [token_times(seconds, start=chat * groups // count * stagger) for chat in range(count)]
     alone = limit_of(place, seconds)
     crowded = count * place.edit.calls / place.edit.seconds > place.overall.calls / place.overall.seconds / 2
-    shared = shared_limit([Crowd(times, 1, alone) for times in answers], place.overall, rounds=rounds_for(answers)) if crowded else alone
+    crowds = [Crowd(times, chats, alone) for times, chats in Counter(map(tuple, answers)).items()]
+    shared = shared_limit(crowds, place.overall, rounds=rounds_for(answers[:: count // groups])) if crowded else alone
     return Load(f"{seconds:g} s", answers, [alone] * count, shared)
 
 
 def rounds_for(answers: Sequence[Sequence[float]]) -> int:
     """Return how many adjustments of the prices a load is worth: about ten million steps."""
-    return max(40, min(300, 10_000_000 // sum(map(len, answers))))
+    return max(100, min(300, 10_000_000 // sum(map(len, answers))))
 
 
 def mixed_load(place: Place, count: int, *, seed: int = 1) -> Load:

@@ -15,6 +15,12 @@ from bot.platforms.base import Call, Refusal
 from bot.render.base import Rendered, Style
 from storage.base import Owner
 
+ALIGN_SECONDS = 0.055
+"""An update that is due waits so long for a token that is expected. Found in virtual time: it is worth 3 to 5 % of the staleness."""
+ALIGN_SLACK = 0.5
+"""A token may be late by this share of the mean gap before it is no longer waited for."""
+LONG_WAIT_SECONDS = 10.0
+"""A wait that the platform ordered and that is as long as this is told to the reader."""
 PLAINEST = 2
 """How far formatting is given up for a page that is refused with it: 1 without entities, 2 without buttons, too."""
 
@@ -41,6 +47,50 @@ class Lane(Protocol):
     async def quiet(self, delivery: Delivery) -> None:
         """Return once no call of a delivery is in flight."""
         ...
+
+    def now(self) -> float:
+        """Return the clock's seconds."""
+        ...
+
+
+class Pending:
+    """The tokens that wait to be seen: how many, and the sum of the moments they came."""
+
+    GAP_SHARE = 0.2
+    """Weight of the newest gap between tokens in their mean."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.since = 0.0
+        self.last = -math.inf
+        self.gap = math.inf
+        self._sum = 0.0
+
+    def add(self, now: float) -> None:
+        """A token came."""
+        if not self.count:
+            self.since = now
+        gap = now - self.last
+        self.last = now
+        self.gap = gap if math.isinf(self.gap) else self.gap + self.GAP_SHARE * (gap - self.gap)
+        self.count += 1
+        self._sum += now
+
+    def worth(self, now: float) -> float:
+        """Return the token-seconds that they have waited."""
+        return self.count * now - self._sum
+
+    def take(self) -> tuple[int, float, float]:
+        """Return what waits and count it as seen."""
+        taken = self.count, self._sum, self.since
+        self.count, self._sum = 0, 0.0
+        return taken
+
+    def put_back(self, taken: tuple[int, float, float]) -> None:
+        """It was not seen after all."""
+        count, total, since = taken
+        if count:
+            self.count, self._sum, self.since = self.count + count, self._sum + total, since
 
 
 @dataclass(slots=True)
@@ -97,6 +147,9 @@ class Delivery:
         self.failures = 0
         self.updated_at = -math.inf
         self.shown_at = math.inf
+        self.ordered_wait = 0.0
+        self.due_since: float | None = None
+        self.pending = Pending()
         self._source = source
         self._lane = lane
         self._style = style
@@ -109,9 +162,21 @@ class Delivery:
 
     def touch(self) -> None:
         """Tell that the source has something newer. Cheap: called for every token."""
-        if not self.dirty:
+        self.pending.add(self._lane.now())
+        if not self.dirty or self.due_since is not None:
             self.dirty = True
             self._lane.wake()
+
+    def patience(self, now: float) -> float:
+        """Return the seconds for which the next token is worth waiting for: an update right after a token shows that one, too."""
+        if self.due_since is None:
+            self.due_since = now
+        if self.pending.last >= self.due_since:
+            return 0.0
+        expected = self.pending.last + self.pending.gap
+        if not now < expected + ALIGN_SLACK * self.pending.gap or expected > self.due_since + ALIGN_SECONDS:
+            return 0.0
+        return min(expected + ALIGN_SLACK * self.pending.gap, self.due_since + ALIGN_SECONDS) - now
 
     async def finish(self) -> None:
         """Bring the source's last word into the chat and return once all of it is visible.
@@ -155,7 +220,7 @@ class Delivery:
                     return Step(Call.DRAFT, index, growing) if growing else None
                 return Step(Call.SEND, index, page)
             seen = self.visible[index]
-            dressed = self._dress(seen, page)
+            dressed = self._dress(seen, page, last=index == len(wanted) - 1)
             if seen.gone or seen.page == dressed:
                 continue
             if not self.closing and seen.refused == dressed:
@@ -185,9 +250,13 @@ class Delivery:
             return False
         return True
 
-    def _dress(self, seen: Visible, page: Page) -> Page:
-        if seen.repeated:
-            labelled = Rendered(f"{page.text}\n\n{texts.POSSIBLY_REPEATED}", page.entities)
+    def _dress(self, seen: Visible, page: Page, *, last: bool) -> Page:
+        """Add what has to be said of the way the page took, where it fits, and leave out the formatting that was refused."""
+        labels = [texts.POSSIBLY_REPEATED] if seen.repeated else []
+        if last and self.ordered_wait >= LONG_WAIT_SECONDS:
+            labels.append(texts.ordered_wait(self.ordered_wait))
+        for label in labels:
+            labelled = Rendered(f"{page.text}\n\n{label}", page.entities)
             if self._style.measure(labelled) <= self._style.limit:
                 page = replace(page, text=labelled.text)
         if not self.closing or not seen.plainness:

@@ -2,7 +2,8 @@
 
 Level-triggered: a lane compares and sends the difference, so that retries, coalescing, recovery after a crash and "nothing to do" are one
 mechanism. A lane has one call in flight; growth is spread over the budget, the newest text wins; within a lane first texts go before
-growth and finals before both, as soon as the budget has room. A flood or an outage holds up its own chat only.
+growth and finals before both, as soon as the budget has room; who goes first between the chats is the allocator's business
+(bot/allocator.py). A flood or an outage holds up its own chat only.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
+from bot.allocator import FIRST_TEXT_SECONDS, Allocator, Bid, Place, Rank
 from bot.clock import Clock
 from bot.delivery import Delivery, DeliveryError, Step, Visible
 from bot.drafts import Draft
 from bot.model import ChatAddress, Page, Receipt, Target
-from bot.pacing import WINDOW_GAP_SECONDS, Meters
+from bot.pacing import WINDOW_GAP_SECONDS, Meter, Meters, RoundTrip
 from bot.platforms.base import (
+    Allowance,
     Call,
     FloodError,
     Platform,
@@ -40,8 +43,6 @@ TYPING_ROOM = 10
 """A typing signal goes out only while so many calls of the account's budget are left for what matters more."""
 CLOSING_SECONDS = 15.0
 """At shutdown a call in flight may take so long, so that its outcome is recorded."""
-FINAL, FIRST_TEXT, GROWTH = range(3)
-"""Ranks of calls that could go out now; the lower goes first."""
 
 
 class Lane:
@@ -56,6 +57,8 @@ class Lane:
         self._task: asyncio.Task[None] | None = None
         self._calling: Delivery | None = None
         self._called = asyncio.Event()
+        self._allocator = outbox.allocator(platform)
+        self._wanting: Delivery | None = None
 
     @property
     def idle(self) -> bool:
@@ -76,6 +79,10 @@ class Lane:
             self._deliveries.remove(delivery)
             self._wake.set()
 
+    def now(self) -> float:
+        """Return the clock's seconds."""
+        return self._outbox.clock.now()
+
     async def quiet(self, delivery: Delivery) -> None:
         """Return once no call of a delivery is being prepared, in flight or being recorded."""
         while self._calling is delivery:
@@ -88,16 +95,48 @@ class Lane:
         if self._deliveries and (self._task is None or self._task.done()):
             self._task = self._outbox.spawn(self._work())
 
+    def bid(self, now: float) -> Bid | None:
+        """Return what a place in the overall budget is worth to the delivery that wants it."""
+        delivery = self._wanting
+        if delivery is None or not delivery.dirty or delivery not in self._deliveries:
+            return None
+        return Bid(_rank(delivery), delivery.pending.worth(now), delivery.pending.since)
+
     async def _work(self) -> None:
-        while self._deliveries and not self._outbox.closing:
-            self._wake.clear()
-            ready = self._soonest()
-            if ready is None:
-                await self._wake.wait()
-            elif ready[0] > 0:
-                await self._sleep(ready[0])
-            else:
-                await self._attend(ready[1])
+        try:
+            while self._deliveries and not self._outbox.closing:
+                self._wake.clear()
+                ready = self._soonest()
+                if ready is None or ready[0] > 0:
+                    self._stand_back()
+                    await (self._wake.wait() if ready is None else self._sleep(ready[0]))
+                    continue
+                delivery = ready[1]
+                if not self._counts_overall(delivery):
+                    self._stand_back()
+                    await self._attend(delivery, None)
+                elif (place := self._ask(delivery)) is None:
+                    await self._wake.wait()
+                else:
+                    try:
+                        await self._attend(delivery, place)
+                    finally:
+                        self._allocator.take_back(place)
+        finally:
+            self._stand_back()
+
+    def _ask(self, delivery: Delivery) -> Place | None:
+        self._wanting = delivery
+        now = self._outbox.clock.now()
+        bid = self.bid(now)
+        place = self._allocator.admit(self, bid) if bid else None
+        if place is not None:
+            self._wanting = None
+        return place
+
+    def _stand_back(self) -> None:
+        self._wanting = None
+        self._allocator.withdraw(self)
 
     async def _sleep(self, seconds: float) -> None:
         sleeper = asyncio.ensure_future(self._outbox.clock.sleep(seconds))
@@ -115,25 +154,35 @@ class Lane:
         for delivery in self._deliveries:
             if not delivery.dirty:
                 continue
-            rank = FINAL if delivery.closing else GROWTH if delivery.shown else FIRST_TEXT
-            call = Call.EDIT if delivery.shown else Call.SEND
-            wait = max(self._budget_wait(delivery, call, first=len(delivery.visible) <= 1), delivery.not_before - now)
-            if rank == GROWTH:
+            rank = _rank(delivery)
+            wait = max(self._own_wait(self._guess(delivery)), delivery.not_before - now)
+            if rank is Rank.GROWTH:
                 wait = max(wait, self._growth_at - now)
+                if wait <= 0 and not self._allocator.crowded:
+                    wait = delivery.patience(now)
             candidate = (max(wait, 0.0), rank, delivery.updated_at, delivery)
             if best is None or candidate[:3] < best[:3]:
                 best = candidate
         return (best[0], best[3]) if best else None
 
-    def _budget_wait(self, delivery: Delivery, call: Call, *, first: bool) -> float:
-        outbox = self._outbox
-        halted = outbox.meters.of(self._platform.limits.overall).blocked(outbox.clock.now())
-        return max(halted, outbox.meters.wait(self._platform.allowances(call, delivery.target, first=first)))
+    def _guess(self, delivery: Delivery) -> Sequence[Allowance]:
+        """Return the budgets of the next call of a delivery, as far as can be told without rendering it."""
+        call = Call.EDIT if delivery.shown else Call.SEND
+        return self._platform.allowances(call, delivery.target, first=len(delivery.visible) <= 1)
 
-    async def _attend(self, delivery: Delivery) -> None:
+    def _counts_overall(self, delivery: Delivery) -> bool:
+        return self._platform.limits.overall in self._guess(delivery)
+
+    def _own_wait(self, allowances: Sequence[Allowance]) -> float:
+        """Return the seconds until the chat's own budgets have room; a halt of the whole account holds up every call."""
+        outbox, overall = self._outbox, self._platform.limits.overall
+        halted = outbox.meters.of(overall).blocked(outbox.clock.now())
+        return max(halted, outbox.meters.wait(allowance for allowance in allowances if allowance != overall))
+
+    async def _attend(self, delivery: Delivery, place: Place | None) -> None:
         self._calling = delivery
         try:
-            await self._advance(delivery)
+            await self._advance(delivery, place)
         except StoreError as error:
             log.warning("delivery.store_failed owner=%s:%s: %s", delivery.owner.kind, delivery.owner.id, error)
             self._postpone(delivery)
@@ -144,7 +193,7 @@ class Lane:
             self._calling = None
             self._called.set()
 
-    async def _advance(self, delivery: Delivery) -> None:
+    async def _advance(self, delivery: Delivery, place: Place | None) -> None:
         """Make the next call of a delivery, or settle it if there is none."""
         delivery.dirty = False
         await self._record(delivery)
@@ -158,20 +207,34 @@ class Lane:
             row = await self._outbox.store.begin_delivery(delivery.owner, delivery.target.chat, step.index, self._outbox.nonce())
             delivery.visible.append(Visible(row.id, row.nonce, row.message_id))
         # From here to the call nothing is awaited: budgets that were looked at must still hold when the call is counted.
-        wait = self._budget_wait(delivery, step.call, first=step.index == 0)
+        allowances = self._platform.allowances(step.call, delivery.target, first=step.index == 0)
+        wait = self._own_wait(allowances)
         if wait > 0:
             delivery.not_before = self._outbox.clock.now() + wait
             return
+        if place is None and self._platform.limits.overall in allowances and (place := self._ask(delivery)) is None:
+            return
         delivery.dirty = False
+        delivery.due_since = None
+        waited = delivery.pending.take()
         try:
-            await self._call(delivery, step)
+            await self._call(delivery, step, allowances, place)
         except PlatformError as error:
             delivery.dirty = True
+            delivery.pending.put_back(waited)
             self._failed(delivery, step, error)
         else:
             delivery.failures = 0
-            # Whether more is wanted by now only the source knows; a delivery that grows is touched again, a closing one is looked at again.
-            delivery.dirty = delivery.dirty or delivery.closing or step.more or step.call is Call.SEND or len(delivery.visible) > 1
+            self._look_again(delivery, step)
+
+    def _look_again(self, delivery: Delivery, step: Step) -> None:
+        """After a call: settle a reply that is whole. Whether a growing one has more only its source knows, and it is touched by itself."""
+        if not delivery.closing:
+            delivery.dirty = delivery.dirty or step.more or step.call is Call.SEND or len(delivery.visible) > 1
+            return
+        delivery.dirty = delivery.step() is not None or not all(seen.recorded for seen in delivery.visible)
+        if not delivery.dirty:
+            delivery.settle(None)
 
     async def _record(self, delivery: Delivery) -> None:
         """Store message ids that could not be stored when they came."""
@@ -180,10 +243,9 @@ class Lane:
                 await self._outbox.store.delivered(seen.row, seen.message_id)
                 seen.recorded = True
 
-    async def _call(self, delivery: Delivery, step: Step) -> None:
-        allowances = self._platform.allowances(step.call, delivery.target, first=step.index == 0)
-        meters = [self._outbox.meters.of(allowance) for allowance in allowances]
-        clock = self._outbox.clock
+    async def _call(self, delivery: Delivery, step: Step, allowances: Sequence[Allowance], place: Place | None) -> None:
+        outbox, clock = self._outbox, self._outbox.clock
+        meters = [outbox.meters.of(allowance) for allowance in allowances if allowance != self._platform.limits.overall]
         left = clock.now()
         for meter in meters:
             meter.leave(left)
@@ -191,11 +253,7 @@ class Lane:
         try:
             receipt = await self._make(delivery, step)
         finally:
-            for place, meter in enumerate(meters):
-                heard = receipt if place == 0 else None
-                meter.arrive(
-                    clock.now(), left, remaining=heard.remaining if heard else None, reset_after=heard.reset_after if heard else None
-                )
+            self._answered(meters, place, left, receipt)
         delivery.updated_at = clock.now()
         delivery.shown_at = min(delivery.shown_at, left)
         if meters and not delivery.closing:
@@ -221,6 +279,18 @@ class Lane:
         for delivery in self._deliveries:
             if delivery.draft is not None and delivery.target.chat == chat and delivery.draft.fade():
                 delivery.touch()
+
+    def _answered(self, meters: Sequence[Meter], place: Place | None, left: float, receipt: Receipt | None) -> None:
+        now = self._outbox.clock.now()
+        round_trip = self._outbox.round_trips[self._platform.name]
+        if receipt is not None:
+            round_trip.heard(now, now - left)
+        counted = max(left, now - round_trip.credit)
+        for number, meter in enumerate(meters):
+            heard = receipt if number == 0 else None
+            meter.arrive(counted, left, remaining=heard.remaining if heard else None, reset_after=heard.reset_after if heard else None)
+        if place is not None:
+            place.arrived(counted)
 
     def _growth_gap(self, delivery: Delivery, step: Step, left: float) -> float:
         edits = self._outbox.meters.of(self._platform.allowances(Call.EDIT, delivery.target, first=step.index == 0)[0])
@@ -269,6 +339,7 @@ class Lane:
         """Wait exactly as long as told: this bucket, or everything where the platform says so."""
         until = self._outbox.clock.now() + error.retry_after
         delivery.not_before = until
+        delivery.ordered_wait = max(delivery.ordered_wait, error.retry_after)
         overall = self._platform.limits.overall
         if error.everywhere:
             self._outbox.meters.of(overall).block(until)
@@ -284,6 +355,10 @@ class Lane:
         delivery.not_before = self._outbox.clock.now() + backoff * self._outbox.random.uniform(0.75, 1.25)
 
 
+def _rank(delivery: Delivery) -> Rank:
+    return Rank.FINAL if delivery.closing else Rank.GROWTH if delivery.shown else Rank.FIRST_TEXT
+
+
 class Outbox:
     """All lanes of the process.
 
@@ -292,16 +367,36 @@ class Outbox:
         unknown_outcomes: How many sends were repeated because nobody could tell whether they had arrived.
     """
 
-    def __init__(self, platforms: Mapping[str, Platform], store: DeliveryStore, clock: Clock, *, rng: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        platforms: Mapping[str, Platform],
+        store: DeliveryStore,
+        clock: Clock,
+        *,
+        rng: random.Random | None = None,
+        first_text_seconds: float = FIRST_TEXT_SECONDS,
+    ) -> None:
         self.clock = clock
         self.store = store
         self.meters = Meters(clock.now)
         self.random = rng or random.Random()  # noqa: S311 - nonces and jitter guard nothing
         self.closing = False
         self.unknown_outcomes = 0
+        self.round_trips = {platform.name: RoundTrip() for platform in platforms.values()}
+        self._first_text_seconds = first_text_seconds
+        self._allocators: dict[str, Allocator] = {}
         self._platforms = platforms
         self._lanes: dict[tuple[str, str, str], Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def allocator(self, platform: Platform) -> Allocator:
+        """Return the allocator of a platform's overall budget."""
+        known = self._allocators.get(platform.name)
+        if known is None:
+            overall = platform.limits.overall
+            known = Allocator(lambda: self.meters.of(overall), self.clock, self.spawn, first_text_seconds=self._first_text_seconds)
+            self._allocators[platform.name] = known
+        return known
 
     def nonce(self) -> str:
         """Return a fresh nonce of 24 characters."""
@@ -346,15 +441,14 @@ class Outbox:
     async def typing(self, target: Target) -> None:
         """Show that the bot is writing, if the platform can and the account's budget has plenty of room."""
         platform = self._platforms[target.chat.platform]
-        overall = self.meters.of(platform.limits.overall)
-        if not isinstance(platform, SupportsTyping) or overall.room(self.clock.now()) < TYPING_ROOM:
+        overall, now = self.meters.of(platform.limits.overall), self.clock.now()
+        if not isinstance(platform, SupportsTyping) or self.allocator(platform).crowded or overall.room(now) < TYPING_ROOM:
             return
-        left = self.clock.now()
-        overall.leave(left)
+        place = Place(overall, now)
         try:
             await platform.typing(target)
         finally:
-            overall.arrive(self.clock.now(), left)
+            place.arrived(self.clock.now())
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a lane, keep its reference and report its end."""
@@ -366,6 +460,8 @@ class Outbox:
     async def aclose(self) -> None:
         """End every lane. A call in flight is let finish and recorded; nothing further goes out."""
         self.closing = True
+        for allocator in self._allocators.values():
+            allocator.close()
         for lane in self._lanes.values():
             lane.wake()
         if self._tasks:

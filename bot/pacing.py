@@ -1,8 +1,9 @@
 """Meters: how soon a call may go out under a platform's budget. Pure; time is passed in.
 
 A meter never knows when a call reached the platform, only when it left and when its answer came. It assumes the worst of both: a call
-counts from the moment it leaves, and its budget comes back counted from the moment its answer arrived. What the platform itself says of its
-bucket (`Meter.arrive`) and of a flood (`Meter.block`) overrides the table.
+counts from the moment it leaves, and its budget comes back counted from the moment its answer arrived, less what no answer and no call
+ever takes on the way (`RoundTrip.credit`). What the platform itself says of its bucket (`Meter.arrive`) and of a flood (`Meter.block`)
+overrides the table.
 """
 
 from __future__ import annotations
@@ -22,8 +23,47 @@ WINDOW_GAP_SECONDS, WINDOW_GAP_GROWTH, WINDOW_SHARE = 0.45, 0.35, 0.9
 Found by search over log-normal answer lengths (median 6 s, sigma 0.9) in virtual time."""
 BUCKET_EAGERNESS = 0.6
 """Token bucket: how much closer calls come with each call in store. Found in the same way."""
+ROUND_TRIP_SHARE = 0.85
+"""The share of the least round trip that is counted on: the next may be a little quicker than any before."""
+ROUND_TRIP_SPREAD, ROUND_TRIP_RECENT = 1.0, 0.1
+"""Less is counted on where round trips vary: so many times the mean's distance from the least. The newest one's weight in the mean."""
+ROUND_TRIP_SPAN_SECONDS, ROUND_TRIP_SAMPLES = 30.0, 8
+"""The least round trip is that of the last one to two spans of this length with so many answers each: ways get longer, too, and what was
+seen a few times only (with the greetings of a new connection in it) says little of the least."""
 IDLE_SECONDS = 900.0
 """A meter unused for so long is forgotten: longer than any window of the table."""
+
+
+class RoundTrip:
+    """The least time that a call and its answer were under way.
+
+    The platform counted the call that was answered at `now` no later than `now` less the way back, and counts one that leaves at `t` no
+    earlier than `t` plus the way there. So the next call may leave by both ways together earlier than the answer's arrival would allow.
+    """
+
+    def __init__(self) -> None:
+        self._least = self._least_before = math.inf
+        self._mean = math.nan
+        self._samples = 0
+        self._since = -math.inf
+
+    def heard(self, now: float, seconds: float) -> None:
+        """Take note of an answer that came `seconds` after its call left."""
+        if self._samples >= ROUND_TRIP_SAMPLES and now - self._since >= ROUND_TRIP_SPAN_SECONDS:
+            self._least_before, self._least, self._samples = self._least, math.inf, 0
+        if not self._samples:
+            self._since = now
+        self._samples += 1
+        self._least = min(self._least, seconds)
+        self._mean = seconds if math.isnan(self._mean) else self._mean + ROUND_TRIP_RECENT * (seconds - self._mean)
+
+    @property
+    def credit(self) -> float:
+        """The seconds by which the next call may leave earlier."""
+        if self._samples < ROUND_TRIP_SAMPLES and math.isinf(self._least_before):
+            return 0.0
+        least = min(self._least, self._least_before)
+        return max(0.0, ROUND_TRIP_SHARE * least - ROUND_TRIP_SPREAD * max(0.0, self._mean - least))
 
 
 class _Rule(Protocol):
@@ -169,6 +209,10 @@ class _Sliding:
         del now
         self.in_flight += 1
 
+    def unleave(self) -> None:
+        """Uncount a call that was counted as leaving and was not made."""
+        self.in_flight -= 1
+
     def arrive(self, now: float, left: float, remaining: int | None, reset_after: float | None) -> None:
         del left, remaining, reset_after
         self.in_flight -= 1
@@ -227,6 +271,11 @@ class Meter:
         """Count the answer to a call that went out at `left`, with what the platform said of its bucket (calls; seconds)."""
         self.last_used = now
         self._rule.arrive(now, left, remaining, reset_after)
+
+    def unleave(self) -> None:
+        """Uncount a call that was counted as leaving and was not made; of no effect where a window may have been opened by it."""
+        if isinstance(self._rule, _Sliding):
+            self._rule.unleave()
 
     def block(self, until: float) -> None:
         """Let nothing out before `until`: the platform said so."""

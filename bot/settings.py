@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bot.access import Access, AllowList
+from bot.allocator import FIRST_TEXT_SECONDS
 from bot.preferences import MOST_KEEP_DAYS
 
 PREFIXES = ("DISCORD_", "TELEGRAM_", "NETMIND_", "SEGMIND_", "MODELSLAB_")
@@ -116,6 +117,7 @@ class Settings(BaseSettings):
     default_model: str = ""
     default_persona: str | None = None
     database_url: Annotated[str, AfterValidator(_database)] = Field(default_factory=default_database)
+    first_text_seconds: float = Field(default=FIRST_TEXT_SECONDS, ge=0, le=60)
     retention_days: int | None = Field(default=None, ge=1, le=MOST_KEEP_DAYS)
     access: Literal["allowlist", "open"] = "allowlist"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -121,6 +121,11 @@ def _days(days: int) -> str:
     return f"{days} day{'' if days == 1 else 's'}"
 
 
+def ordered_wait(seconds: float) -> str:
+    """Say why an answer stood still."""
+    return f"(This chat had more messages than its platform allows: I was told to wait {duration(seconds)}.)"
+
+
 def provider_off(provider: str) -> str:
     """Say that the chosen provider is not set up here."""
     return f"⚠️ {escape(provider)} is chosen here, but it is not set up on this bot (any more). Choose another with /provider."

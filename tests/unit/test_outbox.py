@@ -110,7 +110,68 @@ async def test_a_flood_holds_up_its_own_chat_only_and_exactly_as_long_as_told(wo
     assert not ends[0].done()
     await world.clock.run(0.2)
     await ends[0]
-    assert next(taken.at for taken in world.platform.taken if taken.text == "flooded") - began == pytest.approx(30.0)
+    (taken,) = [taken for taken in world.platform.taken if taken.text.startswith("flooded")]
+    assert taken.at - began == pytest.approx(30.0)
+    assert taken.text == f"flooded\n\n{texts.ordered_wait(30.0)}", "who waits so long is told why"
+
+
+async def test_a_short_flood_is_not_worth_a_word(world: World) -> None:
+    world.platform.failures.append(FloodError(3.0))
+    delivery = await world.outbox.open(turn(), target(), Text("whole"))
+    finished = asyncio.ensure_future(delivery.finish())
+    await world.clock.run(4)
+    await finished
+    assert [taken.text for taken in world.platform.taken] == ["whole"]
+
+
+async def test_an_update_that_is_due_waits_for_the_token_that_is_about_to_come(world: World) -> None:
+    text = Text("")
+    delivery = await world.outbox.open(turn(), target(), text)
+    came: dict[str, float] = {}
+    for token in range(60):
+        text.now[0] += f"w{token} "
+        came[text.now[0]] = world.clock.now()
+        delivery.touch()
+        await world.clock.run(0.05)
+    delivery.abandon()
+    edits = [taken for taken in world.platform.taken if taken.call is Call.EDIT]
+    assert len(edits) >= 2
+    assert all(taken.at == pytest.approx(came[taken.text]) for taken in edits), "each goes out with its newest token"
+
+
+async def test_a_token_that_does_not_come_is_not_waited_for(world: World) -> None:
+    text = Text("")
+    delivery = await world.outbox.open(turn(), target(), text)
+    for token in range(10):  # then the model falls silent
+        text.now[0] += f"w{token} "
+        delivery.touch()
+        await world.clock.run(0.05)
+    await world.clock.run(1.2)
+    assert world.platform.shown["1"].text == text.now[0]
+
+
+async def test_when_the_account_is_crowded_every_answer_ends_whole_and_finals_do_not_wait_for_growth(world: World) -> None:
+    chats = 80
+    sources = [Text("") for _ in range(chats)]
+    growing = [await world.outbox.open(turn(number), target(str(number)), sources[number]) for number in range(chats)]
+    for token in range(80):
+        for delivery, text in zip(growing, sources, strict=True):
+            text.now[0] += f"w{token} "
+            delivery.touch()
+        await world.clock.run(0.05)
+    ends = [asyncio.ensure_future(delivery.finish()) for delivery in growing]
+    began = world.clock.now()
+    await asyncio.gather(world.clock.run(10), *ends)
+    whole = [taken.at for taken in world.platform.taken if taken.text == sources[0].now[0]]
+    assert len(whole) == chats
+    assert max(whole) - began <= chats / LIMITS.overall.budget.calls + 1.0
+    assert world.platform.floods == 0
+
+
+async def test_a_reply_that_is_whole_costs_no_place_in_a_crowded_budget(world: World) -> None:
+    for number in range(LIMITS.overall.budget.calls):
+        await world.outbox.post(turn(number), target(str(number)), [Page("short")])
+    assert len(world.platform.taken) == LIMITS.overall.budget.calls, "each took one call and none of them waited"
 
 
 async def test_an_outage_is_outlasted_and_a_repeated_create_makes_one_message(world: World) -> None:

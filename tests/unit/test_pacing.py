@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from bot.pacing import IDLE_SECONDS, Meter, Meters
+from bot.pacing import IDLE_SECONDS, ROUND_TRIP_SAMPLES, ROUND_TRIP_SHARE, Meter, Meters, RoundTrip
 from bot.platforms import budgets
 from bot.platforms.base import Allowance
 from sandbox.limits import Gates
@@ -42,6 +42,64 @@ def test_a_call_that_a_meter_lets_out_is_never_refused(name: str, slowest: float
             meter.arrive(now, left, remaining=verdict.remaining, reset_after=verdict.reset_after)
         else:
             meter.arrive(now, left)
+
+
+@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("jitter", [0.0, 0.01, 0.2])
+@pytest.mark.parametrize("heard", [False, True])
+def test_what_the_least_round_trip_allows_is_never_refused(name: str, jitter: float, heard: bool) -> None:
+    rng = random.Random(f"{name}{jitter}{heard}")
+    budget = TABLE[name]
+    now = 0.0
+    gates = Gates(lambda: now)
+    meter, round_trip = Meter(budget), RoundTrip()
+    for number in range(600):
+        now += meter.wait(now) + rng.choice([0.0, 0.0, rng.uniform(0, budget.seconds)])
+        left = now
+        meter.leave(now)
+        now += 0.06 + rng.uniform(0, jitter) + (0.3 if number == 0 else 0.0)  # the first has a connection to open
+        verdict = gates.take("bucket", budget)
+        assert verdict.allowed
+        now += 0.06 + rng.uniform(0, jitter)
+        round_trip.heard(now, now - left)
+        counted = max(left, now - round_trip.credit)
+        if heard:
+            meter.arrive(counted, left, remaining=verdict.remaining, reset_after=verdict.reset_after)
+        else:
+            meter.arrive(counted, left)
+    assert round_trip.credit > 0.0 or jitter >= 0.2, "it is of use wherever round trips do not vary wildly"
+
+
+def test_a_few_answers_say_nothing_of_the_least_round_trip() -> None:
+    round_trip = RoundTrip()
+    for number in range(ROUND_TRIP_SAMPLES - 1):
+        round_trip.heard(float(number), 0.2)
+        assert round_trip.credit == 0.0
+    round_trip.heard(10.0, 0.2)
+    assert round_trip.credit == pytest.approx(ROUND_TRIP_SHARE * 0.2)
+
+
+def test_a_way_that_became_longer_is_believed_after_a_while_() -> None:
+    round_trip = RoundTrip()
+    for second in range(200):
+        round_trip.heard(float(second), 0.1 if second < 20 else 0.3)
+    assert round_trip.credit == pytest.approx(ROUND_TRIP_SHARE * 0.3, abs=0.001)
+
+
+def test_where_round_trips_vary_less_is_counted_on() -> None:
+    steady, varying = RoundTrip(), RoundTrip()
+    for second in range(60):
+        steady.heard(float(second), 0.1)
+        varying.heard(float(second), 0.1 if second % 2 else 0.2)
+    assert varying.credit < steady.credit
+
+
+def test_a_way_that_became_shorter_is_believed_at_once() -> None:
+    round_trip = RoundTrip()
+    for second in range(60):
+        round_trip.heard(float(second), 0.3)
+    round_trip.heard(61.0, 0.05)
+    assert round_trip.credit <= ROUND_TRIP_SHARE * 0.05
 
 
 @pytest.mark.parametrize("name", TABLE)
