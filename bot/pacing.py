@@ -18,7 +18,7 @@ from bot.platforms.budgets import Budget, BudgetKind
 
 IN_FLIGHT_SECONDS = 0.02
 """How soon to ask again while only the answers of calls in flight can tell when there is room."""
-WINDOW_GAP_SECONDS, WINDOW_GAP_GROWTH, WINDOW_SHARE = 0.45, 0.35, 0.9
+WINDOW_GAP_SECONDS, WINDOW_GAP_GROWTH, WINDOW_SHARE = 0.48, 0.35, 0.87
 """Fixed window: first gap, its growth per second of the answer's age, and the share of the window's rest that its calls are spread over.
 Found by search over log-normal answer lengths (median 6 s, sigma 0.9) in virtual time."""
 BUCKET_EAGERNESS = 0.6
