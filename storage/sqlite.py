@@ -11,10 +11,9 @@ import logging
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
-
-import aiosqlite
 
 from storage.base import Drain, StopSignal, StoreError, StoreUnavailableError
 from storage.files import create_private, explain, lock_of, too_new
@@ -22,11 +21,12 @@ from storage.lanes import FIRST_RETRY_SECONDS, Lanes
 from storage.records import Records
 from storage.statements import for_sqlite, migrations, statements
 from storage.tx import Row, Tx
-from storage.writer import Effects, Writer, fetch
+from storage.writer import Connection, Effects, Writer, fetch
 
 T = TypeVar("T")
 
 OLDEST_SQLITE = (3, 35, 0)  # RETURNING
+ROWS_AT_ONCE = 64  # aiosqlite's own default; nothing here reads a cursor piece by piece
 BUSY_TIMEOUT_MS = 5000  # for a backup or a curious sqlite3 shell; a second Dragoman is kept out by the lock file
 
 
@@ -88,8 +88,8 @@ class SqliteDb:
         self._synchronous = synchronous
         self._statements = {name: for_sqlite(statement.sql) for name, statement in statements().items()}
         self._lock = lock_of(self._path)
-        self._reader: aiosqlite.Connection | None = None
-        self._connection: aiosqlite.Connection | None = None
+        self._reader: Connection | None = None
+        self._connection: Connection | None = None
         self._writer: Writer | None = None
 
     async def open(self) -> None:
@@ -154,8 +154,9 @@ class SqliteDb:
     def _closed(self) -> StoreUnavailableError:
         return StoreUnavailableError(f"The database {self._path} is not open")
 
-    async def _connect(self) -> aiosqlite.Connection:
-        connection = await aiosqlite.connect(self._path, isolation_level=None)
+    async def _connect(self) -> Connection:
+        connect = partial(sqlite3.connect, self._path, isolation_level=None)
+        connection = await Connection(connect, iter_chunk_size=ROWS_AT_ONCE).open()
         try:
             connection.row_factory = sqlite3.Row
             await self._prepare(connection)
@@ -164,7 +165,7 @@ class SqliteDb:
             raise
         return connection
 
-    async def _prepare(self, connection: aiosqlite.Connection) -> None:
+    async def _prepare(self, connection: Connection) -> None:
         await connection.execute_fetchall(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         ((mode,),) = await connection.execute_fetchall("PRAGMA journal_mode = WAL")
         if mode != "wal":
@@ -173,7 +174,7 @@ class SqliteDb:
         await connection.execute_fetchall("PRAGMA foreign_keys = ON")
         await connection.execute_fetchall("PRAGMA secure_delete = ON")  # what was removed is written over with zeros
 
-    async def _migrate(self, connection: aiosqlite.Connection) -> None:
+    async def _migrate(self, connection: Connection) -> None:
         """Bring the schema up to date, each step in a transaction of its own."""
         steps = migrations()
         version = 0
@@ -192,7 +193,7 @@ class SqliteDb:
                 raise
 
 
-async def _empty_log(connection: aiosqlite.Connection) -> bool:
+async def _empty_log(connection: Connection) -> bool:
     # Nobody is waited for: a backup that is being made reads for as long as it takes, and every commit would wait with us.
     await connection.execute_fetchall("PRAGMA busy_timeout = 0")
     try:

@@ -1,7 +1,8 @@
 """Group commit: one task that writes, and commits together what has queued up.
 
 One commit costs one fsync however many units it holds, so a slow disk slows the single unit but not the many. Each unit has a savepoint of
-its own: one that fails is undone alone.
+its own: one that fails is undone alone. A group is one hop to the connection's thread, not one for each statement: a hop costs more
+than most statements do.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -26,15 +27,45 @@ LARGEST_GROUP = 128
 """Units of one commit. Bounds how long the first of them waits for the last."""
 
 
-async def fetch(connection: aiosqlite.Connection, sql: str, args: Sequence[object]) -> Sequence[Row]:
-    """Run a statement in one hop to the connection's thread.
+class Connection(aiosqlite.Connection):
+    """A connection that also takes whole pieces of work to its thread."""
+
+    async def open(self) -> Connection:
+        """Start the thread and connect in it."""
+        await self
+        return self
+
+    async def work(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `job` in the connection's thread and return its result."""
+        result: T = await self._execute(lambda: job(self._conn))  # type: ignore[no-untyped-call]
+        return result
+
+
+async def fetch(connection: Connection, sql: str, args: Sequence[object]) -> Sequence[Row]:
+    """Run a statement in one hop to the connection's thread."""
+    return await connection.work(lambda raw: _rows(raw, sql, args))
+
+
+def _rows(raw: sqlite3.Connection, sql: str, args: Sequence[object] = ()) -> Sequence[Row]:
+    """Run a statement.
 
     Half a surrogate pair, which JSON can spell and UTF-8 can't, becomes U+FFFD: one odd character must not make an event unacceptable.
     """
     try:
-        return list(await connection.execute_fetchall(sql, args))
+        return raw.execute(sql, args).fetchall()
     except UnicodeEncodeError:
-        return list(await connection.execute_fetchall(sql, [_encodable(arg) for arg in args]))
+        return raw.execute(sql, [_encodable(arg) for arg in args]).fetchall()
+
+
+def _driven(unit: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never has to wait to its end: a unit awaits its transaction alone, which answers at once."""
+    try:
+        unit.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    unit.close()
+    raise TypeError("a unit awaited something else than its transaction")
 
 
 def _encodable(arg: object) -> object:
@@ -79,21 +110,21 @@ class _Unit:
 class _Errand:
     """Something that can't be done inside a transaction."""
 
-    work: Callable[[aiosqlite.Connection], Awaitable[Any]]
+    work: Callable[[Connection], Awaitable[Any]]
     future: asyncio.Future[Any]
 
 
 class _UnitTx:
     """A `storage.tx.Tx` of one unit."""
 
-    def __init__(self, connection: aiosqlite.Connection, statements: Mapping[str, str], unit: _Unit, effects: Effects) -> None:
-        self._connection = connection
+    def __init__(self, raw: sqlite3.Connection, statements: Mapping[str, str], unit: _Unit, effects: Effects) -> None:
+        self._raw = raw
         self._statements = statements
         self._unit = unit
         self._effects = effects
 
     async def fetch(self, name: str, *args: object) -> Sequence[Row]:
-        return await fetch(self._connection, self._statements[name], args)
+        return _rows(self._raw, self._statements[name], args)
 
     async def wake(self, conversation: int) -> None:
         self._unit.effects.append(lambda: self._effects.wake(conversation))
@@ -117,7 +148,7 @@ class Writer:
 
     def __init__(
         self,
-        connection: aiosqlite.Connection,
+        connection: Connection,
         statements: Mapping[str, str],
         effects: Effects,
         translate: Callable[[sqlite3.Error], StoreError],
@@ -135,7 +166,7 @@ class Writer:
         self._queue.put_nowait(_Unit(fn, future))
         return await future
 
-    async def between(self, work: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:
+    async def between(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Run `work` between two transactions. It must be quick: every commit waits for it."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.put_nowait(_Errand(work, future))
@@ -175,12 +206,8 @@ class Writer:
     async def _commit(self, group: Sequence[_Unit]) -> None:
         """Run the units in one transaction and settle them in their order."""
         try:
-            await self._execute("BEGIN IMMEDIATE")
-            for unit in group:
-                await self._savepoint(unit)
-            await self._execute("COMMIT")
+            await self._connection.work(lambda raw: self._run_all(raw, group))
         except Exception as error:  # noqa: BLE001 - nothing may end the writer, or every later caller would wait for ever; all are told
-            await self._rollback()
             refusal = self._translate(error) if isinstance(error, sqlite3.Error) else error
             for unit in group:
                 unit.error = unit.error or refusal
@@ -197,31 +224,45 @@ class Writer:
         except Exception:  # what is committed is committed: the caller is told so, and the writer goes on
             log.exception("a committed transaction could not set in motion what follows from it")
 
-    async def _savepoint(self, unit: _Unit) -> None:
+    # in the connection's thread
+
+    def _run_all(self, raw: sqlite3.Connection, group: Sequence[_Unit]) -> None:
+        try:
+            _rows(raw, "BEGIN IMMEDIATE")
+            for unit in group:
+                self._savepoint(raw, unit)
+            _rows(raw, "COMMIT")
+        except Exception:
+            self._rollback(raw)
+            raise
+
+    def _savepoint(self, raw: sqlite3.Connection, unit: _Unit) -> None:
         """Run one unit so that it leaves nothing behind if it fails.
 
         Raises:
             sqlite3.Error: The whole transaction is lost: a full disk or an I/O error can make SQLite roll it back by itself.
         """
-        await self._execute("SAVEPOINT unit")
+        _rows(raw, "SAVEPOINT unit")
         try:
-            unit.result = await unit.fn(_UnitTx(self._connection, self._statements, unit, self._effects))
+            unit.result = _driven(_awaited(unit.fn(_UnitTx(raw, self._statements, unit, self._effects))))
         except sqlite3.Error as error:
-            if not self._connection.in_transaction:
+            if not raw.in_transaction:
                 raise
             unit.error = self._translate(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is its caller's, who gets it; the other units go on
             unit.error = error
         if unit.error is not None:
-            await self._execute("ROLLBACK TO unit")
-        await self._execute("RELEASE unit")
+            _rows(raw, "ROLLBACK TO unit")
+        _rows(raw, "RELEASE unit")
 
-    async def _rollback(self) -> None:
+    @staticmethod
+    def _rollback(raw: sqlite3.Connection) -> None:
         try:
-            if self._connection.in_transaction:
-                await self._execute("ROLLBACK")
+            if raw.in_transaction:
+                _rows(raw, "ROLLBACK")
         except Exception:  # it is the second error of this group; the next BEGIN tells whether the connection still works
             log.exception("a failed transaction could not be rolled back")
 
-    async def _execute(self, sql: str) -> None:
-        await self._connection.execute_fetchall(sql)
+
+async def _awaited(work: Awaitable[T]) -> T:
+    return await work

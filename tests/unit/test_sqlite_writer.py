@@ -13,7 +13,7 @@ import pytest
 from storage.base import StoreError, Turn
 from storage.sqlite import SqliteStore
 from storage.tx import Tx
-from storage.writer import LARGEST_GROUP
+from storage.writer import LARGEST_GROUP, Connection
 from tests.support.stores import SqlitePlace, accept, claim, drainer, eventually, message, opened, running
 
 
@@ -117,12 +117,9 @@ async def test_results_arrive_in_the_order_of_the_units_and_after_the_commit(sto
 
 
 async def test_a_transaction_that_is_lost_fails_every_unit_of_it_and_the_next_one_works(store: SqliteStore) -> None:
-    connection = store._file._connection
-    assert connection is not None
-
     async def lose(tx: Tx) -> None:
         await put(tx, "lost")
-        await connection.execute_fetchall("ROLLBACK")  # as SQLite does by itself on some I/O errors
+        tx._raw.execute("ROLLBACK")  # type: ignore[attr-defined]  # as SQLite does by itself on some I/O errors
         raise sqlite3.OperationalError("disk I/O error")
 
     results = await asyncio.gather(
@@ -135,6 +132,29 @@ async def test_a_transaction_that_is_lost_fails_every_unit_of_it_and_the_next_on
     assert await store.settings(["s"]) == {"s": {}}
     await store.put_setting("s", "next", "v")
     assert await store.settings(["s"]) == {"s": {"next": "v"}}
+
+
+async def test_a_unit_that_waits_for_something_else_is_told_so_and_leaves_nothing_behind(store: SqliteStore) -> None:
+    async def dally(tx: Tx) -> None:
+        await put(tx, "dallied")
+        await asyncio.sleep(0)
+
+    results = await asyncio.gather(store.put_setting("s", "before", "v"), store._file.unit(dally), return_exceptions=True)
+    assert isinstance(results[1], TypeError)
+    assert await store.settings(["s"]) == {"s": {"before": "v"}}
+
+
+async def test_a_group_goes_to_the_thread_of_the_connection_in_one_piece(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs: list[object] = []
+    real = Connection.work
+
+    async def work(self: Connection, job: Callable[[sqlite3.Connection], object]) -> object:
+        jobs.append(job)
+        return await real(self, job)
+
+    monkeypatch.setattr(Connection, "work", work)
+    await asyncio.gather(*(store.put_setting("s", str(i), "v") for i in range(20)))
+    assert len(jobs) == 1
 
 
 async def test_a_cancelled_caller_does_not_take_its_unit_back_or_disturb_others(store: SqliteStore) -> None:
