@@ -133,6 +133,17 @@ class ReasoningDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternatives:
+    """Further answers to the same question, where more than one was asked for; comes before the end. The text deltas are the first one.
+
+    Attributes:
+        texts: Each whole, none blank.
+    """
+
+    texts: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What the provider says the request used. A later one replaces an earlier one.
 
@@ -177,7 +188,7 @@ class Finished:
     state: str | None = field(default=None, repr=False)
 
 
-Event: TypeAlias = Started | Submitted | Progress | TextDelta | ReasoningDelta | Usage | Finished
+Event: TypeAlias = Started | Submitted | Progress | TextDelta | ReasoningDelta | Alternatives | Usage | Finished
 
 # ------------------------------------------------------------------------------------------------- errors
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import aiohttp
 
+from adapters.base import ErrorKind, Health, ProviderError, Scope
 from adapters.http import Budgets
 from adapters.openai_compatible import OpenAICompatible
 from adapters.openai_parameters import Vendor
@@ -50,3 +51,19 @@ class Netmind(OpenAICompatible):
     ) -> None:
         vendor = replace(NETMIND, completion_models=completion_models)
         super().__init__(session, vendor, key=key, base_url=base_url, default_model=default_model, budgets=budgets)
+
+    async def check(self) -> Health:
+        """Prove address and key.
+
+        What is wrong with either may be that they belong to Netmind's other address: that one is named, and nothing is ever sent there.
+        """
+        other = NETMIND.base_url if self._url == FORMER_URL else FORMER_URL
+        try:
+            health = await super().check()
+        except ProviderError as error:
+            if error.kind is ErrorKind.AUTH or error.scope is Scope.PROVIDER:
+                error.detail = f"{error.detail}{'; ' if error.detail else ''}Netmind has two addresses, the other one is {other}"
+            raise
+        if self._url == FORMER_URL:
+            return replace(health, note=f"{health.note}; this is Netmind's former address, its present one is {other}")
+        return health

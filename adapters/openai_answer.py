@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from adapters.base import Billed, ErrorKind, Event, Finished, FinishReason, ProviderError, ReasoningDelta, Scope, TextDelta, Usage
+from collections.abc import Sequence
+
+from adapters.base import (
+    Alternatives,
+    Billed,
+    ErrorKind,
+    Event,
+    Finished,
+    FinishReason,
+    ProviderError,
+    ReasoningDelta,
+    Scope,
+    TextDelta,
+    Usage,
+)
 from adapters.openai_wire import Piece, finish_reason
-from adapters.thinking import ThinkSplitter, split_whole
+from adapters.thinking import TAGS, ThinkSplitter, split_whole
 
 
 class Answer:
     """Collects the pieces of one answer.
 
     Args:
-        inside: The answer starts inside a ``<think>`` block.
+        inside: The answer starts inside a block of reasoning.
+        tags: What encloses such a block; None for none.
         trim: Drop blanks before the first word: completions start with the blank that follows "ASSISTANT:".
 
     Attributes:
@@ -20,25 +35,31 @@ class Answer:
         finish: The provider's first word for why it ended, "" until then.
     """
 
-    def __init__(self, *, inside: bool = False, trim: bool = False) -> None:
+    def __init__(self, *, inside: bool = False, tags: tuple[str, str] | None = TAGS, trim: bool = False) -> None:
         self.visible = False
         self.begun = False
         self.finish = ""
         self._inside = inside
+        self._tags = tags
         self._trim = trim
         self._refused = False
         self._reasoned = False
         self._usage: Usage | None = None
-        self._splitter = ThinkSplitter(inside=inside)
+        self._splitter = ThinkSplitter(inside=inside, tags=tags)
 
     def take(self, piece: Piece) -> list[Event]:
         """Return the events of one piece."""
         text, reasoning = self._splitter.feed(piece.text) if piece.text else ("", "")
         return self._add(piece, text, reasoning)
 
-    def take_whole(self, piece: Piece) -> list[Event]:
-        """Return the events of a whole answer."""
-        return self._add(piece, *split_whole(piece.text, inside=self._inside))
+    def take_whole(self, piece: Piece, others: Sequence[str] = ()) -> list[Event]:
+        """Return the events of a whole answer, and of the texts of other answers to the same question."""
+        events = self._add(piece, *self._split(piece.text))
+        texts = tuple(text for other in others if (text := self._split(other)[0].strip()))
+        return [*events, Alternatives(texts)] if texts else events
+
+    def _split(self, text: str) -> tuple[str, str]:
+        return split_whole(text, inside=self._inside, tags=self._tags)
 
     def flush(self) -> list[Event]:
         """Return what the splitter still holds."""

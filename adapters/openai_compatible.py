@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -19,8 +19,9 @@ from pydantic import ValidationError
 from adapters.base import Billed, Capabilities, ChatRequest, ErrorKind, Event, Health, ModelInfo, Parameters, ProviderError, Scope, Started
 from adapters.http import Budgets, Http, Reply, Stream
 from adapters.openai_answer import Answer
-from adapters.openai_parameters import OpenAIParameters, Vendor
-from adapters.openai_wire import is_error, private_texts, read_models, read_piece, request_body
+from adapters.openai_parameters import OpenAIParameters, Vendor, fits, parameters_without
+from adapters.openai_vendors import GENERIC, OPENAI
+from adapters.openai_wire import is_error, private_texts, read_body, read_models, read_others, read_piece, request_body
 from adapters.sse import Decoder, EventTooLarge, ServerEvent
 
 GRACE_S = 2.0
@@ -28,11 +29,6 @@ GRACE_S = 2.0
 
 DRAIN_S = 0.02
 """After ``[DONE]``, the body's end is waited for so long: then the connection can serve the next question, which saves a TLS handshake."""
-
-OPENAI = Vendor(
-    name="openai", title="OpenAI-compatible", base_url="https://api.openai.com/v1", default_model="gpt-4.1-mini", lists_all_models=False
-)
-"""Any further endpoint; its address and model come from the settings. Some such servers take models that they do not list."""
 
 
 class OpenAICompatible:
@@ -47,7 +43,7 @@ class OpenAICompatible:
         default_model: Instead of the vendor's.
     """
 
-    parameters: type[Parameters] = OpenAIParameters
+    parameters: type[Parameters]
 
     def __init__(
         self,
@@ -64,11 +60,12 @@ class OpenAICompatible:
         self.title = vendor.title
         self.default_model = default_model or vendor.default_model
         self.lists_all_models = vendor.lists_all_models
+        self.parameters = parameters_without(vendor.unsupported)
         self._vendor = vendor
         self._url = (base_url or vendor.base_url).rstrip("/")
         self.account = hashlib.sha256(f"{self._url}\n{key}".encode()).hexdigest()[:16]
         self._http = Http(session, secrets=[key], budgets=budgets)
-        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._headers = {**vendor.headers, **({"Authorization": f"Bearer {key}"} if key else {})}
         if self._url.startswith("http://"):
             # llama.cpp's server promises keep-alive and closes after a stream all the same, which cuts a question sent at that moment
             # (measured). Without TLS a new connection costs next to nothing.
@@ -79,8 +76,8 @@ class OpenAICompatible:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         """Ask, and yield events as they arrive; see `adapters.base.Provider.stream`."""
         parameters = self._validated(request)
-        endpoint = parameters.endpoint or ("completion" if request.model in self._vendor.completion_models else "chat")
-        completion = endpoint == "completion"
+        vendor = self._vendor.of(request.model)
+        completion = (parameters.endpoint or ("completion" if fits(request.model, vendor.completion_models) else "chat")) == "completion"
         url = f"{self._url}/completions" if completion else f"{self._url}/chat/completions"
         budgets = self._http.budgets
         if parameters.stream is False:
@@ -88,7 +85,7 @@ class OpenAICompatible:
         private = private_texts(request)
         began = asyncio.get_running_loop().time()
         while True:
-            body = request_body(self._vendor, request, parameters, completion=completion, usage=self._ask_usage)
+            body = request_body(vendor, request, parameters, completion=completion, usage=self._ask_usage)
             async with self._http.stream_json(url, body, self._headers, budgets=budgets) as stream:
                 if not 200 <= stream.status < 300:  # noqa: PLR2004 - HTTP's numbers
                     reply = await stream.reply(began + budgets.total)
@@ -96,10 +93,10 @@ class OpenAICompatible:
                         self._ask_usage = False
                         continue
                     raise self._http.failure(reply, private=private)
-                answer = Answer(inside=request.model in self._vendor.starts_thinking, trim=completion)
-                reading = _Reading(self._http, stream, answer, budgets=budgets, began=began, private=private)
-                async with aclosing(reading.events()) as events:
-                    async for event in events:
+                answer = Answer(inside=fits(request.model, vendor.starts_thinking), tags=vendor.think_tags, trim=completion)
+                reading = _Reading(self._http, stream, answer, vendor, budgets=budgets, began=began, private=private)
+                while not reading.over:
+                    for event in await reading.more():
                         yield event
             return
 
@@ -133,10 +130,12 @@ class OpenAICompatible:
 
     def _validated(self, request: ChatRequest) -> OpenAIParameters:
         try:
-            return OpenAIParameters.model_validate(dict(request.parameters))
+            parameters = OpenAIParameters.model_validate(dict(request.parameters))
         except ValidationError as error:
             names = ", ".join(sorted({str(item["loc"][0]) for item in error.errors() if item["loc"]}))
             raise ProviderError(ErrorKind.BAD_REQUEST, f"not usable here: {names}", billed=Billed.NO) from None
+        several = (parameters.n or 1) > 1 and "n" not in self._vendor.unsupported
+        return parameters.model_copy(update={"stream": False}) if several else parameters  # in a stream choices would come interleaved
 
 
 def openai_endpoint(
@@ -156,7 +155,8 @@ def openai_endpoint(
         default_model: Used where nobody chose one.
         budgets: Of time.
     """
-    return OpenAICompatible(session, OPENAI, key=key, base_url=base_url, default_model=default_model, budgets=budgets)
+    own = base_url is None or base_url.startswith("https://api.openai.com/")
+    return OpenAICompatible(session, OPENAI if own else GENERIC, key=key, base_url=base_url, default_model=default_model, budgets=budgets)
 
 
 def _refuses_usage(body: dict[str, Any], reply: Reply) -> bool:
@@ -165,61 +165,83 @@ def _refuses_usage(body: dict[str, Any], reply: Reply) -> bool:
 
 
 class _Reading:
-    """Reads one good answer, whatever form it comes in."""
+    """Reads one good answer, whatever form it comes in.
 
-    def __init__(self, http: Http, stream: Stream, answer: Answer, *, budgets: Budgets, began: float, private: Sequence[str]) -> None:
+    Attributes:
+        over: `more` has given the last events.
+    """
+
+    def __init__(
+        self, http: Http, stream: Stream, answer: Answer, vendor: Vendor, *, budgets: Budgets, began: float, private: Sequence[str]
+    ) -> None:
+        self.over = False
         self._http = http
         self._stream = stream
         self._answer = answer
+        self._reasoning_fields = vendor.reasoning_fields
         self._budgets = budgets
         self._private = private
         self._loop = asyncio.get_running_loop()
         self._total = began + budgets.total
         self._payload = began + budgets.first  # when the next payload is due
+        self._decoder: Decoder | None = None
+        self._failed: ProviderError | None = None
+        self._done = self._said_done = self._flushed = False
         self._alive = False  # the last chunk brought payload
         self._started = False
 
-    async def events(self) -> AsyncGenerator[Event, None]:
-        """Yield the answer's events. JSON or an event stream is told by the first byte: both are sent where the other was asked for."""
+    async def more(self) -> list[Event]:
+        """Wait for the next bytes and return what they bring.
+
+        JSON or an event stream is told by the first byte: both are sent where the other was asked for.
+        """
+        if self._failed is not None:
+            raise self._failed
+        if self._decoder is None:
+            try:
+                head = await self._stream.peek(min(self._payload, self._total))
+            except TimeoutError:
+                raise self._late() from None
+            if head[:1] in {b"{", b"[", b"<"}:
+                return await self._whole()
+            self._decoder = Decoder()
+        if self._done:
+            return await self._end()
+        self._rearm()
+        chunk = await self._next()
+        events: list[Event] = []
         try:
-            head = await self._stream.peek(min(self._payload, self._total))
-        except TimeoutError:
-            raise self._late() from None
-        if head[:1] in {b"{", b"[", b"<"}:
-            for event in await self._whole():
-                yield event
-            return
-        async with aclosing(self._pieces()) as pieces:
-            async for event in pieces:
-                yield event
+            for event in self._decoded(self._decoder, chunk):
+                if event.data.lstrip().startswith("[DONE]"):
+                    self._done = self._said_done = True
+                    break
+                self._take(event, events)
+        except ProviderError as error:
+            if not events:
+                raise
+            self._failed = error  # what came before it is given out first
+        self._done = self._done or not chunk
+        return events if events or not self._done else await self._end()
+
+    async def _end(self) -> list[Event]:
+        if not self._flushed:
+            self._flushed = True
+            if self._said_done:
+                with suppress(TimeoutError):
+                    await self._stream.next_chunk(self._loop.time() + DRAIN_S)
+            if events := self._answer.flush():
+                return events
+        self.over = True
+        return self._answer.end(said_done=self._said_done, cut=self._stream.cut)
 
     async def _whole(self) -> list[Event]:
         reply = await self._stream.reply(self._total)
-        if is_error(reply.data) or not isinstance(reply.data.get("choices"), list):
+        piece = read_body(reply.data, self._reasoning_fields)
+        if piece is None:
             raise self._http.failure(reply, private=self._private)
-        events = [*self._start(reply.data), *self._answer.take_whole(read_piece(reply.data))]
+        self.over = True
+        events = [*self._start(reply.data), *self._answer.take_whole(piece, read_others(reply.data))]
         return [*events, *self._answer.end(said_done=True, cut=False)]
-
-    async def _pieces(self) -> AsyncGenerator[Event, None]:
-        decoder = Decoder()
-        done = False
-        chunk = b"-"
-        while chunk and not done:
-            chunk = await self._next()
-            for event in self._decoded(decoder, chunk):
-                if event.data.lstrip().startswith("[DONE]"):
-                    done = True
-                    break
-                for made in self._take(event):
-                    yield made
-            self._rearm()
-        if done:
-            with suppress(TimeoutError):
-                await self._stream.next_chunk(self._loop.time() + DRAIN_S)
-        for made in self._answer.flush():
-            yield made
-        for made in self._answer.end(said_done=done, cut=self._stream.cut):
-            yield made
 
     async def _next(self) -> bytes:
         """Return the next bytes, b"" at the end or when a finished answer has nothing more to say."""
@@ -236,16 +258,17 @@ class _Reading:
         except EventTooLarge as error:
             raise ProviderError(ErrorKind.PROTOCOL, str(error), status=self._stream.status, in_stream=self._answer.visible) from None
 
-    def _take(self, event: ServerEvent) -> list[Event]:
+    def _take(self, event: ServerEvent, events: list[Event]) -> None:
         data = self._parsed(event)
         if data is None:
-            return []
+            return
         if event.name == "error" or is_error(data):
             raise self._http.error(200, data, self._stream.headers, private=self._private, in_stream=self._answer.visible)
-        piece = read_piece(data)
-        events = [*self._start(data), *self._answer.take(piece)]
+        piece = read_piece(data, self._reasoning_fields)
+        if not self._started:
+            events += self._start(data)
+        events += self._answer.take(piece)
         self._alive = self._alive or piece.alive()
-        return events
 
     def _rearm(self) -> None:
         """Set the next payload's deadline, after the reader of the events has had its time."""

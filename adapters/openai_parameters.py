@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints, create_model
 
 from adapters.base import Parameters
 
 STOPS = 4
 """Most stop sequences a request may have (Netmind's document; OpenAI's too)."""
+
+CHOICES = 8
+"""Most answers to one question. OpenAI takes 128, Netmind's document gives no range; each of them is paid for."""
 
 
 def _sequences(value: Any) -> Any:
@@ -39,10 +43,7 @@ Sequence = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
 class OpenAIParameters(Parameters):
-    """The parameters of Netmind's document, which are those of OpenAI's chat API and `repetition_penalty`.
-
-    `n` is not among them yet: a chat shows one answer.
-    """
+    """The parameters of Netmind's document, which are those of OpenAI's chat API and `repetition_penalty`."""
 
     max_tokens: int | None = Field(None, ge=1, le=131_072, description="Most tokens of one answer, hidden thinking included.")
     temperature: float | None = Field(None, ge=0, le=2, description="Randomness: 0 is the most predictable, 2 the wildest.")
@@ -67,10 +68,21 @@ class OpenAIParameters(Parameters):
     logit_bias: Annotated[dict[TokenId, Bias], Field(max_length=300), BeforeValidator(_json)] | None = Field(
         None, description='Makes single tokens likelier or less likely, as JSON of token ids to -100..100, such as {"50256": -100}.'
     )
+    n: int | None = Field(
+        None, ge=1, le=CHOICES, description="So many answers to one question, all paid for; above 1 they arrive all at once."
+    )
     stream: bool | None = Field(None, description="on (default): the answer arrives as it is written; off: all at once.")
     endpoint: Literal["chat", "completion"] | None = Field(
         None, description="chat (default), or completion: the conversation is sent as one text, for models without a chat form."
     )
+
+
+def parameters_without(names: frozenset[str]) -> type[Parameters]:
+    """Return the parameters less those that a vendor does not have: what can be set is what is sent."""
+    if not names:
+        return OpenAIParameters
+    fields: dict[str, Any] = {name: (info.annotation, info) for name, info in OpenAIParameters.model_fields.items() if name not in names}
+    return create_model("OpenAIParametersOfVendor", __base__=Parameters, **fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +98,17 @@ class Vendor:
         renames: Parameters that this vendor spells otherwise, such as ``max_completion_tokens`` for OpenAI's reasoning models.
         unsupported: Parameters that are never sent.
         extra: Further fields of every request; a parameter of the same name goes before it.
+        headers: Further headers of every request.
         usage_in_stream: Ask for the usage chunk. Dropped by itself where the vendor refuses it.
-        starts_thinking: Models whose answer starts inside a ``<think>`` block whose opening tag is part of their prompt.
-        completion_models: Models that default to the completion endpoint.
+        reasoning_fields: Where a message's reasoning stands, the first that is there.
+        think_tags: What encloses reasoning at the start of an answer's text; None where such a tag is the answer's own matter.
+        starts_thinking: Models (patterns) whose answer starts inside such a block, the opening tag being part of their prompt.
+        completion_models: Models (patterns) that default to the completion endpoint.
         contexts: Window sizes in tokens, by model id.
         context: Window size of any other model; low, as an unknown window must not be overrun.
         images: Its models take pictures.
         lists_all_models: Its model list is complete.
+        models: What is different for some models: by pattern of the model id, fields of this class; the first that fits.
     """
 
     name: str
@@ -103,10 +119,24 @@ class Vendor:
     renames: Mapping[str, str] = field(default_factory=dict)
     unsupported: frozenset[str] = frozenset()
     extra: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
     usage_in_stream: bool = True
+    reasoning_fields: tuple[str, ...] = ("reasoning_content", "reasoning")
+    think_tags: tuple[str, str] | None = ("<think>", "</think>")
     starts_thinking: frozenset[str] = frozenset()
     completion_models: frozenset[str] = frozenset()
     contexts: Mapping[str, int] = field(default_factory=dict)
     context: int = 8192
     images: bool = False
     lists_all_models: bool = True
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def of(self, model: str) -> Vendor:
+        """Return the vendor as it is with this model."""
+        changes = next((changes for pattern, changes in self.models.items() if fnmatchcase(model, pattern)), None)
+        return self if changes is None else replace(self, **changes)
+
+
+def fits(model: str, patterns: frozenset[str]) -> bool:
+    """Whether a model id is one of the patterns, in which ``*`` stands for anything."""
+    return any(fnmatchcase(model, pattern) for pattern in patterns)

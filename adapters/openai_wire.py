@@ -27,6 +27,8 @@ def request_body(vendor: Vendor, request: ChatRequest, parameters: OpenAIParamet
         usage: Ask for the usage chunk of a stream.
     """
     settings = parameters.model_dump(exclude_none=True, exclude={"stream", "endpoint", *vendor.unsupported})
+    if settings.get("n") == 1:
+        del settings["n"]  # the default everywhere, and some refuse to hear of it
     settings = {vendor.renames.get(name, name): value for name, value in settings.items()}
     body: dict[str, Any] = {"model": request.model, **vendor.extra, **settings, "stream": parameters.stream is not False}
     if completion:
@@ -126,24 +128,39 @@ def is_error(data: Any) -> bool:
     return data.get("status") in {"error", "failed"} and not data.get("choices")
 
 
-def read_piece(data: dict[str, Any]) -> Piece:
+def read_piece(data: dict[str, Any], reasoning_fields: Sequence[str] = ("reasoning_content", "reasoning")) -> Piece:
     """Read a chunk of a stream or a whole body: `delta`, `message` or `text` of the first choice."""
     usage = _usage(data.get("usage"))
     choice = _first_choice(data.get("choices"))
     if choice is None:
         return Piece(usage=usage)
-    finish = choice.get("finish_reason")
+    finish = _word(choice.get("finish_reason"))
     delta = choice.get("delta") or choice.get("message")
     if not isinstance(delta, dict):
-        return Piece(text=_text(choice.get("text")), finish=_word(finish), usage=usage)
-    return Piece(
-        text=_text(delta.get("content")),
-        reasoning=_text(delta.get("reasoning_content")) or _text(delta.get("reasoning")),
-        refusal=_text(delta.get("refusal")),
-        finish=_word(finish),
-        usage=usage,
-        spoke=any(delta.values()),
-    )
+        return Piece(_text(choice.get("text")), finish=finish, usage=usage)
+    text = _text(delta.get("content"))
+    if text and len(delta) == 1:  # nearly every chunk
+        return Piece(text, finish=finish, usage=usage)
+    reasoning = next((found for name in reasoning_fields if (found := _text(delta.get(name)))), "")
+    return Piece(text, reasoning, _text(delta.get("refusal")), finish, usage, any(delta.values()))
+
+
+def read_body(data: Any, reasoning_fields: Sequence[str]) -> Piece | None:
+    """Read a whole body, None if it is no answer. Besides OpenAI's form, ModelsLab's ``{"status": "success", "message": "…"}`` is one."""
+    if is_error(data):
+        return None
+    if isinstance(data.get("choices"), list):
+        return read_piece(data, reasoning_fields)
+    if data.get("status") == "success" and isinstance(data.get("message"), str):
+        return Piece(data["message"], usage=_usage(data.get("usage")))
+    return None
+
+
+def read_others(data: dict[str, Any]) -> list[str]:
+    """Return the texts of all choices but the first."""
+    choices = data.get("choices")
+    others = [choice for choice in choices if isinstance(choice, dict) and choice.get("index")] if isinstance(choices, list) else []
+    return [read_piece({"choices": [{**choice, "index": 0}]}).text for choice in others]
 
 
 def _first_choice(choices: Any) -> dict[str, Any] | None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import NamedTuple
 
-OPEN = "<think>"
-CLOSE = "</think>"
+TAGS = ("<think>", "</think>")
 
 
 class Split(NamedTuple):
@@ -31,16 +30,20 @@ class ThinkSplitter:
 
     Args:
         inside: The answer starts inside the block.
+        tags: What opens and closes it; None for no block at all.
     """
 
-    def __init__(self, *, inside: bool = False) -> None:
+    def __init__(self, *, inside: bool = False, tags: tuple[str, str] | None = TAGS) -> None:
+        self._open, self._close = tags or TAGS
         self._at = _At.THINKING if inside else _At.START
         self._held = ""
-        self._closed = False
+        if tags is None:
+            self._at = _At.ANSWER
+        self._closed = tags is None
         self._last = ""  # last character of the answer that was given out
 
     def feed(self, piece: str) -> Split:
-        """Split what `piece` makes certain; up to 7 characters are held back for the next call."""
+        """Split what `piece` makes certain; less than a tag's length is held back for the next call."""
         return self._run(self._held + piece, last=False)
 
     def end(self) -> Split:
@@ -65,46 +68,49 @@ class ThinkSplitter:
 
     def _start(self, text: str, *, last: bool) -> str:
         bare = text.lstrip()
-        if bare.startswith(OPEN):
+        if bare.startswith(self._open):
             self._at = _At.THINKING
-            return bare[len(OPEN) :]
-        if not last and OPEN.startswith(bare):
+            return bare[len(self._open) :]
+        if not last and self._open.startswith(bare):
             self._held = text
             return ""
         self._at = _At.ANSWER
         return text
 
     def _think(self, text: str, *, last: bool) -> tuple[str, str]:
-        inside, tag, behind = text.partition(CLOSE)
+        inside, tag, behind = text.partition(self._close)
         if tag:
             self._at = _At.BEHIND
             self._closed = True
             return inside, behind
-        keep = 0 if last else _cut(text)
+        keep = 0 if last else _cut(text, self._close)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep], ""
 
     def _answer(self, text: str, *, last: bool) -> str:
-        before, tag, behind = text.partition(CLOSE)
+        before, tag, behind = text.partition(self._close)
         if tag:
             quoted = (before or self._last).endswith("`")
             self._closed = True
             return f"{before}{tag if quoted else ''}{behind}"
-        keep = 0 if last else _cut(text)
+        keep = 0 if last else _cut(text, self._close)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]
 
 
-def _cut(text: str) -> int:
+def _cut(text: str, tag: str) -> int:
     """Return how many characters at the end may be the start of a closing tag."""
-    at = text.rfind("<", max(0, len(text) - len(CLOSE) + 1))
-    return len(text) - at if at >= 0 and CLOSE.startswith(text[at:]) else 0
+    if tag[0] not in text[1 - len(tag) :]:
+        return 0
+    return next((size for size in range(min(len(tag) - 1, len(text)), 0, -1) if text.endswith(tag[:size])), 0)
 
 
-def split_whole(text: str, *, inside: bool = False) -> Split:
+def split_whole(text: str, *, inside: bool = False, tags: tuple[str, str] | None = TAGS) -> Split:
     """Split a whole answer. Here a closing tag without an opening one ends the reasoning before it, unless quoted."""
-    before, tag, _ = text.partition(CLOSE)
-    lone = bool(tag) and OPEN not in before and not before.endswith("`")
-    splitter = ThinkSplitter(inside=inside or lone)
+    if tags is None:
+        return Split(text)
+    before, tag, _ = text.partition(tags[1])
+    lone = bool(tag) and tags[0] not in before and not before.endswith("`")
+    splitter = ThinkSplitter(inside=inside or lone, tags=tags)
     first, rest = splitter.feed(text), splitter.end()
     return Split(first.text + rest.text, first.reasoning + rest.reasoning)

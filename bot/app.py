@@ -30,9 +30,6 @@ from bot.turn import Turns
 from storage.base import Store
 from storage.sqlite import SqliteStore
 
-PROVIDER_ORDER = ("netmind", "segmind", "modelslab", "openai", "local")
-"""The first of these that is set up is the default where none is named."""
-
 
 class StoreMemo:
     """A platform's memo in the store's settings."""
@@ -68,7 +65,9 @@ class StoreCursors:
 
 def secrets_of(settings: Settings) -> list[str]:
     """Return every secret of the settings, for the log's last net."""
-    return [value.get_secret_value() for _, value in settings if isinstance(value, SecretStr)]
+    keys = [endpoint.key for endpoint in settings.endpoints]
+    values = [*(value for _, value in settings), *keys]
+    return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
 
 
 def missing_tokens(settings: Settings) -> list[str]:
@@ -93,10 +92,15 @@ def build_providers(settings: Settings, session: aiohttp.ClientSession) -> dict[
         providers["segmind"] = segmind.Segmind(session, key=settings.segmind_api_key.get_secret_value(), base_url=settings.segmind_base_url)
     if settings.modelslab_api_key:
         key = settings.modelslab_api_key.get_secret_value()
-        providers["modelslab"] = modelslab.ModelsLab(session, key=key, base_url=settings.modelslab_base_url)
+        uncensored = settings.modelslab_uncensored
+        providers["modelslab"] = modelslab.ModelsLab(session, key=key, base_url=settings.modelslab_base_url, uncensored=uncensored)
     if settings.openai_api_key or settings.openai_base_url:
         key_or_none = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
         providers["openai"] = openai_compatible.openai_endpoint(session, key=key_or_none, base_url=settings.openai_base_url)
+    for endpoint in settings.endpoints:
+        secret = endpoint.key.get_secret_value() if endpoint.key else None
+        made = openai_compatible.OpenAICompatible(session, endpoint.vendor, key=secret, budgets=endpoint.budgets)
+        providers[made.name] = made
     if settings.local_model != "off" and local.local_available():
         providers["local"] = local.Local(session)
     return providers
@@ -110,14 +114,14 @@ def defaults_of(settings: Settings, providers: Mapping[str, Provider]) -> Defaul
     """
     if not providers:
         raise SettingsError(
-            "No provider is set up. Set one of NETMIND_API_KEY, SEGMIND_API_KEY, MODELSLAB_API_KEY, OPENAI_API_KEY or OPENAI_BASE_URL, "
-            "or install the dependency group `local`."
+            "No provider is set up. Set one of NETMIND_API_KEY, SEGMIND_API_KEY, MODELSLAB_API_KEY, OPENAI_API_KEY, OPENAI_BASE_URL or "
+            "PROVIDERS_FILE, or install the dependency group `local`."
         )
-    name: str = settings.default_provider or next(name for name in PROVIDER_ORDER if name in providers)
+    name = settings.default_provider or next(iter(providers))
     if name not in providers:
-        wanted = {"openai": "OPENAI_API_KEY or OPENAI_BASE_URL", "local": "the dependency group `local`"}.get(
-            name, f"{name.upper()}_API_KEY"
-        )
+        own = {"openai": "OPENAI_API_KEY or OPENAI_BASE_URL", "local": "the dependency group `local`"}
+        own |= {one: f"{one.upper()}_API_KEY" for one in ("netmind", "segmind", "modelslab")}
+        wanted = own.get(name, f"a table [{name}] in the file that PROVIDERS_FILE names")
         raise SettingsError(f"DEFAULT_PROVIDER is {name}, which is not set up: it needs {wanted}.")
     return Defaults(name, settings.default_model, settings.default_persona, settings.retention_days)
 
@@ -175,7 +179,8 @@ def build_platforms(settings: Settings, menu: LateMenu, memo: Callable[[str], Me
 
 
 async def _open_providers(settings: Settings, stack: AsyncExitStack) -> dict[str, Provider]:
-    providers = build_providers(settings, await stack.enter_async_context(http.open_session()))
+    session = await stack.enter_async_context(http.open_session(private_addresses=settings.provider_private_addresses))
+    providers = build_providers(settings, session)
     for provider in providers.values():
         stack.push_async_callback(provider.aclose)
     return providers

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from adapters import http
 from adapters.base import ErrorKind, Provider, ProviderError
-from bot import texts
+from bot import endpoints, texts
 from bot.app import LateMenu, build_platforms, build_providers, defaults_of, missing_tokens
 from bot.clock import SystemClock
 from bot.platforms.base import Platform, PlatformError
@@ -94,7 +94,7 @@ def _when(instant: float) -> str:
 
 async def _providers(settings: Settings) -> list[Finding]:
     findings: list[Finding] = []
-    async with http.open_session() as session:
+    async with http.open_session(private_addresses=settings.provider_private_addresses) as session:
         try:
             providers = build_providers(settings, session)
         except SettingsError as error:
@@ -121,9 +121,11 @@ async def _provider(provider: Provider) -> Finding:
         health = await provider.check()
     except ProviderError as error:
         variable = provider.name.upper()
+        own = provider.name in endpoints.TAKEN
+        key, address = (f"{variable}_API_KEY", f"{variable}_BASE_URL") if own else ("its key", "its base_url in PROVIDERS_FILE")
         words = {
-            ErrorKind.AUTH: f"the key was refused: check {variable}_API_KEY",
-            ErrorKind.CONNECT: f"can't be reached: check the network and {variable}_BASE_URL",
+            ErrorKind.AUTH: f"the key was refused: check {key}",
+            ErrorKind.CONNECT: f"can't be reached: check the network and {address}",
             ErrorKind.QUOTA: "no credits are left on the account",
         }.get(error.kind, f"answered the check with an error ({error.kind})")
         return Finding(False, provider.name, f"{words}{f' [{error.detail}]' if error.detail else ''}")

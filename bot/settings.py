@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from platformdirs import user_data_path
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from bot import endpoints
 from bot.access import Access, AllowList
 from bot.allocator import FIRST_TEXT_SECONDS
 from bot.preferences import MOST_KEEP_DAYS
@@ -109,11 +110,14 @@ class Settings(BaseSettings):
     segmind_base_url: Address = None
     modelslab_api_key: SecretStr | None = None
     modelslab_base_url: Address = None
+    modelslab_uncensored: bool = False
     openai_api_key: SecretStr | None = None
     openai_base_url: Address = None
+    providers_file: Path | None = None
+    provider_private_addresses: bool = False
     local_model: Literal["auto", "on", "off"] = "auto"
 
-    default_provider: Literal["netmind", "segmind", "modelslab", "openai", "local"] | None = None
+    default_provider: str | None = None
     default_model: str = ""
     default_persona: str | None = None
     database_url: Annotated[str, AfterValidator(_database)] = Field(default_factory=default_database)
@@ -140,6 +144,13 @@ class Settings(BaseSettings):
         """Values given in code win over the environment, which wins over .env."""
         del settings_cls, file_secret_settings
         return init_settings, env_settings, dotenv_settings
+
+    _endpoints: tuple[endpoints.Endpoint, ...] = PrivateAttr(())
+
+    @property
+    def endpoints(self) -> tuple[endpoints.Endpoint, ...]:
+        """Further providers, from PROVIDERS_FILE."""
+        return self._endpoints
 
     @property
     def database_path(self) -> Path:
@@ -170,12 +181,23 @@ def load(env_file: Path | None = Path(".env"), **values: Any) -> Settings:
         SettingsError: Something is wrong with them.
     """
     try:
-        return Settings(_env_file=env_file, **values)
+        settings = Settings(_env_file=env_file, **values)
+        if settings.providers_file is not None:
+            named = {name: value for name, value in dotenv_values(env_file).items() if value} if env_file is not None else {}
+            settings._endpoints = endpoints.read(settings.providers_file, {**named, **os.environ})  # noqa: SLF001 - its only other author
+    except endpoints.EndpointsError as error:
+        raise SettingsError(f"PROVIDERS_FILE: {error}") from None
     except ValidationError as error:
         lines = [_line(problem) for problem in error.errors(include_url=False, include_context=False, include_input=False)]
         raise SettingsError("The settings are not right:\n" + "\n".join(lines)) from None
     except UnicodeDecodeError:
         raise SettingsError(f"{env_file} is not UTF-8 text: save it in that encoding.") from None
+    names = [*endpoints.TAKEN, *(endpoint.vendor.name for endpoint in settings.endpoints)]
+    if settings.default_provider is not None and settings.default_provider not in names:
+        raise SettingsError(
+            f"The settings are not right:\n  DEFAULT_PROVIDER: takes one of {', '.join(names)}, or a further one from PROVIDERS_FILE"
+        )
+    return settings
 
 
 def _line(problem: Mapping[str, Any]) -> str:
@@ -186,12 +208,17 @@ def _line(problem: Mapping[str, Any]) -> str:
 
 def misspelt(env_file: Path | None = Path(".env"), environment: Mapping[str, str] | None = None) -> list[str]:
     """Return a line for each variable that looks like a misspelt one of ours."""
-    named = set(os.environ if environment is None else environment)
+    given = os.environ if environment is None else environment
+    named = set(given)
     in_file: set[str] = set()
+    endpoint_keys: frozenset[str] = frozenset()
     if env_file is not None and env_file.is_file():
         with suppress(UnicodeDecodeError):  # `load` says so
-            in_file = {key for key in dotenv_values(env_file) if key}
-    return [line for name in sorted(named | in_file) if (line := _advice(name, in_file))]
+            found = dotenv_values(env_file)
+            in_file = {key for key in found if key}
+            if listed := given.get("PROVIDERS_FILE") or found.get("PROVIDERS_FILE"):
+                endpoint_keys = endpoints.key_variables(Path(listed))
+    return [line for name in sorted((named | in_file) - endpoint_keys) if (line := _advice(name, in_file))]
 
 
 def _advice(name: str, in_file: Iterable[str]) -> str | None:

@@ -110,6 +110,7 @@ def settings_for(settings: Settings, outside: Outside, database: Path) -> dict[s
 def announcement(url: str, settings: Settings, bridge: Bridge) -> str:
     """Return what the terminal says once everything accepts."""
     real = [name for name in ("netmind", "segmind", "modelslab", "openai") if f"{name}_api_key" in settings.model_fields_set]
+    real += [endpoint.vendor.name for endpoint in settings.endpoints]
     return READY.format(
         url=url,
         leaving=f", but what you ask {' and '.join(real)} goes to the real one: its key is set" if real else "",

@@ -1,15 +1,30 @@
 """What is sent to an OpenAI-compatible provider, and what its settings take."""
 
+import json
 from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
 
-from adapters.base import ChatRequest, ErrorKind, ImagePart, Message, ModelInfo, ProviderError, TextPart
-from adapters.http import open_session
+from adapters.base import (
+    Alternatives,
+    ChatRequest,
+    ErrorKind,
+    Finished,
+    ImagePart,
+    Message,
+    ModelInfo,
+    ProviderError,
+    ReasoningDelta,
+    Scope,
+    TextDelta,
+    TextPart,
+)
+from adapters.http import Http, open_session
 from adapters.netmind import FORMER_URL, NETMIND, Netmind
-from adapters.openai_compatible import OPENAI, OpenAICompatible, openai_endpoint
+from adapters.openai_compatible import OpenAICompatible, openai_endpoint
 from adapters.openai_parameters import OpenAIParameters
+from adapters.openai_vendors import GENERIC, OPENAI, PRESETS
 from adapters.openai_wire import flatten, request_body
 from tests.support.openai_tapes import DONE, MODEL, Tape, TapeServer, delta, event
 from tests.support.providers import KEY, request
@@ -30,7 +45,7 @@ PASTA = ChatRequest(
 )
 
 
-def built(asked=PASTA, *, vendor=OPENAI, completion=False, usage=True, **parameters):
+def built(asked=PASTA, *, vendor=GENERIC, completion=False, usage=True, **parameters):
     return request_body(vendor, asked, OpenAIParameters(**parameters), completion=completion, usage=usage)
 
 
@@ -101,13 +116,13 @@ def test_a_completion_is_flattened_as_in_the_document_and_ends_where_the_user_wo
 )
 def test_the_persona_travels_as_the_vendor_wants_it(mode, messages):
     asked = ChatRequest(MODEL, (said("user", "hi"),), system="be brief")
-    sent = built(asked, vendor=replace(OPENAI, system_role=mode))
+    sent = built(asked, vendor=replace(GENERIC, system_role=mode))
     assert [(message["role"], message["content"]) for message in sent["messages"]] == messages
 
 
 def test_a_vendors_renames_gaps_and_extras_are_declared_not_coded():
     vendor = replace(
-        OPENAI, renames={"max_tokens": "max_completion_tokens"}, unsupported=frozenset({"top_p"}), extra={"temperature": 0.4, "user": "x"}
+        GENERIC, renames={"max_tokens": "max_completion_tokens"}, unsupported=frozenset({"top_p"}), extra={"temperature": 0.4, "user": "x"}
     )
     sent = built(vendor=vendor, max_tokens=5, top_p=0.5)
     assert (sent["max_completion_tokens"], sent["temperature"], sent["user"]) == (5, 0.4, "x")
@@ -119,7 +134,7 @@ def test_pictures_travel_as_parts_beside_their_text():
     asked = ChatRequest(MODEL, (Message("user", (TextPart("what is it?"), ImagePart("image/png", b"\x89PNG"))),), system="see")
     parts = [{"type": "text", "text": "what is it?"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw=="}}]
     assert built(asked)["messages"][1]["content"] == parts
-    first_user = built(asked, vendor=replace(OPENAI, system_role="first_user"))
+    first_user = built(asked, vendor=replace(GENERIC, system_role="first_user"))
     assert first_user["messages"][0]["content"] == [{"type": "text", "text": "see"}, *parts]
 
 
@@ -164,7 +179,8 @@ def test_settings_take_what_a_person_types(name, typed, value):
         ("logit_bias", {"5": 101}),
         ("logit_bias", "five"),
         ("endpoint", "responses"),
-        ("n", 2),
+        ("n", 0),
+        ("n", 9),
     ],
 )
 def test_settings_refuse_what_the_document_does_not_allow(name, value):
@@ -259,10 +275,100 @@ async def test_an_address_without_a_model_list_is_called_a_wrong_address_and_not
 
 
 async def test_windows_come_from_the_model_list_the_table_or_a_low_guess(server, session):
-    provider = OpenAICompatible(session, replace(OPENAI, contexts={"known": 99}), key=KEY, base_url=f"{server.url}/v1")
+    provider = OpenAICompatible(session, replace(GENERIC, contexts={"known": 99}), key=KEY, base_url=f"{server.url}/v1")
     assert [provider.capabilities(model).context_tokens for model in ("known", MODEL)] == [99, 8192]
     await provider.models()
     assert [provider.capabilities(model).context_tokens for model in ("known", MODEL)] == [99, 5000]
+
+
+async def test_several_answers_come_at_once_the_first_as_text_and_the_others_as_alternatives(server, session):
+    choices = [
+        {"index": 1, "message": {"content": "<think>hm</think>\nSalut"}, "finish_reason": "stop"},
+        {"index": 0, "message": {"content": "Hello"}, "finish_reason": "stop"},
+        {"index": 2, "message": {"content": " "}, "finish_reason": "stop"},
+    ]
+    server.tapes = [Tape([json.dumps({"choices": choices}).encode()], content_type="application/json")]
+    provider = Netmind(session, key=KEY, base_url=f"{server.url}/v1")
+    got = [made async for made in provider.stream(request(MODEL, parameters={"n": 3}))]
+    assert [made for made in got if isinstance(made, TextDelta)] == [TextDelta("Hello")]
+    assert [made for made in got if isinstance(made, Alternatives)] == [Alternatives(("Salut",))]
+    assert isinstance(got[-1], Finished)
+    sent = server.calls[0].body
+    assert (sent["n"], sent["stream"]) == (3, False)
+    assert "stream_options" not in sent
+
+
+def test_one_answer_is_not_asked_for_by_number():
+    assert "n" not in built(n=1)
+
+
+@pytest.mark.parametrize(
+    ("model", "cap", "role"), [("gpt-4.1", "max_tokens", "system"), ("gpt-5.4-mini", "max_completion_tokens", "developer")]
+)
+def test_a_model_can_differ_from_its_vendor(model, cap, role):
+    asked = replace(PASTA, model=model)
+    sent = built(asked, vendor=OPENAI.of(model), max_tokens=9, temperature=0.5)
+    assert sent[cap] == 9
+    assert sent["messages"][0]["role"] == role
+    assert ("temperature" in sent) == (role == "system")
+
+
+async def test_what_a_vendor_does_not_take_cant_be_set(session):
+    groq = OpenAICompatible(session, PRESETS["groq"], key=KEY)
+    assert set(OpenAIParameters.model_fields) - set(groq.parameters.model_fields) == {"n", "logit_bias", "repetition_penalty"}
+    with pytest.raises(ValidationError):
+        groq.parameters.model_validate({"n": 2})
+    assert groq.parameters.model_validate({"stop": "END", "top_p": 0.5}).model_dump(exclude_none=True) == {"stop": ("END",), "top_p": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message", "text", "reasoning"),
+    [
+        ({"think_tags": ("[R]", "[/R]")}, {"content": "[R]hm[/R] Hello"}, "Hello", "hm"),
+        ({"think_tags": None}, {"content": "<think>hm</think> Hello"}, "<think>hm</think> Hello", ""),
+        ({"reasoning_fields": ("thoughts",)}, {"content": "Hello", "thoughts": "hm", "reasoning": "no"}, "Hello", "hm"),
+        ({"starts_thinking": frozenset({"vendor/*"})}, {"content": "hm</think> Hello"}, "Hello", "hm"),
+    ],
+)
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_reasoning_is_found_where_the_vendor_declares_it(server, session, changes, message, text, reasoning, streamed):  # noqa: PLR0917 - fixtures and a row
+    whole = json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).encode()
+    chunk = event({"choices": [{"index": 0, "delta": message, "finish_reason": None}]})
+    server.tapes = [Tape([chunk, delta(finish="stop"), DONE] if streamed else [whole])]
+    provider = OpenAICompatible(session, replace(GENERIC, **changes), key=KEY, base_url=f"{server.url}/v1")
+    got = [made async for made in provider.stream(request(MODEL))]
+    assert "".join(made.text for made in got if isinstance(made, TextDelta)) == text
+    assert "".join(made.text for made in got if isinstance(made, ReasoningDelta)) == reasoning
+
+
+async def test_modelslab_v7s_own_envelope_is_an_answer_and_its_error_an_error(server, session):
+    provider = OpenAICompatible(session, PRESETS["modelslab_v7"], key=KEY, base_url=f"{server.url}/v1")
+    server.tapes = [
+        Tape([b'{"status": "success", "message": "Hello"}']),
+        Tape([b'{"status": "error", "messege": "You are out of credits"}']),
+    ]
+    got = [made async for made in provider.stream(request(MODEL))]
+    assert TextDelta("Hello") in got
+    with pytest.raises(ProviderError) as caught:
+        await anext(provider.stream(request(MODEL)))
+    assert caught.value.kind is ErrorKind.QUOTA
+
+
+@pytest.mark.parametrize("former", [True, False])
+async def test_netminds_check_names_the_other_address_and_asks_only_the_one_set(session, monkeypatch, former):
+    asked = []
+
+    async def get_json(_self, url, _headers, **_):
+        asked.append(url)
+        raise ProviderError(ErrorKind.CONNECT, "cannot reach it", scope=Scope.PROVIDER)
+
+    monkeypatch.setattr(Http, "get_json", get_json)
+    provider = Netmind(session, key=KEY, base_url=FORMER_URL if former else None)
+    with pytest.raises(ProviderError) as caught:
+        await provider.check()
+    here, there = (FORMER_URL, NETMIND.base_url) if former else (NETMIND.base_url, FORMER_URL)
+    assert asked == [f"{here}/models"]
+    assert there in caught.value.detail
 
 
 async def test_netmind_goes_to_the_current_address_and_never_by_itself_to_the_former(session):

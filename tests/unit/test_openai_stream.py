@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +20,8 @@ from adapters.base import (
     Usage,
 )
 from adapters.http import Budgets, open_session
-from adapters.openai_compatible import OPENAI, OpenAICompatible
+from adapters.openai_compatible import OpenAICompatible
+from adapters.openai_vendors import GENERIC
 from tests.support.openai_tapes import DONE, MODEL, Tape, TapeServer, body, delta, event
 from tests.support.providers import KEY, PROMPT, request
 
@@ -42,7 +44,7 @@ async def session():
 
 @pytest.fixture
 def provider(server, session):
-    return OpenAICompatible(session, OPENAI, key=KEY, base_url=f"{server.url}/v1/", budgets=SHORT)
+    return OpenAICompatible(session, GENERIC, key=KEY, base_url=f"{server.url}/v1/", budgets=SHORT)
 
 
 async def ask(provider, asked=None):
@@ -376,7 +378,7 @@ async def test_keepalives_do_not_count_as_life(provider, server, noise, before, 
 
 async def test_steady_text_ends_at_the_total_budget(server, session):
     budgets = Budgets(first=0.3, idle=0.3, total=0.5)
-    provider = OpenAICompatible(session, OPENAI, key=KEY, base_url=f"{server.url}/v1", budgets=budgets)
+    provider = OpenAICompatible(session, GENERIC, key=KEY, base_url=f"{server.url}/v1", budgets=budgets)
     server.tapes = [Tape([delta("x"), 0.02] * 200)]
     error, events = await fails(provider)
     assert error.kind is ErrorKind.TIMEOUT_TOTAL
@@ -424,18 +426,27 @@ async def _drain(stream):
     return [got async for got in stream]
 
 
-async def test_a_hundred_cancelled_streams_leave_no_task_and_no_socket(provider, server, session):
-    server.tapes = [Tape([*HELLO, 30.0])]
-    before = len(asyncio.all_tasks())
-    tasks = [asyncio.ensure_future(ask(provider)) for _ in range(100)]
-    await asyncio.sleep(0.3)
-    for task in tasks:
-        task.cancel()
-    results = await asyncio.gather(*tasks, return_exceptions=True)
-    assert {type(result) for result in results} == {asyncio.CancelledError}
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").is_dir() else 0
+
+
+async def test_a_thousand_cancelled_streams_leave_no_task_socket_or_file(server, session):
+    provider = OpenAICompatible(session, GENERIC, key=KEY, base_url=f"{server.url}/v1", budgets=Budgets(first=60, idle=60))
+    server.tapes = [Tape([*HELLO, 60.0])]
+    before = len(asyncio.all_tasks()), _open_files()
+    for _ in range(10):
+        tasks = [asyncio.ensure_future(ask(provider)) for _ in range(100)]
+        await asyncio.sleep(0.05)
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert {type(result) for result in results} == {asyncio.CancelledError}
     assert not session.connector._acquired
-    for _ in range(100):
-        if len(asyncio.all_tasks()) <= before:
+    after = before
+    for _ in range(500):
+        after = len(asyncio.all_tasks()), _open_files()
+        if after[0] <= before[0] and after[1] <= before[1]:
             break
         await asyncio.sleep(0.01)
-    assert len(asyncio.all_tasks()) <= before
+    assert after[0] <= before[0]
+    assert after[1] <= before[1]

@@ -243,7 +243,7 @@ def test_without_a_platform_both_tokens_are_named(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_default_provider_is_the_named_one_or_the_first_that_is_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    up: dict[str, Provider] = {name: ScriptedProvider(name) for name in ("local", "openai", "modelslab")}
+    up: dict[str, Provider] = {name: ScriptedProvider(name) for name in ("modelslab", "openai", "local")}
     assert defaults_of(load(), up).provider == "modelslab"
     monkeypatch.setenv("DEFAULT_PROVIDER", "local")
     monkeypatch.setenv("DEFAULT_MODEL", "m")

@@ -1,6 +1,7 @@
 """The event-stream decoder against the WHATWG grammar and a plain reference."""
 
 import json
+import random
 
 import pytest
 from hypothesis import given, settings
@@ -134,3 +135,28 @@ def test_any_stream_cut_anywhere_equals_the_reference(drawn, bom, lines):
     cuts = sorted(drawn.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
     chunks = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
     assert decode(*chunks, end=False) == reference(stream)
+
+
+def test_a_hundred_thousand_random_cuts_of_random_streams_equal_the_reference():
+    chance = random.Random(20261121)
+    forms = [
+        b"data: hello",
+        b"data:\xc3\xa9\xf0\x9f\xa6\x8a",
+        b"data",
+        b": ping",
+        b"event: e",
+        b"id: 3",
+        b"",
+        b"",
+        b"\xff\xfe",
+        b"datax: no",
+    ]
+    for _ in range(1000):
+        body = b"".join(chance.choice(forms) + chance.choice([b"\n", b"\r\n", b"\r"]) for _ in range(chance.randrange(12)))
+        stream = chance.choice([b"", b"\xef\xbb\xbf"]) + body
+        expected = reference(stream)
+        for _ in range(100):
+            cuts = sorted(chance.randrange(len(stream) + 1) for _ in range(chance.randrange(8)))
+            decoder = Decoder()
+            got = [event for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True) for event in decoder.feed(stream[start:end])]
+            assert got == expected, (stream, cuts)

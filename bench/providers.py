@@ -1,0 +1,135 @@
+"""How much of a core the way from a provider's bytes to the router's events takes: `python -m bench.providers`.
+
+The decoder alone, then 500 streams of 40 chunks a second over loopback sockets from another process, through session, engine and router.
+Measured is this process's CPU time, which the scheduler of a busy machine does not stretch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from contextlib import aclosing
+from typing import Any
+
+from adapters.base import ChatRequest, Message, TextDelta, TextPart
+from adapters.http import Budgets, open_session
+from adapters.openai_compatible import OpenAICompatible
+from adapters.openai_vendors import GENERIC
+from adapters.router import Router
+from adapters.sse import Decoder
+
+STREAMS, CHUNKS_PER_SECOND, SECONDS = 500, 40.0, 10.0
+DECODER_MOST_US, CORE_MOST = 8.0, 0.5
+"""What issue B and D ask for: microseconds a chunk of the decoder, share of one core for all streams."""
+
+
+def chunk(number: int) -> bytes:
+    """Return a chunk as vendors send it, about 260 bytes."""
+    data = {
+        "id": "chatcmpl-5f1c0c6e2c9d4b3ea7a1f9a3c5d2e8b7",
+        "object": "chat.completion.chunk",
+        "created": 1_800_000_000,
+        "model": "meta-llama/Meta-Llama-3.1-8B-Instruct",
+        "choices": [{"index": 0, "delta": {"content": f" word{number}"}, "finish_reason": None}],
+        "usage": None,
+    }
+    return b"data: " + json.dumps(data, separators=(",", ":")).encode() + b"\n\n"
+
+
+END = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+
+
+def decoder_us(chunks: int = 50_000) -> float:
+    """Return the decoder's CPU time per chunk in microseconds, the best of five rounds."""
+    pieces = [chunk(number) for number in range(chunks)]
+    best = float("inf")
+    for _ in range(5):
+        decoder = Decoder()
+        begun = time.process_time()
+        for piece in pieces:
+            decoder.feed(piece)
+        best = min(best, time.process_time() - begun)
+    return best / chunks * 1e6
+
+
+async def _serve() -> None:
+    """Serve streams on a free port, told on standard output, until standard input ends."""
+    pieces = [b"%x\r\n%s\r\n" % (len(piece), piece) for piece in map(chunk, range(int(SECONDS * CHUNKS_PER_SECOND)))]
+    last = b"%x\r\n%s\r\n0\r\n\r\n" % (len(END), END)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head)
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        for number, piece in enumerate(pieces):
+            await asyncio.sleep(begun + number / CHUNKS_PER_SECOND - clock())
+            writer.write(piece)
+        writer.write(last)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=STREAMS)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+
+async def _listen(router: Router) -> int:
+    request = ChatRequest("model", (Message("user", (TextPart("hi"),)),))
+    got = 0
+    async with aclosing(router.stream("it", request)) as events:
+        async for event in events:
+            got += isinstance(event, TextDelta)
+    return got
+
+
+async def streams(port: int, count: int) -> dict[str, Any]:
+    """Read `count` streams at once and return the figures."""
+    async with open_session() as session:
+        budgets = Budgets(connect=60, first=60, idle=60, total=300)
+        provider = OpenAICompatible(session, GENERIC, key="k", base_url=f"http://127.0.0.1:{port}/v1", budgets=budgets)
+        router = Router({"it": provider})
+        cpu, wall = time.process_time(), time.monotonic()
+        got = await asyncio.gather(*(_listen(router) for _ in range(count)))
+        cpu, wall = time.process_time() - cpu, time.monotonic() - wall
+    expected = int(SECONDS * CHUNKS_PER_SECOND)
+    return {
+        "streams": count,
+        "complete": sum(one == expected for one in got),
+        "chunks": sum(got),
+        "us a chunk": cpu / sum(got) * 1e6,
+        "share of a core": cpu / sum(got) * count * CHUNKS_PER_SECOND,
+        "wall s": wall,
+    }
+
+
+def main() -> int:
+    """Print the figures; return 1 if one of them is worse than asked."""
+    parser = argparse.ArgumentParser(prog="python -m bench.providers", description=__doc__)
+    parser.add_argument("--streams", type=int, default=STREAMS)
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.serve:
+        asyncio.run(_serve())
+        return 0
+    us = decoder_us()
+    print(f"event-stream decoder      {us:6.2f} µs a chunk (asked: {DECODER_MOST_US:g})")
+    with subprocess.Popen([sys.executable, "-m", "bench.providers", "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        figures = asyncio.run(streams(int(server.stdout.readline()), arguments.streams))
+        server.communicate(b"")
+    share = figures["share of a core"]
+    print(f"{figures['streams']} streams at {CHUNKS_PER_SECOND:g}/s      {share:6.1%} of one core (asked: {CORE_MOST:.0%})")
+    print(f"  socket to router's event {figures['us a chunk']:6.2f} µs a chunk; complete {figures['complete']}/{figures['streams']}")
+    print(f"  {figures['chunks']} chunks in {figures['wall s']:.1f} s")
+    good = us <= DECODER_MOST_US and share <= CORE_MOST and figures["complete"] == figures["streams"]
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+"""Further OpenAI-compatible providers: one table each of the file that PROVIDERS_FILE names, dialect and all.
+
+[groq]                                  # a preset: its address and dialect are known
+api_key_env = "GROQ_API_KEY"
+
+[gpu-box]
+base_url = "http://10.0.0.7:8000/v1"
+default_model = "qwen3-32b"
+[gpu-box.models."qwen3-*"]              # what is different for some models
+starts_thinking = ["*"]
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from adapters.http import Budgets
+from adapters.openai_parameters import OpenAIParameters, Vendor
+from adapters.openai_vendors import GENERIC, PRESETS
+
+TAKEN = ("netmind", "segmind", "modelslab", "openai", "local")
+"""Names of the providers that have variables of their own."""
+
+FILE_BYTES = 256 * 1024
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
+
+ParameterName = Literal[
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "stop",
+    "presence_penalty",
+    "frequency_penalty",
+    "repetition_penalty",
+    "logit_bias",
+    "n",
+    "stream",
+    "endpoint",
+]
+assert set(ParameterName.__args__) == set(OpenAIParameters.model_fields)  # type: ignore[attr-defined]  # mypy does not know a Literal's arguments
+
+_OWN_HEADERS = frozenset({"authorization", "content-type", "content-length", "host", "connection", "accept-encoding"})
+
+
+class EndpointsError(ValueError):
+    """The file is wrong. The message names the table and the field, and holds no value."""
+
+
+class Quirks(BaseModel):
+    """How a vendor, or some of its models, differ from OpenAI's API. `adapters.openai_parameters.Vendor` explains each."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    system_role: Literal["system", "developer", "first_user"] | None = None
+    renames: dict[ParameterName, str] | None = None
+    unsupported: frozenset[ParameterName] | None = None
+    extra: dict[str, Any] | None = None
+    usage_in_stream: bool | None = None
+    reasoning_fields: tuple[str, ...] | None = None
+    think_tags: Annotated[tuple[str, ...], Field(max_length=2)] | None = None
+    starts_thinking: frozenset[str] | None = None
+    completion_models: frozenset[str] | None = None
+    context: int | None = Field(None, ge=256)
+    images: bool | None = None
+
+    @model_validator(mode="after")
+    def _tags_are_a_pair(self) -> Quirks:
+        if self.think_tags and (len(self.think_tags) == 1 or not all(self.think_tags)):
+            raise ValueError("think_tags takes an opening and a closing tag, or [] for none")
+        return self
+
+    def changes(self) -> dict[str, Any]:
+        """Return the fields of `Vendor` that are set here."""
+        values = {name: getattr(self, name) for name in Quirks.model_fields if getattr(self, name) is not None}
+        if "think_tags" in values:
+            values["think_tags"] = self.think_tags or None
+        return values
+
+
+class Table(Quirks):
+    """One provider."""
+
+    preset: str | None = None
+    title: str | None = None
+    base_url: str | None = None
+    api_key: SecretStr | None = None
+    api_key_env: str | None = None
+    default_model: str | None = None
+    headers: dict[str, str] | None = None
+    contexts: dict[str, int] | None = None
+    lists_all_models: bool | None = None
+    models: dict[str, Quirks] | None = None
+    first_seconds: float | None = Field(None, gt=0)
+    idle_seconds: float | None = Field(None, gt=0)
+    total_seconds: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Table:
+        if self.api_key and self.api_key_env:
+            raise ValueError("takes api_key or api_key_env, not both")
+        if self.preset is not None and self.preset not in PRESETS:
+            raise ValueError(f"preset is one of {', '.join(PRESETS)}")
+        if self.base_url is not None and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", self.base_url):
+            raise ValueError("base_url takes an address such as https://api.example.com/v1")
+        own = sorted(name for name in self.headers or {} if name.lower() in _OWN_HEADERS)
+        if own:
+            raise ValueError(f"headers can't set {', '.join(own)}")
+        return self
+
+    def vendor(self, name: str) -> Vendor:
+        """Return the declaration: the preset's, with what is set here in its place."""
+        base = PRESETS.get(self.preset or name, replace(GENERIC, title=name, base_url="", default_model=""))
+        own = {key: getattr(self, key) for key in ("title", "base_url", "default_model", "headers", "contexts", "lists_all_models")}
+        set_here = {key: value for key, value in own.items() if value is not None}
+        models = {**{pattern: quirks.changes() for pattern, quirks in (self.models or {}).items()}, **base.models}
+        return replace(base, name=name, **set_here, **self.changes(), models=models)
+
+    def budgets(self) -> Budgets | None:
+        """Return the time budgets, None for the usual ones."""
+        set_here = {"first": self.first_seconds, "idle": self.idle_seconds, "total": self.total_seconds}
+        found = {key: value for key, value in set_here.items() if value is not None}
+        return replace(Budgets(), **found) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A further provider, ready to be made.
+
+    Attributes:
+        vendor: Where it is and how it speaks.
+        key: Its API key; None for a server that wants none.
+        budgets: Of time; None for the usual ones.
+    """
+
+    vendor: Vendor
+    key: SecretStr | None = field(repr=False)
+    budgets: Budgets | None = None
+
+
+def read(path: Path, environment: Mapping[str, str]) -> tuple[Endpoint, ...]:
+    """Read the file, in its order.
+
+    Args:
+        path: The TOML file.
+        environment: Where the keys stand that tables name by `api_key_env`.
+
+    Raises:
+        EndpointsError: It can't be read, or something in it is wrong.
+    """
+    return tuple(_endpoint(path, name, table, environment) for name, table in _tables(path).items())
+
+
+def key_variables(path: Path) -> frozenset[str]:
+    """Return the variables that the file names for keys; none if it can't be read, which `read` tells."""
+    try:
+        tables = _tables(path).values()
+    except EndpointsError:
+        return frozenset()
+    return frozenset(name for table in tables if isinstance(table, Mapping) and isinstance(name := table.get("api_key_env"), str))
+
+
+def _tables(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > FILE_BYTES:
+            raise EndpointsError(f"{path} is larger than {FILE_BYTES} bytes")
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise EndpointsError(f"{path} can't be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise EndpointsError(f"{path} is not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise EndpointsError(f"{path} is no TOML: {error}") from None
+
+
+def _endpoint(path: Path, name: str, table: Any, environment: Mapping[str, str]) -> Endpoint:
+    where = f"{path}, [{name}]"
+    if not isinstance(table, Mapping):
+        raise EndpointsError(f"{path}: {name} stands outside of a table: begin each provider with its name in brackets")
+    if name in TAKEN or not _NAME.fullmatch(name):
+        raise EndpointsError(
+            f"{where}: a name has 1-31 characters of a-z, 0-9, _ and -, begins with a letter, and is none of {', '.join(TAKEN)}"
+        )
+    try:
+        read_table = Table.model_validate(table)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise EndpointsError(f"{where}: {f'{place}: ' if place else ''}{str(first['msg']).removeprefix('Value error, ')}") from None
+    vendor = read_table.vendor(name)
+    if not vendor.base_url:
+        raise EndpointsError(f"{where}: base_url is missing (or a preset: {', '.join(PRESETS)})")
+    if not vendor.default_model:
+        raise EndpointsError(f"{where}: default_model is missing")
+    key = read_table.api_key
+    if read_table.api_key_env is not None:
+        value = environment.get(read_table.api_key_env)
+        if not value:
+            raise EndpointsError(f"{where}: the variable {read_table.api_key_env} is not set")
+        key = SecretStr(value)
+    return Endpoint(vendor, key, read_table.budgets())

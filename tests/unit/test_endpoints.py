@@ -1,0 +1,150 @@
+"""Further providers are a few lines of a file; what is wrong in it is named, and no key is ever printed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from adapters.http import Budgets, open_session
+from adapters.openai_compatible import OpenAICompatible
+from adapters.openai_vendors import PRESETS
+from bot.app import build_providers, defaults_of, secrets_of
+from bot.endpoints import EndpointsError, read
+from bot.settings import SettingsError, load, misspelt
+from tests.support.openai_tapes import DONE, MODEL, Tape, TapeServer, delta
+from tests.support.providers import KEY, request
+
+GUIDE = Path(__file__).parents[2] / "docs" / "providers.md"
+CANARY = "canary-4f1d-secret"
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "providers.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refusal(folder: Path, text: str) -> str:
+    with pytest.raises(EndpointsError) as caught:
+        read(written(folder, text), {"SET": CANARY})
+    assert CANARY not in str(caught.value)
+    return str(caught.value)
+
+
+def test_every_preset_needs_no_more_than_a_key_and_a_model(tmp_path: Path) -> None:
+    for name in set(PRESETS) - {"openai"}:
+        (made,) = read(written(tmp_path, f'[{name}]\napi_key_env = "SET"\ndefault_model = "m"'), {"SET": CANARY})
+        assert (made.vendor.name, made.vendor.base_url, made.vendor.default_model) == (name, PRESETS[name].base_url, "m")
+        assert made.key is not None
+        assert made.key.get_secret_value() == CANARY
+        assert CANARY not in repr(made)
+
+
+def test_several_of_one_kind_and_every_quirk_can_be_declared(tmp_path: Path) -> None:
+    first, second, third = read(
+        written(
+            tmp_path,
+            """
+            [box-one]
+            preset = "vllm"
+            base_url = "http://10.0.0.7:8000/v1"
+            default_model = "qwen"
+            [box-two]
+            title = "The other box"
+            base_url = "http://10.0.0.8:8000/v1"
+            default_model = "qwen"
+            system_role = "first_user"
+            renames = { max_tokens = "max_completion_tokens" }
+            unsupported = ["top_p", "n"]
+            reasoning_fields = ["thoughts"]
+            think_tags = ["[R]", "[/R]"]
+            contexts = { qwen = 32768 }
+            headers = { "X-Title" = "us" }
+            total_seconds = 300
+            [box-two.models."qwen3-*"]
+            starts_thinking = ["*"]
+            think_tags = []
+            [my-openai]
+            preset = "openai"
+            api_key = "canary"
+            """,
+        ),
+        {},
+    )
+    assert (first.vendor.name, first.vendor.title, first.key, first.budgets) == ("box-one", "vLLM", None, None)
+    vendor = second.vendor
+    assert vendor.unsupported == {"top_p", "n"}
+    assert (vendor.title, vendor.system_role, vendor.think_tags) == ("The other box", "first_user", ("[R]", "[/R]"))
+    assert vendor.of("qwen3-32b").think_tags is None
+    assert vendor.of("qwen3-32b").starts_thinking == {"*"}
+    assert second.budgets == Budgets(total=300)
+    assert third.vendor.of("gpt-5.4").renames == {"max_tokens": "max_completion_tokens"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[x]\nbase_url = 'http://h/v1'", "[x]: default_model is missing"),
+        ("[x]\ndefault_model = 'm'", "[x]: base_url is missing"),
+        ("[x]\npreset = 'grok'", "preset is one of"),
+        ("[netmind]\ndefault_model = 'm'", "is none of netmind"),
+        ("[Xx]\ndefault_model = 'm'", "a-z"),
+        ("x = 1", "outside of a table"),
+        ("[x", "is no TOML"),
+        ("[x]\nbase_uri = 'http://h/v1'", "base_uri: Extra inputs"),
+        ("[x]\nbase_url = 'ftp://h'", "base_url takes an address"),
+        (f"[x]\nbase_url = 'https://me:{CANARY}@h/v1'", "base_url takes an address"),
+        (f"[x]\napi_key = '{CANARY}'\napi_key_env = 'SET'", "not both"),
+        ("[groq]\napi_key_env = 'UNSET'", "the variable UNSET is not set"),
+        ("[groq]\nheaders = { Authorization = 'x' }", "headers can't set Authorization"),
+        ("[groq]\nunsupported = ['top_k']", "unsupported"),
+        ("[groq]\nthink_tags = ['<t>']", "think_tags takes"),
+        (f"[groq]\nfirst_seconds = '{CANARY}'", "first_seconds"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_table_and_no_value(tmp_path: Path, text: str, words: str) -> None:
+    assert words in refusal(tmp_path, text)
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(EndpointsError, match="can't be read"):
+        read(tmp_path / "nothing.toml", {})
+
+
+def test_the_guides_examples_are_taken_as_they_stand(tmp_path: Path) -> None:
+    examples = re.findall(r"```toml\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    assert examples
+    for text in examples:
+        variables = dict.fromkeys(re.findall(r'api_key_env = "(\w+)"', text), "set")
+        assert read(written(tmp_path, text), variables)
+
+
+async def test_the_settings_make_them_providers_beside_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = written(tmp_path, '[groq]\napi_key_env = "MY_GROQ_KEY"\n[ollama]\n')
+    env = tmp_path / ".env"
+    env.write_text(f"PROVIDERS_FILE={path}\nMY_GROQ_KEY={CANARY}\nDEFAULT_PROVIDER=ollama\n", encoding="utf-8")
+    settings = load(env, local_model="off")
+    assert CANARY in secrets_of(settings)
+    assert CANARY not in repr(settings)
+    assert misspelt(env, {}) == []
+    async with open_session() as session:
+        providers = build_providers(settings, session)
+        assert list(providers) == ["groq", "ollama"]
+        assert defaults_of(settings, providers).provider == "ollama"
+        assert len({provider.account for provider in providers.values()}) == 2
+    path.write_text("[groq]\nnonsense = 1\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"PROVIDERS_FILE: .*\[groq\]: nonsense"):
+        load(env)
+
+
+async def test_one_of_them_answers(tmp_path: Path) -> None:
+    async with TapeServer(Tape([delta("Hello"), delta(finish="stop"), DONE])) as server, open_session() as session:
+        text = f'[box]\nbase_url = "{server.url}/v1"\ndefault_model = "{MODEL}"\napi_key = "{KEY}"\nheaders = {{ "X-Title" = "us" }}'
+        (made,) = read(written(tmp_path, text), {})
+        assert made.key is not None
+        provider = OpenAICompatible(session, made.vendor, key=made.key.get_secret_value())
+        assert "Hello" in [getattr(event, "text", "") async for event in provider.stream(request(MODEL))]
+        assert server.calls[0].headers["X-Title"] == "us"
