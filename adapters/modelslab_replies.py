@@ -21,7 +21,11 @@ _UNKNOWN_CHAT = re.compile(
 """The text for an unknown chat_id is undocumented: anything that says so counts."""
 
 _BUSY = re.compile(r"in progress|already (running|processing)|still processing", re.IGNORECASE)
-_TRANSCRIPT_URL = re.compile(r"https?://\S+/chats/\S*")
+_TRANSCRIPT_URL = re.compile(r"https?://\S+/chats/([^\s/?\"']+?)(?:\.json)?(?=[\s?\"']|$)\S*")
+"""Its last piece is the chat_id."""
+
+_UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE)
+"""What every chat_id that was seen looks like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +99,10 @@ class Replies:
             kind, scope = ErrorKind.BAD_REQUEST, Scope.PROVIDER  # v6 is legacy, a route of its family is gone already; models get a 400
         elif kind is ErrorKind.PROTOCOL and isinstance(body, Mapping) and "status" in body:
             kind = ErrorKind.SERVER  # it spoke this API and said that it failed
-        ids = [value for value in (chat_id, _mapping(body).get("chat_id")) if isinstance(value, str)]
-        detail = _TRANSCRIPT_URL.sub("[redacted]", excerpt(body, (self._key, *ids), private))
+        given = (chat_id, _mapping(body).get("chat_id"), _mapping(_mapping(body).get("meta")).get("chat_id"))
+        ids = [value for value in (*given, *_TRANSCRIPT_URL.findall(words), *_UUID.findall(words)) if isinstance(value, str)]
+        # Addresses first: with the id in them redacted they would no longer look like one.
+        detail = excerpt(_TRANSCRIPT_URL.sub("[redacted]", words), (self._key, *ids), private)
         return ProviderError(kind, detail, status=reply.status, retry_after=common.retry_after, billed=billed, scope=scope)
 
 
