@@ -10,24 +10,37 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 from adapters.base import Provider, ProviderError
-from bot import texts
+from bot import controls, texts
 from bot.access import Access
 from bot.catalogue import Catalogue, nearest
 from bot.commands.base import Answer, Command, Context
 from bot.lanes import Lanes
-from bot.model import ChatAddress, CommandCall, EventKind, Incoming, Page, Target
+from bot.model import ChatAddress, EventKind, Incoming, Page, Target
 from bot.outbox import DeliveryError, Outbox
 from bot.payload import load
-from bot.platforms.base import Platform
+from bot.platforms.base import Platform, SupportsPresses
 from bot.preferences import Preferences
 from bot.reply import Buttons, Reply
 from bot.turn import Turns, UnshownError
 from storage.base import Accepted, Owner, OwnerKind, Store, StoreError, Turn, TurnState
 
 log = logging.getLogger(__name__)
+
+ENDING_SECONDS = 5.0
+"""So long a press under an answer waits for the end of its turn to be stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A command that is called, with its arguments, still unchecked; by a button under the answer of `turn`, if it is one of those."""
+
+    name: str
+    arguments: Mapping[str, str]
+    turn: int | None = None
 
 
 class Dispatcher:
@@ -59,6 +72,7 @@ class Dispatcher:
         self._access = access
         self._accounts = accounts
         self._lanes: Lanes[int] = Lanes()
+        self._answering: dict[int, asyncio.Event] = {}
         self._changing: dict[int, dict[int, asyncio.Event]] = {}
         self._unserved: set[ChatAddress] = set()
         self._closing = False
@@ -122,9 +136,10 @@ class Dispatcher:
                 await self._store.close(turn, TurnState.FAILED, error="its event can't be read back")
                 continue
             if not self._access.admits(incoming):
-                await self._turns.fail(turn, incoming, texts.refusal(incoming), "refused")
+                await self._turns.refuse(turn, incoming, texts.refusal(incoming))
                 continue
             await self._settled_before(turn)
+            ended = self._answering[turn.id] = asyncio.Event()
             try:
                 await self._turns.run(turn, incoming)
             except (StoreError, UnshownError):
@@ -132,6 +147,9 @@ class Dispatcher:
             except Exception:  # a fault of ours in one turn must not hold up the next ones of the conversation
                 log.exception("turn.crashed turn=%d", turn.id)
                 await self._crashed(turn, incoming)
+            finally:
+                ended.set()
+                del self._answering[turn.id]
 
     async def _crashed(self, turn: Turn, incoming: Incoming) -> None:
         try:
@@ -145,6 +163,13 @@ class Dispatcher:
         for event, done in list(self._changing.get(turn.conversation, {}).items()):
             if event < turn.event:
                 await done.wait()
+
+    async def _ended(self, turn: int) -> None:
+        """Wait for a turn that is about to end: its controls are seen a moment before its end is stored."""
+        ended = self._answering.get(turn)
+        if ended is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), ENDING_SECONDS)
 
     # commands and buttons
 
@@ -172,6 +197,8 @@ class Dispatcher:
                 self._changing.get(accepted.conversation, {}).pop(accepted.event, None)
                 if not self._changing.get(accepted.conversation):
                     self._changing.pop(accepted.conversation, None)
+            if incoming.kind is EventKind.BUTTON:
+                answer = await self._pressed(accepted, incoming, answer)
             if answer is not None:
                 try:
                     await self._say(accepted, incoming, answer)
@@ -183,10 +210,10 @@ class Dispatcher:
 
     async def _answer(self, accepted: Accepted, incoming: Incoming) -> Answer | None:
         if not self._access.admits(incoming):
-            return Answer(texts.refusal(incoming))
+            return Answer(texts.refusal(incoming), note=True)
         call = self._call_of(incoming)
         if call is None:
-            return Answer(texts.DEAD_BUTTON if incoming.kind is EventKind.BUTTON else texts.NO_TEXT)
+            return Answer(texts.DEAD_BUTTON if incoming.kind is EventKind.BUTTON else texts.NO_TEXT, note=True)
         command = self._by_name.get(call.name)
         if command is None:
             return Answer(
@@ -198,24 +225,38 @@ class Dispatcher:
             return Answer(f"Write what you want to know behind the command: `/{command.name} {command.options[0].name.upper()}`.")
         arguments = {name: text.strip() for name, text in call.arguments.items() if text.strip()}
         context = self._context(accepted.conversation, incoming.chat, incoming.server, accepted.event, arguments)
+        if call.turn is not None and not command.urgent:
+            await self._ended(call.turn)
         try:
-            return await command.run(context)
+            return await command.run(replace(context, sender=incoming.sender, turn=call.turn))
         except Exception:  # a fault in one command is told and must not end the lane
             log.exception("command.crashed name=%s event=%d", call.name, accepted.event)
-            return Answer(texts.INTERNAL)
+            return Answer(texts.INTERNAL, note=True)
 
-    def _call_of(self, incoming: Incoming) -> CommandCall | None:
-        """Return the command that a command or button event calls. A forged button gets no further than a typed command would."""
+    def _call_of(self, incoming: Incoming) -> _Call | None:
+        """Return what a command or button event calls. A forged button gets no further than a typed command would."""
         if incoming.button is None:
-            return incoming.command
+            return _Call(incoming.command.name, incoming.command.arguments) if incoming.command is not None else None
         name, _, argument = incoming.button.data.partition(":")
         command = self._by_name.get(name)
         if command is None or not command.button:
             return None
-        return CommandCall(name, {command.options[0].name: argument} if argument and command.options else {})
+        if command.turn:
+            turn = controls.turn_of(argument)
+            return _Call(name, {}, turn) if turn is not None else None
+        return _Call(name, {command.options[0].name: argument} if argument and command.options else {})
 
     def _context(self, conversation: int, chat: ChatAddress, server: str | None, event: int, arguments: Mapping[str, str]) -> Context:
         return Context(self._store, self._preferences, self._catalogue, self._providers, chat, server, conversation, event, arguments)
+
+    async def _pressed(self, accepted: Accepted, incoming: Incoming, answer: Answer | None) -> Answer | None:
+        """Tell who pressed a button that it was carried out; return what is still to be said as a message."""
+        platform = self._platforms[incoming.chat.platform]
+        if not isinstance(platform, SupportsPresses):
+            return answer
+        note = pages(platform, answer.text)[0] if answer is not None and answer.note else None
+        await platform.pressed(await self._store.reply_route(accepted.event), note)
+        return answer if note is None else None
 
     async def _say(self, accepted: Accepted, incoming: Incoming, answer: Answer) -> None:
         platform = self._platforms[incoming.chat.platform]

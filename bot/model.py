@@ -167,8 +167,9 @@ class Target:
 
     @classmethod
     def answering(cls, incoming: Incoming, route: ReplyRoute | None, *, private: bool = False) -> Target:
-        """Return where the answer to an event goes. Where several people talk it refers to the message it answers."""
-        reply_to = incoming.message_id if incoming.chat_kind is ChatKind.GROUP else None
+        """Return where the answer to an event goes. Where several people talk it refers to the message it answers, or of the button."""
+        about = incoming.button.message_id if incoming.button is not None else incoming.message_id
+        reply_to = about if incoming.chat_kind is ChatKind.GROUP else None
         return cls(incoming.chat, incoming.chat_kind, reply_to, route, private)
 
 

@@ -12,16 +12,16 @@ Buttons = tuple[tuple[Button, ...], ...]
 class Reply:
     """Text that grows, and the pages it makes.
 
-    Appending is cheap; pages are rendered when somebody asks for them. Controls stand under the last page only.
+    Appending is cheap; pages are rendered when somebody asks for them. Controls stand under the last page only: `buttons` while it grows.
     """
 
-    def __init__(self, style: Style) -> None:
+    def __init__(self, style: Style, buttons: Buttons = ()) -> None:
         self._pager = Pager(style)
         self._parts: list[str] = []
         self._markdown = ""
         self._note = ""
         self._final = False
-        self._buttons: Buttons = ()
+        self._buttons = buttons
 
     @property
     def text(self) -> str:

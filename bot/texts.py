@@ -68,17 +68,21 @@ def size(count: int) -> str:
 def finish_note(reason: FinishReason, *, complete: bool, likely_truncated: bool) -> str:
     """Say below an answer that it is not whole; empty if it is."""
     if reason is FinishReason.LENGTH:
-        return f"*✂️ Cut at the length limit. {_CONTINUE}*"
+        return f"*✂️ Cut at the length limit. {_MORE}*"
     if likely_truncated:
-        return f"*✂️ Probably cut at the length limit. {_CONTINUE}*"
+        return f"*✂️ Probably cut at the length limit. {_MORE}*"
     if reason is FinishReason.CONTENT_FILTER:
         return "*The provider's content filter ended this answer.*"
     if not complete:
-        return "*The connection ended before the model said that it was done; something may be missing. Use /retry to ask again.*"
+        return (
+            "*The connection ended before the model said that it was done; something may be missing. "
+            "Press Continue or use /continue for what is missing, or /retry to ask again.*"
+        )
     return ""
 
 
-_CONTINUE = "Reply “continue” to this message for more, or raise the limit with /settings."  # in groups only a reply reaches the bot
+_MORE = "Press Continue or use /continue for more, or raise the limit with /settings."
+LABEL_STOP, LABEL_RETRY, LABEL_CONTINUE, LABEL_OTHER_MODEL = "Stop", "Retry", "Continue", "Other model…"
 STOPPED = "*⏹ Stopped.*"
 INTERNAL = "⚠️ Something went wrong inside the bot; it was logged. Use /retry to ask again."
 TOO_MANY_ATTEMPTS = "⚠️ This question was interrupted several times and is not asked again by itself. Use /retry to ask it."
@@ -90,6 +94,12 @@ NOTHING_TO_STOP = "Nothing is running."
 NOTHING_TO_RETRY = (
     "There is nothing to ask again: nothing was asked here since the start or the last /reset, or a question still runs (/stop ends it)."
 )
+NOT_RUNNING = "This answer has ended already."
+NOT_KEPT = "This question can't be asked again: it is still being answered, or it is not kept any more."
+NOTHING_TO_CONTINUE = (
+    "There is nothing to continue: nothing was answered here since the start or the last /reset, or a question still runs (/stop ends it)."
+)
+NOT_CONTINUED = "This answer can't be continued: it goes on below already, was asked again, or was forgotten by /reset."
 RESET = "Started afresh: what was said before is no longer sent to the model. (/forget removes it from the bot's disk, too.)"
 FORGET_SURE = (
     "Remove everything that was said in this conversation, by everybody, from this bot's disk: questions, answers, the persona set here? "

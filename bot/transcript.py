@@ -17,6 +17,23 @@ MESSAGE_TOKENS = 6
 """What a message costs beside its text: role and separators."""
 
 
+_GO_ON = (
+    "Continue your answer exactly where it stopped. Repeat nothing of it, and write no introduction. These were its last words:\n\n{words}"
+)
+"""What the model is told for Continue. With the last words, because others may have asked something since."""
+LAST_WORDS_CHARS = 200
+"""So much of an answer's end is quoted."""
+
+
+def go_on(text: str) -> str:
+    """Return the question that asks for what comes after `text`."""
+    words = text.rstrip()
+    if len(words) > LAST_WORDS_CHARS:
+        words = words[-LAST_WORDS_CHARS:]
+        words = words.partition(" ")[2] or words  # from the beginning of a word, in languages that part them
+    return _GO_ON.format(words=words)
+
+
 def content(text: str) -> str:
     """Return text as stored content: a JSON list of parts."""
     return json.dumps([{"type": "text", "text": text}], ensure_ascii=False)

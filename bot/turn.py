@@ -27,13 +27,13 @@ from adapters.base import (
     Usage,
 )
 from adapters.router import Router
-from bot import texts, transcript
+from bot import controls, texts, transcript
 from bot.clock import Clock
 from bot.model import Incoming, Target
 from bot.outbox import Delivery, DeliveryError, Outbox
 from bot.platforms.base import Platform, SupportsTyping
 from bot.preferences import Choice, Preferences
-from bot.reply import Reply
+from bot.reply import Buttons, Reply
 from storage.base import Owner, OwnerKind, ProviderStateRow, StopSignal, Store, StoreError, Turn, TurnAnswer, TurnState
 
 log = logging.getLogger(__name__)
@@ -136,10 +136,17 @@ class Turns:
                 raise UnshownError from error
             raise
 
+    async def refuse(self, turn: Turn, incoming: Incoming, text: str) -> None:
+        """End a turn whose asker may not ask with a sentence in the chat."""
+        await self._end(turn, incoming, text, "refused")
+
     async def fail(self, turn: Turn, incoming: Incoming, text: str, error: str) -> None:
-        """End a turn that is not to be asked with a sentence in the chat."""
+        """End a turn that can't be brought to its end with a sentence in the chat. It can be asked again."""
+        await self._end(turn, incoming, text, error, controls.ended(turn.id))
+
+    async def _end(self, turn: Turn, incoming: Incoming, text: str, error: str, buttons: Buttons = ()) -> None:
         course = await self._begin(turn, incoming)
-        course.reply.end(text)
+        course.reply.end(text, buttons)
         try:
             await course.delivery.finish()
         except DeliveryError as problem:
@@ -147,7 +154,7 @@ class Turns:
         await self._store.close(turn, TurnState.FAILED, error=error)
 
     async def _begin(self, turn: Turn, incoming: Incoming) -> _Course:
-        reply = Reply(self._platforms[turn.chat.platform].style)
+        reply = Reply(self._platforms[turn.chat.platform].style, controls.growing(turn.id))
         target = Target.answering(incoming, await self._store.reply_route(turn.event))
         delivery = await self._outbox.open(Owner(OwnerKind.TURN, turn.id), target, reply.pages, again=turn.attempt > 1)
         # Asked before and interrupted: nobody knows any more which provider has heard what.
@@ -183,7 +190,7 @@ class Turns:
         request = await self._request(course.turn, choice, provider)
         course.forget = course.forget or (choice.provider,)
         signal = self._store.stop_signal(course.turn.id)
-        async with _background(self._typing(course.delivery)), _background(self._keep_shown(course.delivery)):
+        async with _background(self._typing(course)), _background(self._keep_shown(course.delivery)):
             await _unless(signal, self._read(course, choice, request))
         finished = course.finished or Finished(FinishReason.UNKNOWN, complete=False)
         finish = {"reason": finished.reason, "raw": finished.raw_reason, "complete": finished.complete, "cut": finished.likely_truncated}
@@ -226,13 +233,16 @@ class Turns:
         return row.value if (row.account, row.model, row.persona, row.last_entry) == wanted else None
 
     async def _read(self, course: _Course, choice: Choice, request: ChatRequest) -> None:
+        # What comes in one piece comes with its end: shown with it, it has its controls at once and costs one call.
+        grows = self._providers[choice.provider].capabilities(choice.model).streaming
         stream: AsyncGenerator[Event, None] = self._router.stream(choice.provider, request)
         async with aclosing(stream) as events:
             async for event in events:
                 match event:
                     case TextDelta(text):
                         course.reply.append(text)
-                        course.delivery.touch()
+                        if grows:
+                            course.delivery.touch()
                     case Finished():
                         course.finished = event
                     case Usage():
@@ -246,24 +256,26 @@ class Turns:
                         log.debug("turn.event turn=%d %s", course.turn.id, type(event).__name__)
 
     async def _show(self, course: _Course, finish: str | None) -> None:
-        notes = [_note(finish), texts.FILES_IGNORED if course.incoming.attachments else ""]
-        course.reply.end("\n\n".join(note for note in notes if note))
+        note, more = _ending(finish)
+        notes = [note, texts.FILES_IGNORED if course.incoming.attachments else ""]
+        course.reply.end("\n\n".join(note for note in notes if note), controls.ended(course.turn.id, more=more))
         await course.delivery.finish()
         await self._insist(lambda: self._store.close(course.turn, TurnState.DONE))
 
     async def _stopped(self, course: _Course) -> None:
+        buttons = controls.ended(course.turn.id, more=course.said is not None)
         if course.said or not course.delivery.shown:
-            course.reply.end(texts.STOPPED)
+            course.reply.end(texts.STOPPED, buttons)
             await course.delivery.finish()
         else:  # after a crash the partial text is known to the chat alone: it stays as it is, and what marks it stands below
             course.delivery.abandon()
             note = Reply(self._platforms[course.turn.chat.platform].style)
-            note.end(texts.STOPPED)
+            note.end(texts.STOPPED, buttons)
             await self._outbox.post(Owner(OwnerKind.EVENT, course.turn.event), course.delivery.target, note.pages())
         await self._insist(lambda: self._store.close(course.turn, TurnState.STOPPED, partial=course.said, forget=course.forget))
 
     async def _failed(self, course: _Course, text: str, error: str) -> None:
-        course.reply.end(text)
+        course.reply.end(text, controls.ended(course.turn.id, more=course.said is not None))
         await course.delivery.finish()
         await self._insist(lambda: self._store.close(course.turn, TurnState.FAILED, error=error, partial=course.said, forget=course.forget))
 
@@ -281,10 +293,12 @@ class Turns:
                 await self._clock.sleep(STORE_PAUSE_SECONDS * 2**number)
         return await write()
 
-    async def _typing(self, delivery: Delivery) -> None:
+    async def _typing(self, course: _Course) -> None:
         """Show that the bot is writing until its first text is there. A slash command shows it by itself."""
+        delivery = course.delivery
         platform = self._platforms[delivery.target.chat.platform]
-        if not isinstance(platform, SupportsTyping) or delivery.target.route is not None:
+        by_itself = delivery.target.route is not None and course.incoming.button is None
+        if not isinstance(platform, SupportsTyping) or by_itself:
             return
         await self._clock.sleep(TYPING_AFTER_SECONDS)
         while not delivery.shown:
@@ -303,10 +317,13 @@ def _state(choice: Choice, provider: Provider, finished: Finished) -> ProviderSt
     return ProviderStateRow(choice.provider, provider.account, choice.model, choice.persona_hash, 0, finished.state)
 
 
-def _note(finish: str | None) -> str:
+def _ending(finish: str | None) -> tuple[str, bool]:
+    """Return the words about how an answer ended, and whether there may be more of it to be had."""
     said: dict[str, Any] = json.loads(finish) if finish else {}
     reason = FinishReason(said.get("reason", FinishReason.STOP))
-    return texts.finish_note(reason, complete=said.get("complete", True), likely_truncated=said.get("cut", False))
+    complete, cut = said.get("complete", True), said.get("cut", False)
+    more = reason is not FinishReason.CONTENT_FILTER and (reason is FinishReason.LENGTH or cut or not complete)
+    return texts.finish_note(reason, complete=complete, likely_truncated=cut), more
 
 
 class _background:  # noqa: N801 - used like a function: `async with _background(work):`

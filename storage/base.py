@@ -428,8 +428,10 @@ class Store(DeliveryStore, Protocol):
         """
         ...
 
-    async def answer_of(self, conversation: int, turn: int | None = None) -> Entry | None:
-        """Return what a turn of the conversation (None: the newest) has answered, whole or in part.
+    async def answer_of(self, conversation: int, turn: int | None = None, *, before: int | None = None) -> Entry | None:
+        """Return what a turn of the conversation has answered, whole or in part.
+
+        Without `turn` it is the newest one; with `before`, the newest that an older event than this one asked for.
 
         None: nothing, or no request would hold it any more: it was reset, or the question was asked again.
         """

@@ -149,14 +149,15 @@ ORDER BY t.seq LIMIT 1;
 SELECT id FROM turn WHERE event = $1;
 
 -- name: turn_newest
--- The newest turn since the last reset, and the turn that asked its question first.
+-- The newest turn since the last reset that an older event than the given one asked for, and the turn that asked its question first.
 SELECT id, COALESCE(again, id) AS asked FROM turn
-WHERE conversation = $1 AND seq > (SELECT reset_seq FROM conversation WHERE id = $1)
+WHERE conversation = $1 AND event < $2 AND seq > (SELECT reset_seq FROM conversation WHERE id = $1)
 ORDER BY seq DESC LIMIT 1;
 
 -- name: turn_asked
--- A turn of a conversation, the turn that asked its question first, and the one whose answer it continues.
-SELECT id, state, COALESCE(again, id) AS asked, continues FROM turn WHERE id = $1 AND conversation = $2;
+-- A turn of a conversation, the turn that asked its question first, and the one whose answer it continues. Not what is to be forgotten.
+SELECT id, state, COALESCE(again, id) AS asked, continues FROM turn
+WHERE id = $1 AND conversation = $2 AND event > (SELECT forgotten_event FROM conversation WHERE id = $2);
 
 -- name: turn_asking_again
 -- The turn that will bring, or is bringing, another answer to a question that a turn asked first.

@@ -145,10 +145,10 @@ class Records:
         """Ask a turn's question again. The same event asked twice, as after a crash, gets the same turn."""
         return await self._db.unit(lambda tx: _retry(tx, conversation, event_id, chat, turn=turn, now=self._now()))
 
-    async def answer_of(self, conversation: int, turn: int | None = None) -> Entry | None:
+    async def answer_of(self, conversation: int, turn: int | None = None, *, before: int | None = None) -> Entry | None:
         """Return what a turn answered, whole or in part, if a request would still hold it; without `turn`, the newest one."""
         if turn is None:
-            newest = await self._db.fetch("turn_newest", conversation)
+            newest = await self._db.fetch("turn_newest", conversation, NEVER if before is None else before)
             if not newest:
                 return None
             turn = int(newest[0]["id"])
@@ -399,7 +399,7 @@ async def _retry(tx: Tx, conversation: int, event_id: int, address: ChatAddress,
     made = await tx.fetch("turn_of_event", event_id)
     if made:
         return int(made[0]["id"])
-    newest = await tx.fetch("turn_newest", conversation)
+    newest = await tx.fetch("turn_newest", conversation, NEVER)
     if turn is None:
         if not newest or await tx.fetch("turn_first_open", conversation):
             return None

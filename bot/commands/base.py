@@ -8,17 +8,23 @@ from typing import Protocol, TypeAlias
 
 from adapters.base import Provider
 from bot.catalogue import Catalogue
-from bot.model import Button, ChatAddress, Incoming
+from bot.model import Button, ChatAddress, Incoming, Sender
 from bot.preferences import Choice, Preferences
 from storage.base import Store
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command says. `text` is Markdown."""
+    """What a command says.
+
+    Attributes:
+        text: Markdown.
+        note: If a button called, it is a word to the person who pressed it, and no message where the platform can say it otherwise.
+    """
 
     text: str
     buttons: tuple[tuple[Button, ...], ...] = ()
+    note: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,9 @@ class Context:
         event: Id of the event that called; 0 for a completion.
         providers: By name, in the order people see them.
         arguments: The call's arguments: option name → text, stripped, without empty ones.
+        sender: Who called; None for a completion.
+        turn: The turn under whose answer the button stands that called; None for a call that was written. Unchecked: it may be of another
+            conversation.
     """
 
     store: Store
@@ -41,6 +50,8 @@ class Context:
     conversation: int
     event: int
     arguments: Mapping[str, str]
+    sender: Sender | None = None
+    turn: int | None = None
 
     async def choice(self) -> Choice:
         """Return what holds in this conversation."""
@@ -79,6 +90,7 @@ class Command:
         asks: The text of its first option is a question to the model: it becomes a turn and `run` is not called.
         private: The answer is of use to the asker alone.
         button: A button may call it, with its data as ``name:first argument``.
+        turn: The button's argument is no option but the turn under whose answer it stands, and it has to name one.
         urgent: It is carried out at once, also beside other commands of the conversation.
         changes: What it sets holds for every question after it: these wait until it is set.
     """
@@ -90,6 +102,7 @@ class Command:
     asks: bool = False
     private: bool = False
     button: bool = False
+    turn: bool = False
     urgent: bool = False
     changes: bool = False
 

@@ -1,13 +1,17 @@
-"""/ask, /retry, /stop, /reset: the run of a conversation."""
+"""/ask, /retry, /continue, /stop, /reset: the run of a conversation. Called by a button, they concern the turn it stands under."""
 
 from __future__ import annotations
 
-from bot import texts
+from bot import controls, texts, transcript
 from bot.commands.base import Answer, Command, Context, Option
+from storage.base import NewTurn
 
 
-async def stop(context: Context) -> Answer:
-    """Stop the running answer and what waits behind it."""
+async def stop(context: Context) -> Answer | None:
+    """Stop the running answer and what waits behind it; by a button, this answer alone, whose end says so by itself."""
+    if context.turn is not None:
+        met = await context.store.stop_turn(context.conversation, context.turn)
+        return None if met else Answer(texts.NOT_RUNNING, note=True)
     count = await context.store.stop(context.conversation, queued=True, before=context.event)
     return Answer(texts.stopped(count) if count else texts.NOTHING_TO_STOP)
 
@@ -19,14 +23,29 @@ async def reset(context: Context) -> Answer:
 
 
 async def retry(context: Context) -> Answer | None:
-    """Ask the last question again; the new turn's answer is the answer to this command."""
-    turn = await context.store.retry(context.conversation, context.event, context.chat)
-    return Answer(texts.NOTHING_TO_RETRY) if turn is None else None
+    """Ask the last question again, or that of the button's turn; the new turn's answer is the answer to this command."""
+    turn = await context.store.retry(context.conversation, context.event, context.chat, turn=context.turn)
+    if turn is not None:
+        return None
+    return Answer(texts.NOTHING_TO_RETRY if context.turn is None else texts.NOT_KEPT, note=True)
+
+
+async def go_on(context: Context) -> Answer | None:
+    """Let the last answer go on where it stopped, or that of the button's turn; the new turn's answer is the answer to this command."""
+    store = context.store
+    said = await store.answer_of(context.conversation, context.turn, before=context.event)
+    if said is not None and context.sender is not None:
+        question = transcript.content(transcript.go_on(transcript.text_of(said.content)))
+        asked = NewTurn(question, None, context.sender.id, context.sender.name)
+        if await store.extend(context.conversation, context.event, context.chat, said.turn, asked) is not None:
+            return None
+    return Answer(texts.NOTHING_TO_CONTINUE if context.turn is None else texts.NOT_CONTINUED, note=True)
 
 
 COMMANDS = (
     Command("ask", "Ask the model something", None, (Option("question", "What you want to know", required=True),), asks=True),
-    Command("retry", "Ask the last question again", retry, button=True),
-    Command("stop", "Stop the running answer", stop, button=True, urgent=True),
+    Command(controls.RETRY, "Ask the last question again", retry, button=True, turn=True),
+    Command(controls.CONTINUE, "Let the last answer go on where it stopped", go_on, button=True, turn=True),
+    Command(controls.STOP, "Stop the running answer", stop, button=True, turn=True, urgent=True),
     Command("reset", "Start afresh: forget what was said before", reset, changes=True),
 )

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from bot.model import Incoming, Page, Receipt, Target
+from bot.model import Incoming, Page, Receipt, ReplyRoute, Target
 from bot.platforms.budgets import Budget
 from bot.render.base import Style
 
@@ -176,6 +176,20 @@ class Memo(Protocol):
 
     async def put(self, key: str, value: str) -> None:
         """Keep a value."""
+        ...
+
+
+@runtime_checkable
+class SupportsPresses(Protocol):
+    """A platform that can say a word to the person who pressed a button, and to nobody else."""
+
+    async def pressed(self, route: ReplyRoute | None, note: Page | None = None) -> None:
+        """Say that a press was carried out, and `note` if there is one. Nobody waits for it: failures are swallowed.
+
+        Args:
+            route: Of the press; None when it is gone.
+            note: A word to the person; buttons are left out.
+        """
         ...
 
 

@@ -89,6 +89,10 @@ TELEGRAM_RICH_CHARS, TELEGRAM_RICH_BLOCKS, TELEGRAM_RICH_DEPTH = 32_768, 500, 16
 """Longest text of a rich message, most blocks, most levels of nesting. Documented: rich message limits."""
 TELEGRAM_CALLBACK_BYTES = 64
 """Longest `callback_data`. Documented: InlineKeyboardButton."""
+TELEGRAM_CALLBACK_TEXT_CHARS = 200
+"""Longest `text` of an answer to a press. Documented: answerCallbackQuery."""
+TELEGRAM_CALLBACK_SECONDS = 60.0
+"""A press is answered within that time or not at all. Assumed: Telegram refuses late answers and gives no number."""
 TELEGRAM_BUTTON_ROWS, TELEGRAM_BUTTONS_PER_ROW = 12, 8
 """Most rows of an inline keyboard, most buttons of a row: 100 in all. Undocumented, from python-telegram-bot's constants."""
 TELEGRAM_POLL_SECONDS = 50

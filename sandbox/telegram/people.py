@@ -8,14 +8,12 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from bot.platforms.budgets import TELEGRAM_MESSAGE_UTF16_UNITS
+from bot.platforms.budgets import TELEGRAM_CALLBACK_SECONDS, TELEGRAM_MESSAGE_UTF16_UNITS
 from sandbox.telegram.errors import Json
 from sandbox.telegram.text import BLANK, detect, marked, units
 from sandbox.telegram.updates import Updates
 from sandbox.telegram.world import FILE_PREFIX, Chat, World
 
-CALLBACK_SECONDS = 60.0
-"""How long a callback query can be answered. Assumed: Telegram gives no number."""
 CAPTION_UNITS = 1024
 """Longest caption, in UTF-16 units. Documented: sendPhoto."""
 PIXEL = bytes.fromhex(
@@ -87,7 +85,7 @@ class People:
         chat = self._place(chat_id, user_id)
         query_id = str(secrets.randbelow(10**18))
         answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
-        self._presses[query_id] = Press(chat_id, user_id, self._now() + CALLBACK_SECONDS, answer)
+        self._presses[query_id] = Press(chat_id, user_id, self._now() + TELEGRAM_CALLBACK_SECONDS, answer)
         message = chat.messages.get(message_id) or {"message_id": message_id, "chat": chat.api(), "date": 0}
         query = {"id": query_id, "from": self._world.users[user_id], "chat_instance": str(-chat_id), "message": message, "data": data}
         self._updates.add({"callback_query": copy.deepcopy(query)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bot.platforms.budgets import TELEGRAM_DRAFT_SECONDS
+from bot.platforms.budgets import TELEGRAM_CALLBACK_TEXT_CHARS, TELEGRAM_DRAFT_SECONDS
 from sandbox.telegram.errors import NOT_MODIFIED, QUERY_TOO_OLD, Json, bad, forbidden
 from sandbox.telegram.flood import Flood
 from sandbox.telegram.formatting import parsed
@@ -18,8 +18,6 @@ from sandbox.telegram.world import Chat, Draft, World
 
 DELETABLE_SECONDS = 48 * 3600
 """Older messages can't be deleted. Documented: deleteMessage."""
-MAX_CALLBACK_TEXT = 200
-"""Longest answer to a callback query. Documented: answerCallbackQuery."""
 MAX_TOPIC_NAME = 128
 """Longest name of a topic. Documented: createForumTopic."""
 MAX_DELETED = 100
@@ -137,7 +135,7 @@ class Sending:
     async def answer_callback_query(self, parameters: Parameters) -> bool:
         """Answer the press of a button."""
         text = parameters.text("text")
-        if len(text) > MAX_CALLBACK_TEXT:
+        if len(text) > TELEGRAM_CALLBACK_TEXT_CHARS:
             raise bad("MESSAGE_TOO_LONG")
         query_id = parameters.text("callback_query_id")
         answer: Json = parameters.raw() | {"text": text, "show_alert": parameters.boolean("show_alert")}

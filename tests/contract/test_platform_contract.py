@@ -1,6 +1,7 @@
 """What every platform promises the core, checked on every platform against its stand-in over real sockets."""
 
 import asyncio
+import re
 from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import replace
@@ -299,6 +300,43 @@ async def test_a_pressed_button_arrives_with_its_data(world, platform, inbox, wh
     assert incoming.button is not None
     assert (incoming.button.data, incoming.button.message_id) == ("retry:1", sent.message_id)
     assert (incoming.chat, incoming.chat_kind) == (where.chat, where.chat_kind)
+
+
+@pytest.mark.parametrize("word", ["It has ended already.", ""])
+async def test_who_pressed_a_button_is_told_alone_and_the_chat_stays_as_it_is(world, platform, inbox, where, word):
+    async with running(platform, inbox):
+        sent = await platform.send(where, BUTTONS, nonce="1", first=True)
+        before = world.shown(where)
+        await world.press(where, sent.message_id, "retry:1")
+        incoming = await inbox.one()
+        await platform.pressed(incoming.route, Page(word) if word else None)
+        await eventually(lambda: world.words(where))
+        assert world.words(where) == [word]
+        assert world.shown(where) == before
+
+
+async def test_an_answer_to_a_press_is_a_message_of_its_own_and_grows_where_it_is(world, platform, inbox, where):
+    async with running(platform, inbox):
+        sent = await platform.send(where, BUTTONS, nonce="1", first=True)
+        await world.press(where, sent.message_id, "retry:1")
+        incoming = await inbox.one()
+        await platform.pressed(incoming.route)
+        target = Target.answering(incoming, incoming.route)
+        again = await platform.send(target, Page("agai"), nonce="2", first=True)
+        await platform.edit(target, again.message_id, Page("again"), first=True)
+    assert [(one.text, bool(one.buttons)) for one in world.shown(where)] == [("choose", True), ("again", False)]
+
+
+async def test_a_word_to_who_pressed_a_button_that_comes_to_nothing_is_no_failure(world, platform, inbox, where):
+    async with running(platform, inbox):
+        sent = await platform.send(where, BUTTONS, nonce="1", first=True)
+        await world.press(where, sent.message_id, "retry:1")
+        incoming = await inbox.one()
+        await platform.pressed(None, Page("nobody hears it"))
+        unknown = re.sub(r"\d", lambda digit: str((int(digit[0]) + 1) % 10), incoming.route.value)
+        await platform.pressed(replace(incoming.route, value=unknown), Page("nobody hears it"))
+        await platform.pressed(incoming.route)
+        await eventually(lambda: world.words(where) == [""])
 
 
 async def test_the_bot_does_not_answer_itself(world, platform, inbox, where):

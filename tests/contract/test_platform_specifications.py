@@ -57,7 +57,7 @@ class Voice:
 
     async def speak(self, model: str, messages: Sequence[Mapping[str, Any]]) -> AsyncIterator[str]:
         question = last_user_text(messages)
-        if "nothing" in question:
+        if question == "nothing":
             return
         yield f"heard: {question}\n\n"
         for number in range(4000 if "for ever" in question else 4 if "slowly" in question else 0):
@@ -138,7 +138,7 @@ async def command(outside: Outside) -> None:
 
 
 async def halt(outside: Outside) -> None:
-    """Stop, retry, an empty answer, and a long answer to a command where the bot may not write by itself."""
+    """Controls, a word to who pressed one, an empty answer, and a long answer to a command where the bot may not write by itself."""
     discord = outside.discord
     chat, barred = (DiscordChat(outside, discord.add_channel(discord.guild_id, name)) for name in ("stops", "barred"))
     discord.barred[barred.channel] = 50013
@@ -146,11 +146,19 @@ async def halt(outside: Outside) -> None:
     await barred.command("ask", question="a long one, barred")
     await chat.say("for ever")
     await until_said(chat, "word3")
-    await chat.command("stop")
+    await chat.press("Stop")
     await until_said(chat, "Stopped")
+    await chat.press("Continue")
+    await until_said(chat, "heard: Continue", since=1)
+    await chat.command("stop")
+    await eventually(lambda: "Continue" in chat.buttons()[1], "stopped again")
+    await chat.press("Continue", place=0)
+    await eventually(chat.notes, "a word to who pressed")
     await chat.say("nothing")
     await until_said(chat, "empty answer")
     await chat.command("retry")
+    await chat.press("Other model")
+    await until_said(chat, "Choose another")
     await until_said(barred, "The end.")
 
 
@@ -184,8 +192,15 @@ async def use_telegram(outside: Outside) -> None:
 
     async def stop() -> None:
         await say(others[0], "for ever", "word3")
-        await say(others[0], "/stop", "Stopped")
+        await others[0].press("Stop")
+        await until_said(others[0], "Stopped")
         await say(others[0], "nothing", "empty answer")
+        await others[0].press("Retry")
+        await eventually(lambda: others[0].buttons()[2:3] == [["Retry", "Other model…"]], "an empty answer again")
+        await others[0].press("Continue")
+        await until_said(others[0], "heard: Continue")
+        await say(others[0], "/stop", "Stopped")
+        await others[0].press("Continue", place=0)
         await telegram.say(others[0].chat, others[0].chat, "/retry")
 
     async def commands() -> None:

@@ -162,6 +162,11 @@ class TestRetryOfATurn:
         await self.again(store, turn)
         assert await read(store, await claim(store, 1)) == ["q2"]
 
+    async def test_what_is_to_be_forgotten_is_not_asked_again(self, store: Store) -> None:
+        turn = await exchange(store, "q1")
+        await store.forget(1, before=(await accept(store, command("/forget"))).event)
+        assert await self.again(store, turn) is None
+
     async def test_an_edit_reaches_the_question_that_waits(self, store: Store) -> None:
         turn = await exchange(store, "q1")
         await self.again(store, turn)

@@ -102,7 +102,7 @@ def _acknowledged() -> None:
         return await asking
 
     polling._fetch = wrapped
-    _after(Intake, "_defer", "after_ack")
+    _after(Intake, "_acknowledge", "after_ack")
 
 
 def _streamed() -> None:

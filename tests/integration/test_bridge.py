@@ -36,7 +36,7 @@ def script(outside: Outside) -> ScriptedVoice:
 async def test_a_message_is_answered_by_every_pair_of_platform_and_provider(
     outside: Outside, tmp_path: Path, platform: str, provider: str
 ) -> None:
-    values = {"local_model": "on"} if provider == "local" else {}
+    values: dict[str, Any] = {"local_model": "on"} if provider == "local" else {}
     async with running_bridge(outside, tmp_path / "d.db", default_provider=provider, **values):
         chat = CHATS[platform](outside)
         await chat.say("What is the capital of France?")

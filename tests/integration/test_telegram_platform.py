@@ -234,16 +234,32 @@ async def test_a_press_arrives_and_is_acknowledged(sandbox, platform):
     async with running(platform, inbox):
         page = Page("…", buttons=((Button("Stop", "stop:1", ButtonStyle.DANGER),),))
         sent = await platform.send(chat(sandbox), page, nonce="n", first=True)
-        await sandbox.press(sandbox.user_id, int(sent.message_id), "stop:1", sandbox.user_id)
-    assert [one.button for one in inbox.taken] == [ButtonPress("stop:1", sent.message_id)]
+        pressing = asyncio.create_task(sandbox.press(sandbox.user_id, int(sent.message_id), "stop:1", sandbox.user_id))
+        incoming = await inbox.one()
+        assert incoming.button == ButtonPress("stop:1", sent.message_id)
+        await platform.pressed(incoming.route)
+        assert "text" not in await pressing or not (await pressing)["text"]
+
+
+@pytest.mark.parametrize(("words", "stays"), [("It has ended already.", False), ("word " * 100, True)])
+async def test_a_word_to_who_pressed_passes_by_or_is_confirmed_if_it_is_long(sandbox, platform, words, stays):
+    inbox = Inbox()
+    async with running(platform, inbox):
+        pressing = asyncio.create_task(sandbox.press(sandbox.user_id, 1, "stop:1", sandbox.user_id))
+        await platform.pressed((await inbox.one()).route, Page(words))
+        answer = await pressing
+    assert (answer["text"], answer["show_alert"]) == (words[:200], stays)
 
 
 async def test_a_failing_acknowledgement_disturbs_nothing(sandbox, platform):
     sandbox.faults.add(Fault(path="*/answerCallbackQuery", status=400, body={"ok": False, "description": "Bad Request: query is too old"}))
     inbox = Inbox()
     async with running(platform, inbox):
+        pressing = asyncio.create_task(sandbox.press(sandbox.user_id, 1, "x", sandbox.user_id, wait_seconds=0.5))
+        await platform.pressed((await inbox.one()).route)
         with pytest.raises(TimeoutError):
-            await sandbox.press(sandbox.user_id, 1, "x", sandbox.user_id, wait_seconds=0.1)
+            await pressing
+        assert len(sandbox.calls_to("POST", "/answerCallbackQuery")) == 1
         await sandbox.say(sandbox.user_id, sandbox.user_id, "hello")
         await inbox.wait(2)
 
@@ -308,7 +324,10 @@ async def test_a_webhook_answers_only_after_the_commit(sandbox, unused_tcp_port)
         await sandbox.say(sandbox.user_id, sandbox.user_id, "two")
         assert [one.text for one in await inbox.wait(2)] == ["one", "two"]
         sent = await platform.send(chat(sandbox), Page("…", buttons=((Button("Stop", "stop:1"),),)), nonce="n", first=True)
-        await sandbox.press(sandbox.user_id, int(sent.message_id), "stop:1", sandbox.user_id)
+        pressing = asyncio.create_task(sandbox.press(sandbox.user_id, int(sent.message_id), "stop:1", sandbox.user_id))
+        *_, press = await inbox.wait(3)
+        await platform.pressed(press.route)
+        await pressing
     await platform.aclose()
     (call,) = sandbox.calls_to("POST", "setWebhook")
     assert call.body["allowed_updates"] == '["message", "edited_message", "callback_query", "stopped_message_generation"]'

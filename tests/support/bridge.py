@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bot.app import open_bridge
-from bot.bridge import Bridge
+from bot.bridge import GRACE_SECONDS, Bridge
+from bot.platforms.budgets import DISCORD_INTERACTION_ACK_SECONDS
 from bot.settings import load
+from sandbox.discord.forms import EPHEMERAL
+from sandbox.discord.places import DM
 from sandbox.outside import Outside
 
 PATIENCE_SECONDS = 20.0
@@ -26,13 +29,13 @@ async def eventually(holds: Callable[[], Any], words: str = "") -> Any:
 
 
 @asynccontextmanager
-async def running_bridge(outside: Outside, database: Path, **values: Any) -> AsyncIterator[Bridge]:
-    """Run the bridge on the sandbox until the block ends; both intakes accept when it begins."""
+async def running_bridge(outside: Outside, database: Path, *, grace: float = GRACE_SECONDS, **values: Any) -> AsyncIterator[Bridge]:
+    """Run the bridge on the sandbox until the block ends; both intakes accept when it begins. It ends in order, within `grace` seconds."""
     settings = {**outside.platform_settings(), **outside.provider_settings(), "access": "open", "local_model": "off"}
     settings |= {"database_url": f"sqlite:///{database}", **values}
     async with open_bridge(load(None, **settings)) as bridge:
         stop, ready = asyncio.Event(), set[str]()
-        task = asyncio.create_task(bridge.run(stop, ready.add))
+        task = asyncio.create_task(bridge.run(stop, ready.add, grace=grace))
         try:
             await eventually(lambda: task.done() or ready == set(bridge.platforms), "intakes")
             if "discord" in bridge.platforms:
@@ -54,10 +57,20 @@ class Chat(Protocol):
 
     async def command(self, name: str, /, **options: str) -> None: ...
 
-    async def press(self, label: str) -> None: ...
+    async def press(self, label: str, *, place: int = -1) -> None:
+        """Press the button with this label, the last one if `place` does not say which; return when the press was taken."""
+        ...
 
     def texts(self) -> list[str]:
         """Everything the bot says there now, in order."""
+        ...
+
+    def buttons(self) -> list[list[str]]:
+        """The labels under every message of the bot that all may read, in order."""
+        ...
+
+    def notes(self) -> list[str]:
+        """What the bot said to who pressed a button, and to nobody else."""
         ...
 
 
@@ -66,31 +79,41 @@ class DiscordChat:
 
     name = "discord"
 
-    def __init__(self, outside: Outside, channel: str | None = None) -> None:
+    def __init__(self, outside: Outside, channel: str | None = None, person: str | None = None) -> None:
         self.discord = outside.discord
         self.channel = channel or self.discord.channel_id
+        self.person = person or self.discord.user_id
 
     async def say(self, text: str) -> None:
-        await self.discord.say(self.channel, self.discord.user_id, text, mention=True)
+        private = self.discord.channels[self.channel]["type"] == DM
+        await self.discord.say(self.channel, self.person, text, mention=not private)
 
     async def command(self, name: str, /, **options: str) -> None:
-        await self.discord.slash(self.channel, self.discord.user_id, name, options)
+        await self.discord.slash(self.channel, self.person, name, options)
 
-    async def press(self, label: str) -> None:
-        message, custom_id = next(
-            (message, button["custom_id"])
-            for message in reversed(self._own())
+    async def press(self, label: str, *, place: int = -1) -> None:
+        message, custom_id = [
+            (message["id"], button["custom_id"])
+            for message in self._own()
             for row in message["components"]
             for button in row["components"]
             if label in button["label"]
-        )
-        await self.discord.press(self.channel, message["id"], custom_id, self.discord.user_id)
+        ][place]
+        interaction = await self.discord.press(self.channel, message, custom_id, self.person)
+        await asyncio.wait_for(interaction.responded.wait(), DISCORD_INTERACTION_ACK_SECONDS)
 
     def texts(self) -> list[str]:
         return [message["content"] for message in self._own() if message["content"]]
 
+    def buttons(self) -> list[list[str]]:
+        seen = [message["components"] for message in self._own() if not message["flags"] & EPHEMERAL]
+        return [[button["label"] for row in rows for button in row["components"]] for rows in seen]
+
+    def notes(self) -> list[str]:
+        return [message["content"] for message in self._own() if message["flags"] & EPHEMERAL]
+
     def _own(self) -> list[dict[str, Any]]:
-        everything = self.discord.messages(self.channel, viewer=self.discord.user_id)
+        everything = self.discord.messages(self.channel, viewer=self.person)
         return [message for message in everything if message["author"]["id"] == self.discord.bot_id]
 
 
@@ -102,28 +125,42 @@ class TelegramChat:
     def __init__(self, outside: Outside, chat: int | None = None) -> None:
         self.telegram = outside.telegram
         self.chat = chat or self.telegram.user_id
+        self.person = self.chat if self.chat > 0 else self.telegram.user_id
+        self._notes: list[str] = []
 
     async def say(self, text: str) -> None:
-        await self.telegram.say(self.chat, self.telegram.user_id, text, mention=self.chat < 0)
+        await self.telegram.say(self.chat, self.person, text, mention=self.chat < 0)
 
     async def command(self, name: str, /, **options: str) -> None:
-        await self.telegram.say(self.chat, self.telegram.user_id, " ".join([f"/{name}", *options.values()]))
+        await self.telegram.say(self.chat, self.person, " ".join([f"/{name}", *options.values()]))
 
-    async def press(self, label: str) -> None:
-        message, data = next(
-            (message, button["callback_data"])
-            for message in reversed(self._own())
-            for row in message.get("reply_markup", {}).get("inline_keyboard", [])
+    async def press(self, label: str, *, place: int = -1) -> None:
+        message, data = [
+            (message["message_id"], button["callback_data"])
+            for message in self._own()
+            for row in _keyboard(message)
             for button in row
             if label in button["text"]
-        )
-        await self.telegram.press(self.chat, message["message_id"], data, self.telegram.user_id)
+        ][place]
+        answer = await self.telegram.press(self.chat, message, data, self.person)
+        self._notes += [answer["text"]] if answer["text"] else []
 
     def texts(self) -> list[str]:
         return [message["text"] for message in self._own()]
 
+    def buttons(self) -> list[list[str]]:
+        return [[button["text"] for row in _keyboard(message) for button in row] for message in self._own()]
+
+    def notes(self) -> list[str]:
+        return self._notes
+
     def _own(self) -> list[dict[str, Any]]:
         return [message for message in self.telegram.messages(self.chat) if message["from"]["id"] == self.telegram.bot_id]
+
+
+def _keyboard(message: dict[str, Any]) -> list[list[dict[str, Any]]]:
+    rows: list[list[dict[str, Any]]] = message.get("reply_markup", {}).get("inline_keyboard", [])
+    return rows
 
 
 CHATS: dict[str, Callable[[Outside], Chat]] = {"discord": DiscordChat, "telegram": TelegramChat}

@@ -92,6 +92,17 @@ class Chat(MemoryPlatform):
         return [page.text for message_id, page in self.shown.items() if self.targets[message_id].chat.chat == chat]
 
 
+class PressableChat(Chat):
+    """A chat that can say a word to who pressed a button. `words` has one entry a press, empty where nothing was to be said."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        super().__init__(clock)
+        self.words: list[str] = []
+
+    async def pressed(self, route: ReplyRoute | None, note: Page | None = None) -> None:
+        self.words.append("" if note is None else note.text)
+
+
 LATEST = 2**40
 """An event that comes after all others: what a command called by hand is given."""
 
@@ -200,8 +211,13 @@ class World:
     async def command(self, name: str, /, chat: str = "1", route: ReplyRoute | None = None, **arguments: str) -> Incoming:
         return await self.come(EventKind.COMMAND, chat=chat, route=route, command=CommandCall(name, arguments))
 
-    async def press(self, data: str) -> Incoming:
-        return await self.come(EventKind.BUTTON, button=ButtonPress(data))
+    async def press(self, data: str, *, under: str | None = None, **more: Any) -> Incoming:
+        return await self.come(EventKind.BUTTON, button=ButtonPress(data, under), **more)
+
+    def buttons(self, chat: str = "1") -> list[dict[str, str]]:
+        """Label → data of the buttons under each message of the bot in a chat, in order."""
+        shown = [page for message_id, page in self.chat.shown.items() if self.chat.targets[message_id].chat.chat == chat]
+        return [{button.label: button.data for row in page.buttons for button in row} for page in shown]
 
     async def edit(self, said: Incoming, text: str) -> Incoming:
         return await self.come(EventKind.EDIT, text=text, message_id=said.message_id)

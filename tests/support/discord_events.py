@@ -43,9 +43,13 @@ def message(state: Any, content: str = "hello", **more: Any) -> discord.Message:
 
 def raw_slash(name: str, number: int = 555, **more: Any) -> dict[str, Any]:
     """A command given in a direct message, as the gateway brings it."""
+    return _raw(2, {"id": "1", "name": name, "type": 1, **more}, number)
+
+
+def _raw(kind: int, told: dict[str, Any], number: int) -> dict[str, Any]:
     return {
         "id": str(number),
-        "type": 2,
+        "type": kind,
         "application_id": "9",
         "token": "tok",
         "version": 1,
@@ -53,11 +57,17 @@ def raw_slash(name: str, number: int = 555, **more: Any) -> dict[str, Any]:
         "channel_id": "77",
         "user": user(ADA, "ada"),
         "attachment_size_limit": 0,
-        "data": {"id": "1", "name": name, "type": 1, **more},
+        "data": told,
     }
 
 
 def slash(state: Any, name: str, number: int = 555) -> discord.Interaction:
     """The same, as the library reads it."""
     data = raw_slash(name, number)
+    return discord.Interaction(data=data, state=state)  # type: ignore[arg-type]  # a payload is a dict
+
+
+def press(state: Any, custom_id: str, number: int = 555) -> discord.Interaction:
+    """A button pressed in a direct message, as the library reads it."""
+    data = _raw(3, {"custom_id": custom_id, "component_type": 2}, number)
     return discord.Interaction(data=data, state=state)  # type: ignore[arg-type]  # a payload is a dict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from bot.platforms.base import Call, Platform, SupportsDrafts
 from bot.platforms.discord import DiscordPlatform
 from bot.platforms.telegram import DraftMode, TelegramPlatform
 from sandbox.discord import DiscordSandbox
+from sandbox.discord.forms import EPHEMERAL
+from sandbox.discord.interactions import Interaction
 from sandbox.faults import Fault
 from sandbox.telegram import TelegramSandbox
 from tests.support.seam import Memo, Menu, eventually, plain
@@ -68,7 +71,11 @@ class World(Protocol):
         ...
 
     async def press(self, where: Target, message_id: str, data: str) -> None:
-        """Let a person press a button."""
+        """Let a person press a button. It does not wait for what the bot says to it."""
+        ...
+
+    def words(self, where: Target) -> list[str]:
+        """Return what was said there to people who pressed buttons, to each alone; empty for presses that were taken without a word."""
         ...
 
     async def remove(self, where: Target, message_id: str) -> None:
@@ -117,6 +124,7 @@ class DiscordWorld:
 
     def __init__(self, sandbox: DiscordSandbox) -> None:
         self.sandbox = sandbox
+        self._presses: list[Interaction] = []
         self.token = sandbox.token
         self.account = sandbox.bot_id
         self.private = self._target(sandbox.open_dm(sandbox.user_id), ChatKind.PRIVATE)
@@ -151,7 +159,12 @@ class DiscordWorld:
         await self.sandbox.slash(where.chat.chat, self.sandbox.user_id, name, arguments)
 
     async def press(self, where: Target, message_id: str, data: str) -> None:
-        await self.sandbox.press(where.chat.chat, message_id, data, self.sandbox.user_id)
+        self._presses.append(await self.sandbox.press(where.chat.chat, message_id, data, self.sandbox.user_id))
+
+    def words(self, where: Target) -> list[str]:
+        seen = self.sandbox.messages(where.chat.chat, viewer=self.sandbox.user_id)
+        alone = [one["content"] for one in seen if one["flags"] & EPHEMERAL]
+        return alone or ["" for press in self._presses if press.responded.is_set()]
 
     async def remove(self, where: Target, message_id: str) -> None:
         await self.sandbox.delete(where.chat.chat, message_id)
@@ -188,6 +201,7 @@ class TelegramWorld:
 
     def __init__(self, sandbox: TelegramSandbox) -> None:
         self.sandbox = sandbox
+        self._answers: list[asyncio.Future[dict[str, Any]]] = []
         self.token = sandbox.token
         self.account = str(sandbox.bot_id)
         self.private = self._target(sandbox.user_id, ChatKind.PRIVATE)
@@ -227,7 +241,17 @@ class TelegramWorld:
         await self.sandbox.say(int(where.chat.chat), self.sandbox.user_id, text)
 
     async def press(self, where: Target, message_id: str, data: str) -> None:
-        await self.sandbox.press(int(where.chat.chat), int(message_id), data, self.sandbox.user_id)
+        press = self.sandbox.press(int(where.chat.chat), int(message_id), data, self.sandbox.user_id)
+        self._answers.append(asyncio.ensure_future(press))
+        await asyncio.sleep(0)
+
+    def words(self, where: Target) -> list[str]:
+        return [answer.result().get("text", "") for answer in self._answers if answer.done()]
+
+    async def aclose(self) -> None:
+        for answer in self._answers:
+            answer.cancel()
+        await asyncio.gather(*self._answers, return_exceptions=True)
 
     async def remove(self, where: Target, message_id: str) -> None:
         await self.sandbox.delete(int(where.chat.chat), int(message_id))
@@ -284,7 +308,9 @@ async def discord_world() -> AsyncIterator[World]:
 async def telegram_world() -> AsyncIterator[DraftingWorld]:
     """Give Telegram with a person and a group."""
     async with TelegramSandbox() as sandbox:
-        yield TelegramWorld(sandbox)
+        world = TelegramWorld(sandbox)
+        yield world
+        await world.aclose()
 
 
 @asynccontextmanager

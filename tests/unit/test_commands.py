@@ -74,6 +74,7 @@ def test_every_command_is_there_once() -> None:
         "reset",
         "stop",
         "retry",
+        "continue",
         "keep",
         "forget",
         "help",

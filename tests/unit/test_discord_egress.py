@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.support.discord_server import AnyServer
 OVERALL = Allowance("all", DISCORD_GLOBAL)
 CHAT = ChatAddress("discord", "1", "77")
 ROUTE = InteractionRoute("9", "tok", "555")
+PRESS = replace(ROUTE, press=True)
 PAGE = Page("text")
 CHANNEL, HOOK = "/channels/77/messages", "/webhooks/9/tok"
 
@@ -126,6 +128,38 @@ async def test_where_the_bot_may_not_write_further_pages_go_by_the_interaction(s
     assert server.calls[1].body["flags"] == 4
 
 
+async def test_the_answer_to_a_press_never_takes_the_place_of_the_message_with_the_button(server, egress):
+    where = replace(target(reply_to="42"), route=PRESS.pack(1000.0))
+    receipt = await egress.send(where, PAGE, nonce="n", first=True)
+    await egress.edit(where, receipt.message_id, PAGE, first=True)
+    assert trail(server) == [("POST", CHANNEL), ("PATCH", f"{CHANNEL}/1000")]
+    assert server.calls[0].body["message_reference"]["message_id"] == "42"
+    assert list(egress.allowances(Call.SEND, where, first=True)) == [Allowance("discord:create:77", DISCORD_CREATE), OVERALL]
+
+
+async def test_where_the_bot_may_not_write_the_answer_to_a_press_goes_by_the_interaction(server, egress):
+    where = replace(target(), route=PRESS.pack(1000.0))
+    server.refuse(403, 50001, path="/channels/*", times=2)
+    receipt = await egress.send(where, PAGE, nonce="n", first=True)
+    await egress.edit(where, receipt.message_id, PAGE, first=True)
+    assert trail(server) == [("POST", CHANNEL), ("POST", HOOK), ("PATCH", f"{CHANNEL}/1000"), ("PATCH", f"{HOOK}/messages/1000")]
+    assert server.calls[1].body["flags"] == 4
+
+
+async def test_a_word_to_who_pressed_is_for_that_person_alone_and_dies_with_the_interaction(server, egress, acknowledgements, now):
+    with acknowledgements.under_way("555"):
+        telling = asyncio.create_task(egress.note(PRESS.pack(1000.0), PAGE))
+        await asyncio.sleep(0.05)
+        assert not server.calls
+    await telling
+    assert trail(server) == [("POST", HOOK)]
+    assert server.calls[0].body["flags"] == 64 | 4
+    now.value += 14 * 60
+    await egress.note(PRESS.pack(1000.0), PAGE)
+    await egress.note(None, PAGE)
+    assert len(server.calls) == 1
+
+
 async def test_private_pages_never_leave_the_interaction(server, egress):
     private = target(route=True, private=True)
     await egress.send(private, PAGE, nonce="n", first=True)
@@ -219,7 +253,8 @@ async def test_editing_what_is_gone_is_refused(server, egress):
 async def test_typing_is_left_to_the_interaction_where_there_is_one(server, egress):
     await egress.typing(target(route=True))
     await egress.typing(target())
-    assert trail(server) == [("POST", "/channels/77/typing")]
+    await egress.typing(replace(target(), route=PRESS.pack(1000.0)))
+    assert trail(server) == [("POST", "/channels/77/typing")] * 2
 
 
 def test_each_call_names_the_buckets_it_is_counted_in(egress):
@@ -250,6 +285,9 @@ def test_no_bucket_and_no_repr_tells_the_token():
 
 def test_a_route_survives_packing():
     assert unpack(ROUTE.pack(1000.0), 1000.0) == ROUTE
+    assert unpack(PRESS.pack(1000.0), 1000.0) == PRESS
+    older = json.dumps({"application": "9", "token": "tok", "interaction": "555"})  # written before there were presses
+    assert unpack(ReplyRoute(older, 2000.0), 1000.0) == ROUTE
     assert json.loads(ROUTE.pack(1000.0).value)["token"] == "tok"
     assert unpack(ReplyRoute("{}", 10.0), 10.0) is None
     assert unpack(None, 0.0) is None

@@ -13,10 +13,10 @@ from bot.platforms.discord.commits import RETRY_MOST_SECONDS, TRIES
 from bot.platforms.discord.gateway import Gateway
 from bot.platforms.discord.intake import Intake
 from bot.platforms.discord.rest import Rest
-from bot.platforms.discord.routes import Acknowledgements
+from bot.platforms.discord.routes import Acknowledgements, unpack
 from storage.base import StoreError, StoreUnavailableError
 from tests.support.clock import FakeClock
-from tests.support.discord_events import message, raw_message, raw_slash, slash
+from tests.support.discord_events import message, press, raw_message, raw_slash, slash
 from tests.support.discord_server import AnyServer
 from tests.support.mutants import mutants, storable
 from tests.support.seam import Inbox, Menu, eventually
@@ -180,6 +180,23 @@ async def test_a_command_is_offered_again_and_acknowledged_once_it_is_committed(
     await taking
     assert [call.path for call in server.calls] == ["/interactions/555/tok/callback"]
     assert len(inbox.taken) == 1
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        (press, {"type": 6}),
+        (slash, {"type": 5, "data": {"flags": 64}}),
+    ],
+)
+async def test_a_press_is_acknowledged_without_a_word_and_a_command_shows_that_it_is_thought_about(
+    *, state, server, intake, inbox, what, told
+):
+    await intake.interaction(what(state, "status"))
+    assert [call.body for call in server.calls] == [told]
+    route = unpack((await inbox.one()).route, 0.0)
+    assert route is not None
+    assert route.press == (what is press)
 
 
 async def test_a_command_whose_commit_was_done_but_not_confirmed_is_acknowledged(state, server, intake, clock, monkeypatch):

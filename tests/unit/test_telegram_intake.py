@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from bot.model import ChatKind, EventKind, Incoming
+from bot.model import ChatKind, EventKind, Incoming, ReplyRoute
+from bot.platforms.budgets import TELEGRAM_CALLBACK_SECONDS
 from bot.platforms.set_aside import RAW_CHARS
 from bot.platforms.telegram.intake import TRIES, Intake
 from storage.base import StoreUnavailableError
@@ -42,7 +43,7 @@ def answered() -> list[str]:
 
 @pytest.fixture
 def intake(store, answered) -> Intake:
-    return Intake(ME, COMMANDS, store.accept, answered.append)
+    return Intake(ME, COMMANDS, store.accept, answered.append, now=lambda: 1000.0)
 
 
 def broken(update_id: int = 1, **chat: Any) -> dict[str, Any]:
@@ -130,13 +131,20 @@ async def test_what_has_no_update_id_is_skipped(intake, store, raw):
     assert store.taken == []
 
 
-async def test_a_press_is_acknowledged_after_it_is_committed(intake, store, answered):
+async def test_a_press_is_committed_with_the_way_to_answer_it_and_answered_by_who_carries_it_out(intake, store, answered):
     store.down = StoreUnavailableError("down")
     with pytest.raises(StoreUnavailableError):
         await intake.take(update(callback_query=callback()))
-    assert answered == []
     store.down = None
     await intake.take(update(callback_query=callback()))
+    await intake.take(update(callback_query=callback()))  # again: whoever has it answers it
+    assert store.taken[0].route == ReplyRoute("9001", 1000.0 + TELEGRAM_CALLBACK_SECONDS)
+    assert answered == []
+
+
+async def test_a_press_that_is_set_aside_is_acknowledged(intake, store, answered):
+    await intake.take(update(callback_query={**callback(), "from": {"id": USER}}))
+    assert [incoming.kind for incoming in store.taken] == [EventKind.UNREADABLE]
     assert answered == ["9001"]
 
 

@@ -9,6 +9,7 @@ import pytest
 from adapters.base import ErrorKind, FinishReason, ProviderError
 from bot import texts
 from bot.model import ChatAddress, ChatKind, EventKind, Incoming, Sender
+from bot.platforms.budgets import TELEGRAM_CALLBACK_TEXT_CHARS
 from bot.render.discord import STYLE as DISCORD
 from bot.render.telegram import STYLE as TELEGRAM
 
@@ -82,7 +83,18 @@ def test_a_finished_answer_needs_no_note_and_every_other_has_one() -> None:
     ]
     assert len(set(notes)) == 4
     assert all(note.startswith("*") and note.endswith("*") for note in (*notes, texts.FILES_IGNORED))
-    assert all("Reply “continue” to this message" in note for note in notes[:2])
+    assert all("/continue" in note for note in (*notes[:2], notes[3]))
+
+
+@pytest.mark.parametrize("sentence", [texts.NOT_RUNNING, texts.NOT_KEPT, texts.NOT_CONTINUED, texts.DEAD_BUTTON, texts.INTERNAL])
+def test_a_word_to_who_pressed_a_button_fits_into_the_answer_to_a_press(sentence: str) -> None:
+    assert len(sentence) <= TELEGRAM_CALLBACK_TEXT_CHARS
+
+
+@pytest.mark.parametrize("kind", ChatKind)
+def test_a_refusal_fits_into_the_answer_to_a_press(kind: ChatKind) -> None:
+    event = Incoming("k", EventKind.BUTTON, ChatAddress("telegram", "b", "-1002345678901"), kind, Sender("7234567890", "Eve"))
+    assert len(TELEGRAM.render(texts.refusal(event)).text) <= TELEGRAM_CALLBACK_TEXT_CHARS
 
 
 @pytest.mark.parametrize("platform", ["discord", "telegram"])

@@ -1,10 +1,10 @@
 """Messages out: which route a call takes, and its body.
 
 route                                 used for                                      counted in
-PATCH  webhook messages/@original     first page of an answer to an interaction     the interaction
+PATCH  webhook messages/@original     first page of an answer to a command          the interaction
 PATCH  webhook messages/{id}          its edits; edits of private pages             the interaction
-POST   webhook                        further private pages; where the bot may      the interaction
-                                      not write itself
+POST   webhook                        further private pages; a word to who pressed  the interaction
+                                      a button; where the bot may not write itself
 POST   channel messages               everything else                               channel creates, overall
 PATCH  channel messages/{id}          everything else, also when the token is gone  channel edits, overall
 DELETE webhook messages/{id}          private pages                                 the interaction
@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from bot.model import ButtonStyle, Page, Receipt, Target
+from bot.model import ButtonStyle, Page, Receipt, ReplyRoute, Target
 from bot.platforms.base import Allowance, Call, Refusal, RefusedError
 from bot.platforms.budgets import DISCORD_CREATE, DISCORD_DELETE, DISCORD_EDIT, DISCORD_INTERACTION_EDIT
 from bot.platforms.discord.answers import ROUTE_IS_DEAD, Answer, Code, CodedRefusedError, outcome_lost
@@ -66,14 +66,14 @@ class Egress:
         route = self._interaction(target, first=first)
         if route is not None:
             try:
-                return await (self._answer(route, page) if first else self._follow_up(route, page, private=True))
+                return await (self._answer(route, page) if first and not route.press else self._follow_up(route, page, private=True))
             except CodedRefusedError as refused:
                 self._give_up(route, refused)
         try:
             return await self._create(target, page, nonce=nonce, first=first)
         except CodedRefusedError as refused:
-            spare = self._live(target)
-            if first or spare is None or refused.reason is not Refusal.FORBIDDEN:
+            spare = self._live(target.route)
+            if spare is None or (first and not spare.press) or refused.reason is not Refusal.FORBIDDEN:
                 raise
             return await self._follow_up(spare, page, private=False)
 
@@ -88,7 +88,7 @@ class Egress:
         try:
             answer = await self._rest.call("PATCH", f"/channels/{target.chat.chat}/messages/{message_id}", _body(page))
         except CodedRefusedError as refused:
-            spare = self._live(target)
+            spare = self._live(target.route)
             if route is not None or spare is None or refused.reason is not Refusal.FORBIDDEN:
                 raise
             return await self._edit_answer(spare, message_id, page)
@@ -110,21 +110,33 @@ class Egress:
             if refused.reason is not Refusal.GONE:
                 raise
 
-    async def typing(self, target: Target) -> None:
-        """Show that the bot is writing; an interaction shows it by itself.
+    async def note(self, route: ReplyRoute | None, page: Page) -> None:
+        """Say a word to the person of an interaction alone, if the interaction still lives.
 
         Raises:
             PlatformError: One of the seam's tree.
         """
-        if self._live(target) is None:
+        live = self._live(route)
+        if live is not None:
+            await self._follow_up(live, page, private=True)
+
+    async def typing(self, target: Target) -> None:
+        """Show that the bot is writing; a command's interaction shows it by itself.
+
+        Raises:
+            PlatformError: One of the seam's tree.
+        """
+        live = self._live(target.route)
+        if live is None or live.press:
             await self._rest.call("POST", f"/channels/{target.chat.chat}/typing")
 
     def _interaction(self, target: Target, *, first: bool) -> InteractionRoute | None:
-        """Return the route of calls that go by the interaction: those of the first page, and all of a private answer."""
-        return self._live(target) if first or target.private else None
+        """Return the route of calls that go by the interaction: those of a command's first page, and all of a private answer."""
+        route = self._live(target.route)
+        return route if route is not None and (target.private or (first and not route.press)) else None
 
-    def _live(self, target: Target) -> InteractionRoute | None:
-        route = unpack(target.route, self._now())
+    def _live(self, stored: ReplyRoute | None) -> InteractionRoute | None:
+        route = unpack(stored, self._now())
         return None if route is None or route.interaction in self._dead else route
 
     def _give_up(self, route: InteractionRoute, refused: CodedRefusedError) -> None:
@@ -145,6 +157,7 @@ class Egress:
         return _receipt(await self._rest.call("PATCH", f"{route.webhook}/messages/{message_id}", _body(page), authorised=False))
 
     async def _follow_up(self, route: InteractionRoute, page: Page, *, private: bool) -> Receipt:
+        await self._acknowledgements.settled(route.interaction)
         body = _body(page)
         if private:
             body["flags"] |= EPHEMERAL

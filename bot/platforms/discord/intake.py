@@ -31,7 +31,7 @@ from bot.platforms.set_aside import reason_of
 
 log = logging.getLogger(__name__)
 
-DEFERRED_MESSAGE, SUGGESTIONS = 5, 8
+DEFERRED_MESSAGE, DEFERRED_UPDATE, SUGGESTIONS = 5, 6, 8
 """Types of an interaction's callback. Documented: receiving and responding."""
 RETRY_SECONDS: Final = 0.2
 """Between two tries to acknowledge an interaction."""
@@ -160,10 +160,11 @@ class Intake:
             return await self._commits.offer(incoming) is not Fate.LOST
 
     async def _take_interaction(self, interaction: discord.Interaction, *, deadline: float) -> None:
-        route = InteractionRoute(str(interaction.application_id), interaction.token, str(interaction.id))
+        press = interaction.type is discord.InteractionType.component
+        route = InteractionRoute(str(interaction.application_id), interaction.token, str(interaction.id), press=press)
         with self._acknowledgements.under_way(route.interaction):
             if await self._commit(interaction, route, deadline=deadline):
-                await self._defer(route, private=self._is_private(interaction), deadline=deadline)
+                await self._acknowledge(route, self._acknowledgement(interaction), deadline=deadline)
 
     async def _commit(self, interaction: discord.Interaction, route: InteractionRoute, *, deadline: float) -> bool:
         if self._catch_up is not None:
@@ -186,15 +187,18 @@ class Intake:
         # Somebody may have installed the app for themselves and use it in a server the bot was never invited to.
         return interaction.guild_id in self.guilds() and self._membership.seen(interaction.user.id)
 
-    def _is_private(self, interaction: discord.Interaction) -> bool:
-        name = interaction.data.get("name") if interaction.data is not None else None
-        return any(command.private for command in self._menu.commands if command.name == name)
+    def _acknowledgement(self, interaction: discord.Interaction) -> dict[str, Any]:
+        """Return what to tell Discord at once: a command shows that the bot is thinking until the first page takes that place.
 
-    async def _defer(self, route: InteractionRoute, *, private: bool, deadline: float) -> None:
-        """Acknowledge: the platform shows that the bot is thinking until the first page takes that place."""
-        body: dict[str, Any] = {"type": DEFERRED_MESSAGE}
-        if private:
-            body["data"] = {"flags": EPHEMERAL}
+        A press shows nothing: most need no words, and what one needs, and whether all may read it, is not known yet.
+        """
+        if interaction.type is discord.InteractionType.component:
+            return {"type": DEFERRED_UPDATE}
+        name = interaction.data.get("name") if interaction.data is not None else None
+        private = any(command.private for command in self._menu.commands if command.name == name)
+        return {"type": DEFERRED_MESSAGE, "data": {"flags": EPHEMERAL}} if private else {"type": DEFERRED_MESSAGE}
+
+    async def _acknowledge(self, route: InteractionRoute, body: dict[str, Any], *, deadline: float) -> None:
         while (left := deadline - self._clock.now()) > 0:
             try:
                 await self._callback(route, body, seconds=left)

@@ -13,7 +13,7 @@ import discord
 
 from bot.clock import Clock
 from bot.commands.base import Menu
-from bot.model import Page, Receipt, Target
+from bot.model import Page, Receipt, ReplyRoute, Target
 from bot.platforms.base import Accept, Allowance, Call, Cursors, Limits, Memo, PlatformError, Refusal, RefusedError, Spend
 from bot.platforms.budgets import DISCORD_BUTTON_ROWS, DISCORD_BUTTONS_PER_ROW, DISCORD_GLOBAL, DISCORD_TYPING_SECONDS
 from bot.platforms.discord.catchup import CatchUp, Reach
@@ -50,7 +50,7 @@ _CLOSE_CODES: Final = {
 
 
 class DiscordPlatform:
-    """Discord behind the seam of `bot.platforms.base`; also `SupportsTyping` and `SupportsCatchUp`.
+    """Discord behind the seam of `bot.platforms.base`; also `SupportsTyping`, `SupportsPresses` and `SupportsCatchUp`.
 
     Args:
         token: The bot's token.
@@ -162,6 +162,15 @@ class DiscordPlatform:
     async def delete(self, target: Target, message_id: str) -> None:
         """Delete a message of the bot."""
         await self._egress.delete(target, message_id)
+
+    async def pressed(self, route: ReplyRoute | None, note: Page | None = None) -> None:
+        """Say a word to who pressed a button; Discord itself was told of the press as soon as it was committed."""
+        if note is None:
+            return
+        try:
+            await self._egress.note(route, note)
+        except PlatformError as error:
+            log.info("a word to who pressed a button was not shown: %s", error)
 
     async def typing(self, target: Target) -> None:
         """Show that the bot is writing."""

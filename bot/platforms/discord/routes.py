@@ -19,11 +19,16 @@ HANDOVER_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class InteractionRoute:
-    """What is needed to answer an interaction."""
+    """What is needed to answer an interaction.
+
+    Attributes:
+        press: A button was pressed: the interaction has no message of its own to fill in; its original is the one with the button.
+    """
 
     application: str
     token: str = field(repr=False)
     interaction: str
+    press: bool = False
 
     @property
     def webhook(self) -> str:
@@ -37,7 +42,7 @@ class InteractionRoute:
 
     def pack(self, now: float) -> ReplyRoute:
         """Return it as the core keeps it; `now` in epoch seconds."""
-        value = json.dumps({"application": self.application, "token": self.token, "interaction": self.interaction})
+        value = json.dumps({"application": self.application, "token": self.token, "interaction": self.interaction, "press": self.press})
         return ReplyRoute(value, now + DISCORD_INTERACTION_TOKEN_SECONDS - HANDOVER_SECONDS)
 
 
@@ -46,7 +51,7 @@ def unpack(route: ReplyRoute | None, now: float) -> InteractionRoute | None:
     if route is None or route.expires_at <= now:
         return None
     value = json.loads(route.value)
-    return InteractionRoute(application=value["application"], token=value["token"], interaction=value["interaction"])
+    return InteractionRoute(value["application"], value["token"], value["interaction"], press=value.get("press", False))
 
 
 class Acknowledgements:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from telegram import Update
 
 from bot.commands.base import Command
-from bot.model import ChatAddress, ChatKind, EventKind, Incoming, Sender
+from bot.model import ChatAddress, ChatKind, EventKind, Incoming, ReplyRoute, Sender
 from bot.payload import sound
 from bot.platforms.base import Accept
+from bot.platforms.budgets import TELEGRAM_CALLBACK_SECONDS
 from bot.platforms.set_aside import raw_of, reason_of
 from bot.platforms.telegram.reading import PLATFORM, STOPPED, Me, clean, read, read_stop
 from storage.base import StoreUnavailableError
@@ -35,8 +38,10 @@ class Intake:
         me: The bot's own account.
         commands: What the platform's menu offers.
         accept: Commits an event.
-        answer: Tells Telegram that a button press has arrived; called with the callback query's id, must not block.
+        answer: Ends the wait of a button press that nothing follows from; called with the callback query's id, must not block. The others
+            are answered when they were carried out.
         topic_of: Tells the topic in which a draft was shown, empty if in none.
+        now: Epoch seconds.
     """
 
     def __init__(
@@ -46,8 +51,11 @@ class Intake:
         accept: Accept,
         answer: Callable[[str], None],
         topic_of: Callable[[int], str] = lambda _: "",
+        *,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._topic_of = topic_of
+        self._now = now
         self._me = me
         self._commands = commands
         self._accept = accept
@@ -65,10 +73,11 @@ class Intake:
             log.error("an update without an id was skipped")
             return
         incoming = self._read(raw, update_id)
-        if incoming is not None:
-            await self._commit(incoming, raw, update_id)
         query = _part(raw, "callback_query").get("id")
-        if isinstance(query, str):
+        if incoming is not None and incoming.kind is EventKind.BUTTON and isinstance(query, str):
+            incoming = replace(incoming, route=ReplyRoute(clean(query), self._now() + TELEGRAM_CALLBACK_SECONDS))
+        taken = incoming is not None and await self._commit(incoming, raw, update_id)
+        if isinstance(query, str) and not taken:
             self._answer(query)
 
     def _read(self, raw: dict[str, Any], update_id: int) -> Incoming | None:
@@ -81,7 +90,9 @@ class Intake:
             log.warning("update %d can't be read and is set aside: %s", update_id, reason_of(error))
             return self._unreadable(raw, update_id, reason_of(error))
 
-    async def _commit(self, incoming: Incoming, raw: dict[str, Any], update_id: int) -> None:
+    async def _commit(self, incoming: Incoming, raw: dict[str, Any], update_id: int) -> bool:
+        """Commit an event; False if nothing follows from it."""
+        taken = incoming.kind is not EventKind.UNREADABLE
         try:
             await self._accept(incoming)
         except StoreUnavailableError:
@@ -91,7 +102,9 @@ class Intake:
                 raise
             log.exception("update %d is set aside: the store would not take it", update_id)
             await self._accept(self._unreadable(raw, update_id, f"not stored: {type(error).__name__}"))
+            taken = False
         self._failures.pop(update_id, None)
+        return taken
 
     def _is_hopeless(self, update_id: int) -> bool:
         failures = self._failures.pop(update_id, 0) + 1

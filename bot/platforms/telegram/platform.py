@@ -7,17 +7,19 @@ import hashlib
 import json
 import logging
 import re
+import time
 from collections.abc import Callable, Sequence
 
 from telegram.error import InvalidToken, TelegramError
 
 from bot.clock import Clock
 from bot.commands.base import Menu
-from bot.model import ChatKind, Page, Receipt, Target
+from bot.model import ChatKind, Page, Receipt, ReplyRoute, Target
 from bot.platforms.base import Accept, Allowance, Call, Limits, Memo, PlatformError, Refusal, RefusedError, UnavailableError
 from bot.platforms.budgets import (
     TELEGRAM_BUTTON_ROWS,
     TELEGRAM_BUTTONS_PER_ROW,
+    TELEGRAM_CALLBACK_TEXT_CHARS,
     TELEGRAM_DRAFT_SECONDS,
     TELEGRAM_GLOBAL,
     TELEGRAM_GROUP,
@@ -37,6 +39,8 @@ from bot.render.base import Style
 
 TYPINGS = 16
 """Most typing signals in flight; when many people write at once, more would stand in line before the answers."""
+PASSING_CHARS = 80
+"""A longer word to who pressed a button stays until it is confirmed; ours."""
 CLOSE_SECONDS = 10.0
 """So long calls that are in flight may take when the platform is closed."""
 
@@ -55,6 +59,7 @@ class TelegramPlatform:
         webhook: Take updates in through a webhook; without it, by long polling.
         drafts: How answers grow in private chats: ``off``: by edits; ``plain``: by drafts; ``rich``: by drafts of rich messages.
         clock: Times the waits of the intake.
+        now: Epoch seconds.
     """
 
     name = PLATFORM
@@ -79,6 +84,7 @@ class TelegramPlatform:
         webhook: WebhookSettings | None = None,
         drafts: DraftMode = DraftMode.OFF,
         clock: Clock,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.style = style
         self._token = token
@@ -87,6 +93,7 @@ class TelegramPlatform:
         self._base_url = api_base_url
         self._webhook = webhook
         self._clock = clock
+        self._now = now
         self._errands = Errands("call to Telegram")
         self._drafts = Drafts(drafts)
         self.draft_refusals = RICH_REFUSALS if drafts is DraftMode.RICH else 1
@@ -115,7 +122,9 @@ class TelegramPlatform:
     async def run(self, accept: Accept, ready: Callable[[], None]) -> None:
         """Take events in until cancelled; see `bot.platforms.base.Platform.run`."""
         api, me = self._open()
-        intake = Intake(me, self._menu.commands, accept, lambda query: self._errands.start(_answer(api, query)), self._drafts.topic_of)
+        intake = Intake(
+            me, self._menu.commands, accept, lambda query: self._errands.start(_answer(api, query)), self._drafts.topic_of, now=self._now
+        )
         self._errands.start(self._offer_menu(api, me))
         if self._webhook is not None:
             await listen(api, intake, self._clock, self._webhook, ready)
@@ -149,6 +158,11 @@ class TelegramPlatform:
     async def draft(self, target: Target, page: Page, *, number: int) -> None:
         """Show a page as a draft; see `bot.platforms.base.SupportsDrafts`."""
         await self._errands.run(self._drafts.show(self._open()[0], target, page, number))
+
+    async def pressed(self, route: ReplyRoute | None, note: Page | None = None) -> None:
+        """Answer a press; see `bot.platforms.base.SupportsPresses`. It waits for nobody: the client does, and too late is no harm."""
+        if route is not None:
+            self._errands.start(_answer(self._open()[0], route.value, note.text if note is not None else ""))
 
     async def typing(self, target: Target) -> None:
         """Show that the bot is writing; see `bot.platforms.base.SupportsTyping`."""
@@ -188,9 +202,13 @@ class TelegramPlatform:
             await self._memo.put(key, digest)
 
 
-async def _answer(api: Api, query: str) -> None:
-    """Tell the client that a button press has arrived, which ends its spinner. Too late is no harm."""
+async def _answer(api: Api, query: str, words: str = "") -> None:
+    """End a client's wait after the press of a button, with a word to the person if there is one. Too late is no harm."""
+    parameters: dict[str, object] = {"callback_query_id": query}
+    if words:
+        parameters["text"] = words[:TELEGRAM_CALLBACK_TEXT_CHARS]
+        parameters["show_alert"] = len(words) > PASSING_CHARS  # what passes by in a few seconds must be short
     try:
-        await api.call("answerCallbackQuery", {"callback_query_id": query})
+        await api.call("answerCallbackQuery", parameters)
     except TelegramError as error:
         log.debug("a button press was not acknowledged: %s", platform_error(error, repeatable=True))

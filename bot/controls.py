@@ -1,0 +1,33 @@
+"""The buttons under an answer. Each names its turn, so that an old message's button never meets a newer turn, also after a restart.
+
+Their data is `name:argument` of a command of bot/commands/: a press is carried out as that command, with its checks.
+"""
+
+from __future__ import annotations
+
+from bot import texts
+from bot.model import Button, ButtonStyle
+from bot.reply import Buttons
+
+STOP, RETRY, CONTINUE, MODEL = "stop", "retry", "continue", "model"
+"""Names of the commands behind the buttons."""
+TURN_DIGITS = 18
+"""Longest number that is read as a turn's id: more would not fit the database."""
+
+
+def growing(turn: int) -> Buttons:
+    """Return what stands under an answer while it grows."""
+    return ((Button(texts.LABEL_STOP, f"{STOP}:{turn}", ButtonStyle.DANGER),),)
+
+
+def ended(turn: int, *, more: bool = False) -> Buttons:
+    """Return what stands under an answer, or under the words that say why there is none. `more`: it can be continued."""
+    further = (Button(texts.LABEL_CONTINUE, f"{CONTINUE}:{turn}", ButtonStyle.PRIMARY),) if more else ()
+    return ((*further, Button(texts.LABEL_RETRY, f"{RETRY}:{turn}"), Button(texts.LABEL_OTHER_MODEL, f"{MODEL}:")),)
+
+
+def turn_of(argument: str) -> int | None:
+    """Return the turn that a button's argument names; None if it names none."""
+    if argument.isascii() and argument.isdigit() and len(argument) <= TURN_DIGITS:
+        return int(argument)
+    return None
