@@ -127,6 +127,7 @@ class Lane:
 
     def _ask(self, delivery: Delivery) -> Place | None:
         self._wanting = delivery
+        delivery.due_since = None  # it waits for its place now, not for a token: the next ones need not wake the lane
         now = self._outbox.clock.now()
         bid = self.bid(now)
         place = self._allocator.admit(self, bid) if bid else None

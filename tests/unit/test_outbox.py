@@ -168,6 +168,29 @@ async def test_when_the_account_is_crowded_every_answer_ends_whole_and_finals_do
     assert world.platform.floods == 0
 
 
+async def test_tokens_that_come_while_a_chat_waits_for_its_turn_cost_next_to_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    chats = LIMITS.overall.budget.calls
+    sources = [Text("begin") for _ in range(chats)]
+    growing = [await world.outbox.open(turn(number), target(str(number)), sources[number]) for number in range(chats)]
+    for delivery in growing:
+        delivery.touch()
+    await world.clock.run(2.0)
+    for delivery, text in zip(growing, sources, strict=True):
+        text.now[0] += " more"
+        delivery.touch()
+    await world.clock.settle()
+    waiting = [delivery for delivery in growing if delivery.dirty]
+    assert len(waiting) > chats / 2
+    looks = []
+    real = MemoryPlatform.allowances
+    monkeypatch.setattr(MemoryPlatform, "allowances", lambda self, *args, **named: looks.append(1) or real(self, *args, **named))
+    for _ in range(20):
+        for delivery in waiting:
+            delivery.touch()
+        await world.clock.settle()
+    assert not looks, "no lane looked at its budgets anew"
+
+
 async def test_a_reply_that_is_whole_costs_no_place_in_a_crowded_budget(world: World) -> None:
     for number in range(LIMITS.overall.budget.calls):
         await world.outbox.post(turn(number), target(str(number)), [Page("short")])
