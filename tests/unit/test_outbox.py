@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from bot import texts
-from bot.model import Button, Page
+from bot.model import Button, Page, Target
 from bot.outbox import DeliveryError, Outbox
-from bot.platforms.base import Call, FloodError, Refusal, RefusedError, UnavailableError
+from bot.platforms.base import Allowance, Call, FloodError, Refusal, RefusedError, UnavailableError
 from storage.base import Owner, OwnerKind, StoreUnavailableError
 from tests.support.chat import LIMITS, MemoryDeliveries, MemoryPlatform, target
 from tests.support.clock import FakeClock
@@ -181,9 +182,14 @@ async def test_tokens_that_come_while_a_chat_waits_for_its_turn_cost_next_to_not
     await world.clock.settle()
     waiting = [delivery for delivery in growing if delivery.dirty]
     assert len(waiting) > chats / 2
-    looks = []
+    looks: list[Call] = []
     real = MemoryPlatform.allowances
-    monkeypatch.setattr(MemoryPlatform, "allowances", lambda self, *args, **named: looks.append(1) or real(self, *args, **named))
+
+    def looked(self: MemoryPlatform, call: Call, where: Target, *, first: bool) -> Sequence[Allowance]:
+        looks.append(call)
+        return real(self, call, where, first=first)
+
+    monkeypatch.setattr(MemoryPlatform, "allowances", looked)
     for _ in range(20):
         for delivery in waiting:
             delivery.touch()
