@@ -15,13 +15,12 @@ from bot.dispatcher import Dispatcher
 from bot.housekeeping import Housekeeper
 from bot.inbox import Inbox
 from bot.outbox import Outbox
-from bot.platforms.base import Platform, UnavailableError
+from bot.platforms.base import Platform, Refusal, RefusedError, UnavailableError
+from bot.settings import GRACE_SECONDS
 from storage.base import Store
 
 log = logging.getLogger(__name__)
 
-GRACE_SECONDS = 10.0
-"""At shutdown running answers may take so long to end by themselves; what is left is taken up again at the next start."""
 LOGIN_PAUSE_SECONDS, LOGIN_PAUSE_MOST_SECONDS = 2.0, 60.0
 """Before a platform that was away at start is tried again: first and longest pause, doubled in between."""
 
@@ -112,7 +111,10 @@ class Bridge:
                 raise BridgeError("The store's run ended.")
             for task in done & serving:
                 serving.discard(task)
-                log.error("%s has ended: %s", intakes[task], task.exception() or "without a reason")
+                error = task.exception()
+                log.error("%s has ended: %s", intakes[task], error or "without a reason")
+                if isinstance(error, RefusedError) and error.reason is Refusal.TOKEN:
+                    self.accounts.pop(intakes[task], None)  # nothing can be said there any more: what is open waits for a good token
         raise BridgeError("No platform is left to serve: see the lines above.")
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,9 @@ from storage.base import StoreError
 OK, FAILED, USAGE = 0, 1, 2
 """Exit codes: done; something outside went wrong; something has to be set or mended first."""
 
+LEAVE_SECONDS = 2.0
+"""After a second signal the process is gone at the latest after so long."""
+LEFT = "dragoman: left at once; what is open is taken up at the next start"
 MOST_PORT = 65535
 NOTHING_TO_RUN = """No platform is set up: {names} are both missing.
 Put at least one of them into the environment or into .env (see .env.example):
@@ -98,7 +103,8 @@ async def _serve(settings: Settings, stop: asyncio.Event) -> None:
         for name, variable in (("discord", "DISCORD_TOKEN"), ("telegram", "TELEGRAM_TOKEN")):
             if name not in bridge.platforms:
                 log.info("%s is off: %s is not set", name, variable)
-        await bridge.run(stop, lambda name: log.info("%s is accepting messages", name))
+        ready = partial(log.info, "%s is accepting messages")
+        await bridge.run(stop, ready, grace=settings.shutdown_grace_seconds)
 
 
 def _sandbox(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -124,7 +130,11 @@ def _backup(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _until_signalled(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
-    """Run until SIGINT or SIGTERM asks for an orderly end; a second one leaves at once."""
+    """Run until SIGINT or SIGTERM asks for an orderly end; a second one leaves at once.
+
+    Leaving gives calls in flight a moment to have their outcome recorded. Nothing is lost without it: what is open is taken up at the next
+    start, as after a power cut.
+    """
 
     async def supervised() -> None:
         stop = asyncio.Event()
@@ -134,6 +144,7 @@ def _until_signalled(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]])
         def on_signal() -> None:
             if stop.is_set() and task is not None:
                 task.cancel()
+                loop.call_later(LEAVE_SECONDS, _leave)
             stop.set()
 
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -143,7 +154,12 @@ def _until_signalled(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]])
     try:
         asyncio.run(supervised())
     except asyncio.CancelledError:
-        print("dragoman: left at once", file=sys.stderr)
+        print(LEFT, file=sys.stderr)
+
+
+def _leave() -> None:
+    print(LEFT, file=sys.stderr, flush=True)
+    os._exit(OK)
 
 
 if __name__ == "__main__":

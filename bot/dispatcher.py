@@ -22,7 +22,7 @@ from bot.lanes import Lanes
 from bot.model import ChatAddress, EventKind, Incoming, Page, Target
 from bot.outbox import DeliveryError, Outbox
 from bot.payload import load
-from bot.platforms.base import Platform, SupportsPresses
+from bot.platforms.base import Platform, Refusal, SupportsPresses
 from bot.preferences import Preferences
 from bot.reply import Buttons, Reply
 from bot.turn import Turns, UnshownError
@@ -154,6 +154,8 @@ class Dispatcher:
     async def _crashed(self, turn: Turn, incoming: Incoming) -> None:
         try:
             await self._turns.fail(turn, incoming, texts.INTERNAL, "internal error")
+        except UnshownError:
+            raise  # it is told when the platform takes the bot's token again
         except Exception:  # nothing can be said any more; what is left is to end the turn, so that it is not asked for ever
             log.exception("turn.crash_not_told turn=%d", turn.id)
             await self._store.close(turn, TurnState.FAILED, error="internal error")
@@ -204,6 +206,8 @@ class Dispatcher:
                     await self._say(accepted, incoming, answer)
                 except DeliveryError as error:
                     log.warning("command.undeliverable event=%d: %s", accepted.event, error)
+                    if error.refusal is Refusal.TOKEN:
+                        return  # it stays open, and is carried out when the token is good
             await self._store.finish_event(accepted.event)
         finally:
             self._leave()

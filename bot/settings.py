@@ -25,6 +25,8 @@ PREFIXES = ("DISCORD_", "TELEGRAM_", "NETMIND_", "SEGMIND_", "MODELSLAB_")
 """Variables that begin so are meant for us: an unknown one is a mistake."""
 MISSPELT_RATIO = 0.86
 """difflib ratio from which on another variable is taken for a misspelt one of ours."""
+GRACE_SECONDS = 20.0
+"""At shutdown running answers may take so long to end, where nobody set it; Kubernetes kills after 30 s, systemd after 90 s."""
 DATABASE_SCHEME = "sqlite:///"
 
 
@@ -124,6 +126,7 @@ class Settings(BaseSettings):
     first_text_seconds: float = Field(default=FIRST_TEXT_SECONDS, ge=0, le=60)
     retention_days: int | None = Field(default=None, ge=1, le=MOST_KEEP_DAYS)
     access: Literal["allowlist", "open"] = "allowlist"
+    shutdown_grace_seconds: float = Field(default=GRACE_SECONDS, ge=0, le=3600, allow_inf_nan=False)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @model_validator(mode="after")

@@ -31,7 +31,7 @@ from bot import controls, texts, transcript
 from bot.clock import Clock
 from bot.model import Incoming, Target
 from bot.outbox import Delivery, DeliveryError, Outbox
-from bot.platforms.base import Platform, SupportsTyping
+from bot.platforms.base import Platform, Refusal, SupportsTyping
 from bot.preferences import Choice, Preferences
 from bot.reply import Buttons, Reply
 from storage.base import Owner, OwnerKind, ProviderStateRow, StopSignal, Store, StoreError, Turn, TurnAnswer, TurnState
@@ -53,7 +53,7 @@ T = TypeVar("T")
 
 
 class UnshownError(Exception):
-    """A fault of ours kept a stored answer from being shown: the turn stays open and is shown again."""
+    """A fault of ours, or a refused token, kept an answer from being shown: the turn stays open and is taken up again."""
 
 
 class _Stopped(Exception):  # noqa: N818 - it is a signal between two functions of this module, not a failure
@@ -114,7 +114,7 @@ class Turns:
 
         Raises:
             StoreError: The store failed: the turn is still open.
-            UnshownError: Its answer is stored and could not be shown: the turn is still open.
+            UnshownError: It could not be shown: the turn is still open.
         """
         course = await self._begin(turn, incoming)
         try:
@@ -124,6 +124,8 @@ class Turns:
             course.delivery.abandon()
         except DeliveryError as error:
             log.warning("turn.undeliverable turn=%d: %s", turn.id, error)
+            if error.refusal is Refusal.TOKEN:
+                raise UnshownError from error  # nobody can be told anything; it waits for a token that is good
             if course.answered and error.refusal is None and turn.attempt < MOST_SHOWINGS:
                 raise UnshownError from error
             await self._store.close(turn, TurnState.FAILED, error=f"delivery: {error}", forget=course.forget)
@@ -145,12 +147,19 @@ class Turns:
         await self._end(turn, incoming, text, error, controls.ended(turn.id))
 
     async def _end(self, turn: Turn, incoming: Incoming, text: str, error: str, buttons: Buttons = ()) -> None:
+        """End a turn with a sentence in the chat.
+
+        Raises:
+            UnshownError: The platform refuses the bot's token: the turn is still open.
+        """
         course = await self._begin(turn, incoming)
         course.reply.end(text, buttons)
         try:
             await course.delivery.finish()
         except DeliveryError as problem:
             log.warning("turn.undeliverable turn=%d: %s", turn.id, problem)
+            if problem.refusal is Refusal.TOKEN:
+                raise UnshownError from problem
         await self._store.close(turn, TurnState.FAILED, error=error)
 
     async def _begin(self, turn: Turn, incoming: Incoming) -> _Course:

@@ -56,6 +56,8 @@ DISCORD_GLOBAL = Budget(BudgetKind.SLIDING, 50, 1.0)
 """All calls of a bot but those of interactions. Documented: rate limits."""
 DISCORD_INVALID = Budget(BudgetKind.SLIDING, 10_000, 600.0)
 """401, 403 and 429 answers per address before it is banned. Documented: rate limits."""
+DISCORD_IDENTIFIES = Budget(BudgetKind.TOKEN_BUCKET, 1, 120.0, burst=50)
+"""New sessions of the gateway: at most 770 in any day, chosen by us. Documented: after 1,000 within 24 h Discord resets the token."""
 DISCORD_INTERACTION_ACK_SECONDS = 3.0
 """An interaction not answered by then is lost. Documented: receiving and responding."""
 DISCORD_INTERACTION_TOKEN_SECONDS = 900.0

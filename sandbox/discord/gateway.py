@@ -187,6 +187,12 @@ class Gateway:
         if not resumable:
             self._sessions.clear()
 
+    def expire(self) -> None:
+        """Forget all sessions, as if their connections had been gone for too long: a RESUME is answered with an invalid session."""
+        for connection in self._connections:
+            self._leave(connection, drop=True)
+        self._sessions.clear()
+
     def reconnect(self) -> None:
         """Ask all clients to come back over a new connection (op 7)."""
         for connection in self._connections:

@@ -11,7 +11,7 @@ from bot.model import EventKind, Incoming
 from bot.platforms.base import Refusal, RefusedError
 from bot.platforms.telegram.backoff import LONGEST_SECONDS, Backoff
 from bot.platforms.telegram.intake import ALLOWED_UPDATES, Intake
-from bot.platforms.telegram.polling import CONFLICT_TRIES, POLL_SECONDS, poll
+from bot.platforms.telegram.polling import CONFLICT_CALM_SECONDS, CONFLICT_TRIES, POLL_SECONDS, poll
 from storage.base import StoreUnavailableError
 from tests.support.telegram import COMMANDS, ME, TOKEN, api, message, ok, refused, update
 
@@ -174,13 +174,28 @@ async def test_a_revoked_token_ends_it_naming_the_variable():
     assert TOKEN not in str(caught.value)
 
 
-async def test_another_copy_ends_it_after_a_few_tries():
-    conflict = refused(409, "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running")
-    bench = Bench(*[conflict] * (CONFLICT_TRIES - 1), said(1), *[conflict] * CONFLICT_TRIES)
+CONFLICT = refused(409, "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running")
+
+
+async def test_another_copy_ends_it_after_a_few_tries_even_if_polls_succeed_in_between():
+    bench = Bench(*[CONFLICT] * (CONFLICT_TRIES - 1), said(1), CONFLICT)
     with pytest.raises(RefusedError, match="another copy of the bot is running with this TELEGRAM_TOKEN"):
         await bench.run()
     assert len(bench.taken) == 1
-    assert len(bench.clock.slept) == 2 * (CONFLICT_TRIES - 1)
+    assert len(bench.clock.slept) == CONFLICT_TRIES - 1
+
+
+async def test_conflicts_long_ago_count_no_more():
+    bench = Bench(*[CONFLICT] * (CONFLICT_TRIES - 1), said(1), CONFLICT, said(2))
+    take = bench.take
+
+    async def accept(incoming: Incoming) -> bool:
+        bench.clock.slept.append(CONFLICT_CALM_SECONDS + 1)
+        return await take(incoming)
+
+    bench.accept = accept
+    await bench.run()
+    assert len(bench.taken) == 2
 
 
 async def test_stopping_in_the_middle_of_a_commit_confirms_nothing():

@@ -12,11 +12,14 @@ import yarl
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
+from bot.platforms.discord.identifies import Identifies
 from bot.platforms.discord.intake import Intake
 from bot.platforms.discord.odd import CALLED, CREATED, EDITED
 
 log = logging.getLogger(__name__)
 
+SILENCE_SECONDS: Final = 60.0
+"""A connection on which nothing came for so long is dead: a heartbeat is answered at least every 41.25 s. Then the session is resumed."""
 _UNGUARDED: Final = frozenset({"READY", "RESUMED"})
 """Without these nothing works; their failure has to end the connection."""
 
@@ -39,7 +42,7 @@ def point_at(api_base_url: str | None, gateway_url: str | None) -> None:
 class Gateway(discord.Client):
     """A client that hands every event to an `Intake` and keeps next to nothing itself."""
 
-    def __init__(self, intake: Intake, ready: Callable[[], None], *, message_content: bool) -> None:
+    def __init__(self, intake: Intake, identifies: Identifies, ready: Callable[[], None], *, message_content: bool) -> None:
         intents = discord.Intents(guilds=True, guild_messages=True, dm_messages=True, message_content=message_content)
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nobody calls this bot
         super().__init__(
@@ -50,10 +53,21 @@ class Gateway(discord.Client):
             max_messages=None,
             # It holds back `on_ready` only until guilds are cached; events arrive before, and `on_connect` is what says so.
             guild_ready_timeout=0.0,
+            heartbeat_timeout=SILENCE_SECONDS,
         )
+        self._identifies = identifies
         self._intake = intake
         self._tell_ready = ready
         self._guard()
+
+    async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
+        """discord.py is about to ask for a new session: after an invalid one it would do so every 5 s, for ever.
+
+        Raises:
+            TooManyIdentifiesError: It has to wait; this ends the connection.
+        """
+        await super().before_identify_hook(shard_id, initial=initial)
+        await self._identifies.take()
 
     async def on_connect(self) -> None:
         """The session is there: discord.py calls this at READY, which lists the servers."""

@@ -20,6 +20,7 @@ from bot.platforms.discord.catchup import CatchUp, Reach
 from bot.platforms.discord.commands import sync
 from bot.platforms.discord.egress import Egress
 from bot.platforms.discord.gateway import Gateway, point_at
+from bot.platforms.discord.identifies import Identifies, TooManyIdentifiesError
 from bot.platforms.discord.intake import Intake
 from bot.platforms.discord.reading import NAME
 from bot.platforms.discord.rest import API_BASE_URL, Rest
@@ -143,7 +144,7 @@ class DiscordPlatform:
             catch_up=self._catch_up(account),
         )
         try:
-            await self._stay_connected(intake, _Once(ready))
+            await self._stay_connected(intake, Identifies(self._memo, str(account), self._now), _Once(ready))
         finally:
             await intake.drain()
 
@@ -189,14 +190,21 @@ class DiscordPlatform:
         cursors, spend = self._catching
         return CatchUp(account, self._rest, cursors, spend, OVERALL, reach=self._reach, clock=self._clock, now=self._now)
 
-    async def _stay_connected(self, intake: Intake, ready: Callable[[], None]) -> None:
+    async def _stay_connected(self, intake: Intake, identifies: Identifies, ready: Callable[[], None]) -> None:
         failures = 0
         while True:
+            if (wait := await identifies.wait()) > 0:
+                log.warning(
+                    "the bot logged in to Discord very often of late; the next time is in %.0f s, or Discord resets the token", wait
+                )
+                await self._clock.sleep(wait)
             started = self._clock.now()
             try:
-                await self._connect(Gateway(intake, ready, message_content=self._message_content))
+                await self._connect(Gateway(intake, identifies, ready, message_content=self._message_content))
             except RefusedError:
                 raise
+            except TooManyIdentifiesError:
+                continue
             except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
                 log.warning("lost Discord, trying again: %s: %s", type(error).__name__, error)
             except Exception:  # an error of discord.py's own must not end the intake for good

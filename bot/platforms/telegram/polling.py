@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, TypeVar
 
@@ -22,6 +23,8 @@ SLACK_SECONDS = 10.0
 BATCH = 100
 """Most updates of an answer. Documented: getUpdates."""
 CONFLICT_TRIES = 5
+CONFLICT_CALM_SECONDS = 60.0
+"""Conflicts that lie further apart are counted anew. Polls that succeed in between mean nothing: two copies take turns."""
 ANOTHER_COPY = "another copy of the bot is running with this TELEGRAM_TOKEN; stop it, or give this one a token of its own"
 
 T = TypeVar("T")
@@ -39,12 +42,13 @@ async def poll(api: Api, intake: Intake, clock: Clock, ready: Callable[[], None]
     await insist(lambda: api.call("deleteWebhook", {"drop_pending_updates": False}), clock, backoff)
     ready()
     offset: int | None = None
-    conflicts = 0
+    conflicts, conflict_at = 0, -math.inf
     while True:
         try:
             batch = await _fetch(api, offset)
         except Conflict as error:
-            conflicts += 1
+            conflicts = 1 if clock.now() - conflict_at > CONFLICT_CALM_SECONDS else conflicts + 1
+            conflict_at = clock.now()
             if conflicts >= CONFLICT_TRIES:
                 raise RefusedError(Refusal.FORBIDDEN, ANOTHER_COPY) from None
             log.warning("polling was refused (%s); trying again", error.message)
@@ -53,7 +57,6 @@ async def poll(api: Api, intake: Intake, clock: Clock, ready: Callable[[], None]
         except TelegramError as error:
             await wait_out(platform_error(error, repeatable=True), clock, backoff)
             continue
-        conflicts = 0
         before = offset
         whole, offset = await _take(intake, batch, offset)
         if whole:
