@@ -15,6 +15,7 @@ from bot.clock import SystemClock
 from bot.model import ChatAddress, ChatKind, EventKind, Page, Target
 from bot.pacing import Meters
 from bot.platforms.base import SupportsCatchUp
+from bot.platforms.budgets import DISCORD_INTERACTION_ACK_SECONDS
 from bot.platforms.discord import DiscordPlatform, Reach, catchup
 from bot.spending import spending
 from sandbox.discord import DiscordSandbox
@@ -346,8 +347,8 @@ async def test_a_command_does_not_wait_long_for_what_was_missed(sandbox, inbox, 
     async with connected(sandbox, inbox, cursors):
         await eventually(lambda: sandbox.commands)
     await said(sandbox, "missed")
-    sandbox.faults.add(Fault(method="GET", path="*/messages", delay=2.5, times=-1))
+    sandbox.faults.add(Fault(method="GET", path="*/messages", delay=3.5, times=-1))
     async with connected(sandbox, inbox, cursors):
         interaction = await sandbox.slash(sandbox.channel_id, sandbox.user_id, "status")
-        await asyncio.wait_for(interaction.responded.wait(), 2.0)
+        await asyncio.wait_for(interaction.responded.wait(), DISCORD_INTERACTION_ACK_SECONDS)
         await inbox.wait(2)

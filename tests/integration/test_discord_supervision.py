@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from discord.gateway import KeepAliveHandler
 
 from bot.clock import SystemClock
 from bot.pacing import Meters
@@ -185,6 +187,9 @@ async def test_sessions_that_are_refused_again_and_again_use_up_what_is_granted_
         await asyncio.gather(task, return_exceptions=True)
         await made.aclose()
     assert sandbox.gateway.identifies == 4
+    assert "broke" not in caplog.text
+    beating = [thread for thread in threading.enumerate() if isinstance(thread, KeepAliveHandler) and not thread._stop_ev.is_set()]
+    assert not beating, "a connection was left behind"
 
 
 @pytest.mark.parametrize("code", [4004, 4013, 4014])

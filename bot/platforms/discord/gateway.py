@@ -12,7 +12,7 @@ import yarl
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
-from bot.platforms.discord.identifies import Identifies
+from bot.platforms.discord.identifies import Identifies, TooManyIdentifiesError
 from bot.platforms.discord.intake import Intake
 from bot.platforms.discord.odd import CALLED, CREATED, EDITED
 
@@ -61,13 +61,23 @@ class Gateway(discord.Client):
         self._guard()
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
-        """discord.py is about to ask for a new session: after an invalid one it would do so every 5 s, for ever.
-
-        Raises:
-            TooManyIdentifiesError: It has to wait; this ends the connection.
-        """
+        """discord.py is about to ask for a new session."""
         await super().before_identify_hook(shard_id, initial=initial)
         await self._identifies.take()
+
+    def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
+        """Hand out an event; end the whole connection where discord.py would go on and ask for more sessions than are granted.
+
+        After an invalid session it asks for a new one every 5 s, for ever. This is the one moment in between when no socket is open, which
+        it would leave behind together with a thread.
+
+        Raises:
+            TooManyIdentifiesError: A new session has to wait.
+        """
+        super().dispatch(event, *args, **kwargs)
+        sessionless = self.ws is None or self.ws.session_id is None
+        if event == "disconnect" and sessionless and not self._identifies.granted:
+            raise TooManyIdentifiesError("too many new sessions")
 
     async def on_connect(self) -> None:
         """The session is there: discord.py calls this at READY, which lists the servers."""

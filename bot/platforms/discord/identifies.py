@@ -48,6 +48,12 @@ class Identifies:
         await self._refill()
         return max(0.0, 1.0 - (self._left or 0.0)) * SECONDS_EACH
 
+    @property
+    def granted(self) -> bool:
+        """One may go out now. Known once `wait` was asked."""
+        self._pour()
+        return self._left is not None and self._left >= 1 - SLACK
+
     async def take(self) -> None:
         """Count one that goes out now; it is stored before.
 
@@ -55,7 +61,7 @@ class Identifies:
             TooManyIdentifiesError: None is granted now.
         """
         await self._refill()
-        if self._left is None or self._left < 1 - SLACK:
+        if self._left is None or not self.granted:
             raise TooManyIdentifiesError("too many new sessions")
         self._left -= 1
         try:
@@ -66,6 +72,11 @@ class Identifies:
     async def _refill(self) -> None:
         if self._left is None:
             self._left, self._at = await self._read()
+        self._pour()
+
+    def _pour(self) -> None:
+        if self._left is None:
+            return
         now = self._now()
         # A clock that was set back gives nothing, and does not hold back what is granted later either.
         self._left = min(float(DISCORD_IDENTIFIES.burst), self._left + max(0.0, now - self._at) / SECONDS_EACH)
