@@ -11,6 +11,7 @@ from bot.model import EventKind
 from bot.platforms.budgets import DISCORD_INTERACTION_ACK_SECONDS
 from bot.platforms.discord.commits import RETRY_MOST_SECONDS, TRIES
 from bot.platforms.discord.gateway import Gateway
+from bot.platforms.discord.identifies import Identifies
 from bot.platforms.discord.intake import Intake
 from bot.platforms.discord.rest import Rest
 from bot.platforms.discord.routes import Acknowledgements, unpack
@@ -19,7 +20,7 @@ from tests.support.clock import FakeClock
 from tests.support.discord_events import message, press, raw_message, raw_slash, slash
 from tests.support.discord_server import AnyServer
 from tests.support.mutants import mutants, storable
-from tests.support.seam import Inbox, Menu, eventually
+from tests.support.seam import Inbox, Memo, Menu, eventually
 
 FULL = StoreUnavailableError("the disk is full")
 BOT = 500
@@ -134,7 +135,7 @@ PAYLOADS = {
 @pytest.fixture
 async def parsers(intake):
     """What discord.py does with a payload of the gateway."""
-    gateway = Gateway(intake, lambda: None, message_content=False)
+    gateway = Gateway(intake, Identifies(Memo(), str(BOT), lambda: 1000.0), lambda: None, message_content=False)
     await gateway._async_setup_hook()
     yield gateway._connection.parsers
     await gateway.close()
