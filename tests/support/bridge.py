@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bot.app import open_bridge
-from bot.bridge import GRACE_SECONDS, Bridge
+from bot.bridge import Bridge
 from bot.platforms.budgets import DISCORD_INTERACTION_ACK_SECONDS
-from bot.settings import load
+from bot.settings import GRACE_SECONDS, load
 from sandbox.discord.forms import EPHEMERAL
 from sandbox.discord.places import DM
 from sandbox.outside import Outside
