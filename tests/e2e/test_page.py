@@ -94,6 +94,26 @@ def test_provider_is_chosen_by_pressing_a_button(visited: Visit, platform: str) 
     visited.shot(f"{platform}-provider-pressed")
 
 
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_controls_under_an_answer_stop_it_continue_it_and_ask_again(visited: Visit, platform: str) -> None:
+    pane = visited.pane(platform)
+    pane.say("/provider netmind")
+    pane.hears("answers from now on")
+    pane.say(LONG)
+    growing = pane.hears("word5")
+    assert growing.get_by_role("button").filter(has_not_text="Reply").all_inner_texts() == ["Stop"]
+    visited.shot(f"{platform}-stop-offered")
+    growing.get_by_role("button", name="Stop").click()
+    stopped = pane.hears("Stopped")
+    assert stopped.get_by_role("button").filter(has_not_text="Reply").all_inner_texts() == ["Continue", "Retry", "Other model…"]
+    visited.shot(f"{platform}-stopped")
+    stopped.get_by_role("button", name="Continue").click()
+    pane.hears("heard: Continue your answer").get_by_role("button", name="Retry").wait_for()
+    stopped.get_by_role("button", name="Other model…").click()
+    pane.hears("Choose another below")
+    visited.shot(f"{platform}-continued")
+
+
 def test_commands_and_models_are_suggested_and_taken_by_keyboard(visited: Visit) -> None:
     pane = visited.pane("discord")
     pane.say("/provider netmind")
