@@ -378,6 +378,7 @@ async def test_every_call_of_the_bot_and_every_answer_follows_telegrams_specific
     async with Outside(voice=Voice()) as outside:
         async with running_bridge(outside, tmp_path / "d.db", discord_token=None) as bridge:
             await use_telegram(outside)
+            await eventually(lambda: not outside.telegram.pending, "all is confirmed: the next bridge begins with another database")
             await delete_last(bridge.platforms, bridge.accounts["telegram"], TelegramChat(outside))
         for mode in ("plain", "rich"):
             async with running_bridge(outside, tmp_path / f"{mode}.db", discord_token=None, telegram_drafts=mode):
