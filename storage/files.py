@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -95,6 +96,8 @@ def create_private(folder: Path, file: Path, locked: Callable[[], None]) -> None
         locked()
         os.close(os.open(file, os.O_RDWR | os.O_CREAT, _PRIVATE_FILE))
     except OSError as error:
+        if error.errno in _ERRNOS:
+            raise unavailable(_ERRNOS[error.errno], file) from error
         raise StoreUnavailableError(
             f"The database {file} can't be opened: {error.strerror}. Check the path and who may write there."
         ) from error
@@ -123,6 +126,8 @@ def too_new(file: Path, schema: int, newest: int) -> SchemaTooNewError:
         "Start the newer version that wrote it, or restore a backup from before the upgrade."
     )
 
+
+_ERRNOS = {errno.ENOSPC: sqlite3.SQLITE_FULL, errno.EDQUOT: sqlite3.SQLITE_FULL, errno.EROFS: sqlite3.SQLITE_READONLY}
 
 _SENTENCES = {
     sqlite3.SQLITE_FULL: "The disk is full: {file} can't grow. Free some space; nothing that was confirmed is lost.",

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
-from storage.base import Drain, StoreError
+from storage.base import Drain, StoreError, StoreUnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +115,9 @@ class Lanes:
             if _cancelling():
                 raise
             log.error("draining conversation %d was cancelled from within; it is tried again", conversation)  # noqa: TRY400 - no traceback helps
+            return True
+        except StoreUnavailableError as error:  # it says what to mend
+            log.error("draining conversation %d failed; it is tried again: %s", conversation, error)  # noqa: TRY400 - a traceback would hide it
             return True
         except Exception:  # whatever the caller's bug or the outage is, it must not end the loop for the others
             log.exception("draining conversation %d failed; it is tried again", conversation)

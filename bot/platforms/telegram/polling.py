@@ -16,6 +16,7 @@ from bot.platforms.telegram.api import Api
 from bot.platforms.telegram.backoff import Backoff
 from bot.platforms.telegram.errors import platform_error
 from bot.platforms.telegram.intake import ALLOWED_UPDATES, Intake, update_id_of
+from storage.base import StoreUnavailableError
 
 POLL_SECONDS = min(25, TELEGRAM_POLL_SECONDS)
 """How long the server holds a request that has nothing to give. A connection that died silently is noticed after this and the slack."""
@@ -103,7 +104,10 @@ async def _take(intake: Intake, batch: list[Any], offset: int | None) -> tuple[b
     for raw in batch:
         try:
             await intake.take(raw)
-        except Exception:  # the store's trouble, of any kind: the update stays unconfirmed and is asked for again
+        except StoreUnavailableError as error:  # it says what to mend; the update stays unconfirmed and is asked for again
+            log.error("an update could not be committed; asking for it again: %s", error)  # noqa: TRY400 - a traceback would hide it
+            return False, offset
+        except Exception:  # the store's trouble of any other kind
             log.exception("an update could not be committed; asking for it again")
             return False, offset
         update_id = update_id_of(raw)

@@ -20,6 +20,7 @@ from bot.platforms.telegram.api import Api
 from bot.platforms.telegram.backoff import Backoff
 from bot.platforms.telegram.intake import ALLOWED_UPDATES, Intake
 from bot.platforms.telegram.polling import insist
+from storage.base import StoreUnavailableError
 
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 - a header's name
 UPDATE_BYTES = 4 * 1024 * 1024
@@ -101,7 +102,10 @@ class Handler:
             return web.Response()
         try:
             await self._intake.take(raw)
-        except Exception:  # the store's trouble, of any kind: Telegram brings the update again
+        except StoreUnavailableError as error:  # it says what to mend; Telegram brings the update again
+            log.error("an update could not be committed; Telegram will bring it again: %s", error)  # noqa: TRY400 - a traceback would hide it
+            return web.Response(status=503, headers={"Retry-After": str(RETRY_SECONDS)})
+        except Exception:  # the store's trouble of any other kind
             log.exception("an update could not be committed; Telegram will bring it again")
             return web.Response(status=503, headers={"Retry-After": str(RETRY_SECONDS)})
         return web.Response()
