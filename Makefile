@@ -1,14 +1,15 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`. Needs git, make and python3 with venv or pip.
 UV := scripts/uv
 .DEFAULT_GOAL := help
-.PHONY: help run test crash lint format bench bench-startup bench-render clean
+.PHONY: help run test crash lint format bench bench-startup bench-render bench-providers clean
 
 help:
 	@echo "make run     no platform token set: open the sandbox; with DISCORD_TOKEN or TELEGRAM_TOKEN in .env: run the bot"
 	@echo "make test    run every test"
 	@echo "make crash   kill the bridge 208 times and more, and see what it owes (half an hour)"
 	@echo "make lint    check style, types and import rules"
-	@echo "make bench   measure how late the text is, on the sandbox, under load; make bench-startup: start-up time and memory; make bench-render: what rendering costs"
+	@echo "make bench   measure how late the text is, on the sandbox, under load; make bench-startup: start-up time and memory;"
+	@echo "             make bench-render: what rendering costs; make bench-providers: CPU time from a provider's bytes to events"
 
 .venv/.synced: pyproject.toml
 	@echo "installing what it needs into .venv; the first time this takes about a minute"
@@ -36,6 +37,9 @@ format: .venv/.synced
 
 bench: .venv/.synced
 	.venv/bin/python -m bench.load $(ARGS)
+
+bench-providers: .venv/.synced
+	.venv/bin/python -m bench.providers $(ARGS)
 
 bench-startup: .venv/.synced
 	.venv/bin/python -m bench.startup $(ARGS)

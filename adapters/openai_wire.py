@@ -130,7 +130,7 @@ def is_error(data: Any) -> bool:
 
 def read_piece(data: dict[str, Any], reasoning_fields: Sequence[str] = ("reasoning_content", "reasoning")) -> Piece:
     """Read a chunk of a stream or a whole body: `delta`, `message` or `text` of the first choice."""
-    usage = _usage(data.get("usage"))
+    usage = _usage(data["usage"]) if data.get("usage") else None
     choice = _first_choice(data.get("choices"))
     if choice is None:
         return Piece(usage=usage)
@@ -167,6 +167,8 @@ def _first_choice(choices: Any) -> dict[str, Any] | None:
     """With n > 1 choices come interleaved; only index 0 counts, or one without an index."""
     if not isinstance(choices, list):
         return None
+    if choices and isinstance(choices[0], dict) and not choices[0].get("index"):
+        return choices[0]
     return next((choice for choice in choices if isinstance(choice, dict) and not choice.get("index")), None)
 
 

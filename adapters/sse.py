@@ -44,6 +44,8 @@ class Decoder:
         Raises:
             EventTooLarge: One event exceeds `EVENT_BYTES`; the decoder is of no further use.
         """
+        if self._clean() and _one_event(chunk):  # nearly every chunk
+            return [ServerEvent(chunk[6:-2].decode("utf-8", "replace"))]
         if self._after_cr and chunk:
             self._after_cr = False
             chunk = chunk.removeprefix(b"\n")
@@ -65,6 +67,9 @@ class Decoder:
             if self._size > EVENT_BYTES:
                 raise EventTooLarge(f"an event of more than {EVENT_BYTES} bytes")
         return events
+
+    def _clean(self) -> bool:
+        return not (self._size or self._name or self._first or self._after_cr)
 
     def end(self) -> list[ServerEvent]:
         """Return what the end of the stream completes: an event without its blank line, if its data is JSON or ``[DONE]``."""
@@ -95,6 +100,13 @@ class Decoder:
                 raise EventTooLarge(f"an event of more than {EVENT_BYTES} bytes")
         elif name == b"event":
             self._name = value.removeprefix(b" ")
+
+
+def _one_event(chunk: bytes) -> bool:
+    """Whether a chunk is one event of one line of data and nothing else."""
+    if len(chunk) > EVENT_BYTES or not chunk.startswith(b"data: ") or not chunk.endswith(b"\n\n"):
+        return False
+    return chunk.count(b"\n") == 2 and b"\r" not in chunk  # noqa: PLR2004 - the line's end and the blank line
 
 
 def _whole(data: str) -> bool:

@@ -44,6 +44,9 @@ class ThinkSplitter:
 
     def feed(self, piece: str) -> Split:
         """Split what `piece` makes certain; less than a tag's length is held back for the next call."""
+        if self._at is _At.ANSWER and not self._held and (self._closed or self._close[0] not in piece):  # nearly every piece
+            self._last = piece[-1:] or self._last
+            return Split(piece)
         return self._run(self._held + piece, last=False)
 
     def end(self) -> Split:
