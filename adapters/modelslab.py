@@ -17,7 +17,7 @@ import hashlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 from weakref import WeakValueDictionary
 
@@ -42,10 +42,13 @@ from adapters.base import (
     TextDelta,
 )
 from adapters.http import Budgets, Http
+from adapters.modelslab_hints import Hint, Hints
 from adapters.modelslab_parameters import DEFAULTS, MAX_NEW_TOKENS, ModelsLabParameters
 from adapters.modelslab_replies import Answer, Replies
 from adapters.modelslab_state import Handle, chat_id_of, state_of
 from adapters.modelslab_text import looks_cut, opening_prompt
+
+__all__ = ["BASE_URL", "BUDGETS", "CATALOGUE", "DEFAULT_MODEL", "Hints", "ModelsLab"]
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +94,7 @@ class ModelsLab:
         budgets: Of the chat call.
         default_model: Instead of the document's.
         uncensored: Start chats with the provider's uncensored system prompt. For the operator to decide, not for who is asking.
+        hints: Receives posts that an answer may be there.
         sleep: Waits between looks into the queue.
     """
 
@@ -108,6 +112,7 @@ class ModelsLab:
         budgets: Budgets | None = None,
         default_model: str | None = None,
         uncensored: bool = False,
+        hints: Hints | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.default_model = default_model or DEFAULT_MODEL
@@ -115,6 +120,7 @@ class ModelsLab:
         self.account = hashlib.sha256(f"{self._base_url}\n{key}".encode()).hexdigest()[:16]
         self._key = key
         self._uncensored = uncensored
+        self._hints = hints
         self._sleep = sleep
         self._http = Http(session, secrets=(key,), budgets=budgets or BUDGETS)
         self._replies = Replies(self._http, key)
@@ -137,6 +143,9 @@ class ModelsLab:
         async with AsyncExitStack() as held:
             await self._enter(held, question.chat_id)
             question = self._question(request, handle)  # what ended while this waited may have made the chat doubtful
+            if self._hints is not None and (hint := await self._hints.begin()) is not None:
+                held.callback(self._hints.end, hint)
+                question = question.with_hint(hint, self._hints.url)
             async with aclosing(self._settled(question, handle)) as steps:
                 async for step in steps:
                     if isinstance(step, Answer):
@@ -259,7 +268,7 @@ class ModelsLab:
             if wait > 0:
                 yield Progress("processing", answer.eta)
                 wait = min(wait, total - spent)
-                await self._sleep(wait)
+                await (self._sleep(wait) if question.hint is None else question.hint.wait(wait, self._sleep))
             begun = clock()
             try:
                 answer = await self._poll(queued.chat_id, question.private)
@@ -304,7 +313,9 @@ class ModelsLab:
         return Capabilities(streaming=False, server_memory=True, context_tokens=CONTEXT_TOKENS, max_output_tokens=MAX_NEW_TOKENS)
 
     async def aclose(self) -> None:
-        """Nothing to let go of: the session belongs to who opened it."""
+        """Stop listening for hints. The session belongs to who opened it."""
+        if self._hints is not None:
+            await self._hints.aclose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +325,11 @@ class Question:
     body: dict[str, Any] = field(repr=False)
     chat_id: str | None = field(repr=False)
     request: ChatRequest
+    hint: Hint | None = None
+
+    def with_hint(self, hint: Hint, url: str) -> Question:
+        """Return the question with the address that is to be posted to when its answer is there."""
+        return replace(self, body={**self.body, "webhook": url, "track_id": hint.track_id}, hint=hint)
 
     @property
     def private(self) -> tuple[str, ...]:

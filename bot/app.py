@@ -92,8 +92,13 @@ def build_providers(settings: Settings, session: aiohttp.ClientSession) -> dict[
         providers["segmind"] = segmind.Segmind(session, key=settings.segmind_api_key.get_secret_value(), base_url=settings.segmind_base_url)
     if settings.modelslab_api_key:
         key = settings.modelslab_api_key.get_secret_value()
-        uncensored = settings.modelslab_uncensored
-        providers["modelslab"] = modelslab.ModelsLab(session, key=key, base_url=settings.modelslab_base_url, uncensored=uncensored)
+        providers["modelslab"] = modelslab.ModelsLab(
+            session,
+            key=key,
+            base_url=settings.modelslab_base_url,
+            uncensored=settings.modelslab_uncensored,
+            hints=_modelslab_hints(settings),
+        )
     if settings.openai_api_key or settings.openai_base_url:
         key_or_none = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
         providers["openai"] = openai_compatible.openai_endpoint(session, key=key_or_none, base_url=settings.openai_base_url)
@@ -104,6 +109,13 @@ def build_providers(settings: Settings, session: aiohttp.ClientSession) -> dict[
     if settings.local_model != "off" and local.local_available():
         providers["local"] = local.Local(session)
     return providers
+
+
+def _modelslab_hints(settings: Settings) -> modelslab.Hints | None:
+    if settings.modelslab_webhook_url is None:
+        return None
+    host, port = settings.modelslab_webhook_host, settings.modelslab_webhook_port
+    return modelslab.Hints(settings.modelslab_webhook_url, host=host, port=port)
 
 
 def defaults_of(settings: Settings, providers: Mapping[str, Provider]) -> Defaults:

@@ -113,6 +113,9 @@ class Settings(BaseSettings):
     modelslab_api_key: SecretStr | None = None
     modelslab_base_url: Address = None
     modelslab_uncensored: bool = False
+    modelslab_webhook_url: Address = None
+    modelslab_webhook_host: str = "127.0.0.1"
+    modelslab_webhook_port: int = Field(default=8444, ge=1, le=65535)
     openai_api_key: SecretStr | None = None
     openai_base_url: Address = None
     providers_file: Path | None = None

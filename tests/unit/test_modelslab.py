@@ -271,7 +271,7 @@ async def test_only_the_operator_starts_uncensored_chats(server, session):
 
 def test_every_attribute_of_the_document_is_known_to_adapter_and_stand_in():
     ours = {"key", "model_id", "chat_id", "system_prompt", "prompt", "uncensored_system_prompt", *ModelsLab.parameters.model_fields}
-    assert {*_ATTRIBUTES} - ours == {"webhook", "track_id"}  # optional: a post to us is only a hint to ask the queue, which is asked anyway
+    assert {*_ATTRIBUTES} - ours == {"webhook", "track_id"}  # these the operator sets, see test_modelslab_hints
 
 
 async def test_success_without_text_is_not_yet_an_answer(modelslab, server):
