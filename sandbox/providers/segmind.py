@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 import uuid
 from collections import deque
@@ -24,6 +25,8 @@ from sandbox.providers.segmind_shapes import shaped
 from sandbox.providers.tokens import Limited, count_messages
 from sandbox.providers.voices import Voice
 from sandbox.server import Server
+
+log = logging.getLogger(__name__)
 
 SLUGS = tuple(
     """
@@ -221,10 +224,15 @@ class SegmindSandbox(Server):
         return web.json_response({"request_id": ident, "status": "QUEUED", **urls})
 
     async def _work(self, ident: str, slug: str, body: dict[str, Any], messages: list[dict[str, Any]]) -> None:
-        if self.fail_jobs is not None:
-            self.jobs[ident].error = self.fail_jobs
-        else:
-            self.jobs[ident].output = await self._answer(slug, body, messages)
+        job = self.jobs[ident]
+        job.error = self.fail_jobs
+        if job.error is not None:
+            return
+        try:
+            job.output = await self._answer(slug, body, messages)
+        except Exception as error:  # noqa: BLE001 - a model that breaks is a job that failed, whatever broke it
+            log.warning("segmind.job_failed: %s", type(error).__name__)
+            job.error = "Model execution failed"
 
     async def _status(self, request: web.Request) -> web.Response:
         job = self._job(request)

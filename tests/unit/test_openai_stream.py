@@ -25,7 +25,8 @@ from adapters.openai_vendors import GENERIC
 from tests.support.openai_tapes import DONE, MODEL, Tape, TapeServer, body, delta, event
 from tests.support.providers import KEY, PROMPT, request
 
-SHORT = Budgets(connect=2, first=0.3, idle=0.3, total=2)
+SHORT = Budgets(connect=5, first=0.3, idle=0.3, total=5)
+PATIENT = Budgets(connect=5, first=20, idle=20, total=60)
 STOP = delta(finish="stop")
 HELLO = [delta("Hel"), delta("lo")]
 
@@ -44,6 +45,11 @@ async def session():
 
 @pytest.fixture
 def provider(server, session):
+    return OpenAICompatible(session, GENERIC, key=KEY, base_url=f"{server.url}/v1/", budgets=PATIENT)
+
+
+@pytest.fixture
+def hasty(server, session):
     return OpenAICompatible(session, GENERIC, key=KEY, base_url=f"{server.url}/v1/", budgets=SHORT)
 
 
@@ -170,11 +176,11 @@ async def test_a_stream_labelled_json_is_read(provider, server):
     assert text(await ask(provider)) == "Hello"
 
 
-async def test_regular_mode_asks_for_one_body(provider, server):
+async def test_regular_mode_asks_for_one_body(hasty, server):
     server.tapes = [
         Tape([0.5, body("Hello")], content_type="application/json")
     ]  # longer than the first-payload budget, which is a stream's
-    events = await ask(provider, request(MODEL, parameters={"stream": False}))
+    events = await ask(hasty, request(MODEL, parameters={"stream": False}))
     assert text(events) == "Hello"
     assert sum(isinstance(got, TextDelta) for got in events) == 1
     asked = server.calls[-1].body
@@ -369,9 +375,9 @@ async def test_stream_options_are_dropped_where_they_are_refused_and_not_sent_ag
 
 @pytest.mark.parametrize("noise", [b": keep-alive\n\n", delta(), choices({"index": 0, "delta": {"content": ""}}), b"\n"])
 @pytest.mark.parametrize(("before", "kind"), [([], ErrorKind.TIMEOUT_FIRST), (HELLO, ErrorKind.TIMEOUT_IDLE)])
-async def test_keepalives_do_not_count_as_life(provider, server, noise, before, kind):
+async def test_keepalives_do_not_count_as_life(hasty, server, noise, before, kind):
     server.tapes = [Tape([*before, *[noise, 0.05] * 40, STOP, DONE])]
-    error, _ = await fails(provider)  # if they did, the tape would end well
+    error, _ = await fails(hasty)  # if they did, the tape would end well
     assert (error.kind, error.in_stream, error.billed) == (kind, bool(before), Billed.MAYBE)
     await asyncio.wait_for(server.left.wait(), 1)
 
@@ -385,10 +391,10 @@ async def test_steady_text_ends_at_the_total_budget(server, session):
     assert len(text(events)) > 5
 
 
-async def test_a_slow_reader_is_not_taken_for_a_silent_provider(provider, server):
+async def test_a_slow_reader_is_not_taken_for_a_silent_provider(hasty, server):
     server.tapes = [Tape([HELLO[0], 0.2, HELLO[1], 0.2, STOP, DONE])]
     got = []
-    async for made in provider.stream(request(MODEL)):
+    async for made in hasty.stream(request(MODEL)):
         got.append(made)
         if isinstance(made, TextDelta):
             await asyncio.sleep(0.35)
@@ -398,7 +404,7 @@ async def test_a_slow_reader_is_not_taken_for_a_silent_provider(provider, server
 async def test_a_finished_answer_does_not_wait_long_for_an_end_that_does_not_come(provider, server, monkeypatch):
     monkeypatch.setattr("adapters.openai_compatible.GRACE_S", 0.1)
     server.tapes = [Tape([*HELLO, STOP, 30.0])]
-    events = await asyncio.wait_for(ask(provider), 1)
+    events = await asyncio.wait_for(ask(provider), 10)  # the idle budget is twice that
     assert events[-1] == Finished(FinishReason.STOP, "stop")
 
 
