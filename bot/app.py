@@ -135,7 +135,7 @@ def defaults_of(settings: Settings, providers: Mapping[str, Provider]) -> Defaul
         own |= {one: f"{one.upper()}_API_KEY" for one in ("netmind", "segmind", "modelslab")}
         wanted = own.get(name, f"a table [{name}] in the file that PROVIDERS_FILE names")
         raise SettingsError(f"DEFAULT_PROVIDER is {name}, which is not set up: it needs {wanted}.")
-    return Defaults(name, settings.default_model, settings.default_persona, settings.retention_days)
+    return Defaults(name, settings.default_model, settings.default_persona, settings.retention_days, settings.show_reasoning == "folded")
 
 
 class LateMenu:

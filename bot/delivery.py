@@ -160,6 +160,11 @@ class Delivery:
         """Something of it is in the chat."""
         return any(page.message_id is not None for page in self.visible) or (self.draft is not None and self.draft.began)
 
+    @property
+    def began(self) -> bool:
+        """Something of it is in the chat by this attempt; what an earlier one left there is not what it says."""
+        return any(page.page is not None for page in self.visible) or (self.draft is not None and self.draft.began)
+
     def touch(self) -> None:
         """Tell that the source has something newer. Cheap: called for every token."""
         self.pending.add(self._lane.now())

@@ -23,6 +23,9 @@ PERSONA_CHARS = 8000
 KEEP_DAYS = "keep_days"
 """Key of how long what is said in a conversation is kept."""
 MOST_KEEP_DAYS = 36_500
+REASONING = "reasoning"
+"""Key of whether reasoning is shown."""
+_SHOWN, _HIDDEN = "shown", "hidden"
 
 
 class InvalidPreferenceError(Exception):
@@ -35,12 +38,14 @@ class Choice:
 
     Attributes:
         parameters: Only those that were set, validated: name → value.
+        reasoning: What the model says to itself is shown, folded, above its answer.
     """
 
     provider: str
     model: str
     persona: str | None = field(repr=False)
     parameters: dict[str, Any] = field(default_factory=dict)
+    reasoning: bool = False
 
     @property
     def persona_hash(self) -> str:
@@ -54,12 +59,14 @@ class Defaults:
 
     Attributes:
         most_days: What is said is removed after so many days wherever nobody chose fewer; None: it is kept.
+        reasoning: It is shown wherever nobody chose otherwise.
     """
 
     provider: str
     model: str = ""
     persona: str | None = None
     most_days: int | None = None
+    reasoning: bool = False
 
 
 def conversation_scope(conversation: int) -> str:
@@ -95,7 +102,8 @@ class Preferences:
         prefix = f"parameter.{name}."
         raw = {key.removeprefix(prefix): json.loads(value) for key, value in merged.items() if key.startswith(prefix)}
         parameters = _still_valid(provider.parameters, raw) if provider else {}
-        return Choice(name, model, merged.get("persona", self._defaults.persona) or None, parameters)
+        shown = merged.get(REASONING, _SHOWN if self._defaults.reasoning else _HIDDEN) == _SHOWN
+        return Choice(name, model, merged.get("persona", self._defaults.persona) or None, parameters, shown)
 
     @property
     def most_days(self) -> int | None:
@@ -135,6 +143,11 @@ class Preferences:
         if persona is not None and len(persona) > PERSONA_CHARS:
             raise InvalidPreferenceError(f"a persona has at most {PERSONA_CHARS} characters, this one has {len(persona)}")
         await self._store.put_setting(conversation_scope(conversation), "persona", persona)
+
+    async def set_reasoning(self, conversation: int, shown: bool | None) -> None:  # noqa: FBT001 - the value itself
+        """Show or hide what the model says to itself; None goes back to what is inherited."""
+        value = None if shown is None else _SHOWN if shown else _HIDDEN
+        await self._store.put_setting(conversation_scope(conversation), REASONING, value)
 
     async def set_parameter(self, conversation: int, choice: Choice, name: str, text: str | None) -> Any:
         """Set a parameter of the current provider from what a person typed; None goes back to the default. Return the value.

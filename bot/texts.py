@@ -87,6 +87,7 @@ STOPPED = "*⏹ Stopped.*"
 INTERNAL = "⚠️ Something went wrong inside the bot; it was logged. Use /retry to ask again."
 TOO_MANY_ATTEMPTS = "⚠️ This question was interrupted several times and is not asked again by itself. Use /retry to ask it."
 NO_TEXT = "I can only read text so far. Write your question as a message."
+REASONING_SIGN = "💭"
 POSSIBLY_REPEATED = "(This message may stand here twice: the connection broke while it was being sent.)"
 FILES_IGNORED = "*I can't read files yet; only your text was sent to the model.*"
 DEAD_BUTTON = "This button is of no use any more. /help lists the commands."
@@ -125,6 +126,19 @@ def keep_refused(wanted: str, longest: int, *, limited: bool) -> str:
     """Say what /keep takes."""
     limit = " (that is the operator's limit)" if limited else ""
     return f"{code(wanted)} is no number of days I can take: write a whole number from 1 to {longest}{limit}, or `forever`."
+
+
+def reasoning(shown: bool, *, changed: bool) -> str:  # noqa: FBT001 - what is told
+    """Say whether what a model says to itself is shown."""
+    when = ", from the next question on" if changed else ""
+    if shown:
+        return f"What the model says to itself is shown above its answer{when}, if it says anything. `/reasoning hide` takes that back."
+    return f"What the model says to itself is not shown{when}. `/reasoning show` shows it, folded, above the answer."
+
+
+def reasoning_refused(wanted: str, choices: Sequence[str]) -> str:
+    """Say what /reasoning takes."""
+    return f"{code(wanted)} is nothing I can do there: write {' or '.join(f'`/reasoning {choice}`' for choice in choices)}."
 
 
 def _days(days: int) -> str:

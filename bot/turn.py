@@ -259,8 +259,9 @@ class Turns:
                     case Submitted(handle):
                         if not await self._store.submitted(course.turn, handle, provider=choice.provider, model=choice.model):
                             raise _Fenced
-                    case ReasoningDelta():
-                        pass  # folded reasoning comes with the rendering work; it is no part of the answer
+                    case ReasoningDelta(text):
+                        if choice.reasoning and course.reply.think(text) and grows:
+                            course.delivery.touch()
                     case _:
                         log.debug("turn.event turn=%d %s", course.turn.id, type(event).__name__)
 
@@ -273,7 +274,7 @@ class Turns:
 
     async def _stopped(self, course: _Course) -> None:
         buttons = controls.ended(course.turn.id, more=course.said is not None)
-        if course.said or not course.delivery.shown:
+        if course.said or not course.delivery.shown or course.delivery.began:
             course.reply.end(texts.STOPPED, buttons)
             await course.delivery.finish()
         else:  # after a crash the partial text is known to the chat alone: it stays as it is, and what marks it stands below

@@ -1,4 +1,4 @@
-"""/system and /settings: how the model answers."""
+"""/system, /settings and /reasoning: how the model answers, and what of it is shown."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from bot.render.text import escape
 
 DEFAULT = "default"
 """The word that takes a setting back to its default."""
+REASONING_CHOICES = {"show": True, "hide": False, DEFAULT: None}
+"""Words that /reasoning takes, and what they set."""
 CLEARING = frozenset({DEFAULT, "none", "off", "-"})
 """Words that take the persona back to its default."""
 RANGE_KEYS = (("minimum", "at least {}"), ("exclusiveMinimum", "above {}"), ("maximum", "at most {}"), ("exclusiveMaximum", "below {}"))
@@ -91,6 +93,21 @@ async def complete_parameter(context: Context, typed: str) -> Sequence[str]:
     return [name for name in provider.parameters.model_fields if typed.lower() in name] if provider else []
 
 
+async def reasoning(context: Context) -> Answer:
+    """Show or hide what the model says to itself."""
+    wanted = context.arguments.get("choice", "").lower()
+    if wanted:
+        if wanted not in REASONING_CHOICES:
+            return Answer(texts.reasoning_refused(wanted, list(REASONING_CHOICES)))
+        await context.preferences.set_reasoning(context.conversation, REASONING_CHOICES[wanted])
+    return Answer(texts.reasoning((await context.choice()).reasoning, changed=bool(wanted)))
+
+
+async def complete_reasoning(_: Context, typed: str) -> Sequence[str]:
+    """Suggest what /reasoning takes."""
+    return [choice for choice in REASONING_CHOICES if typed.lower() in choice]
+
+
 COMMANDS = (
     Command(
         "system", "Show or set the persona the model follows here", persona, (Option("text", "The persona, or “default”"),), changes=True
@@ -103,6 +120,13 @@ COMMANDS = (
             Option("name", "The parameter, such as temperature", complete=complete_parameter),
             Option("value", "Its value, or “default”"),
         ),
+        changes=True,
+    ),
+    Command(
+        "reasoning",
+        "Show or hide what the model says to itself before it answers",
+        reasoning,
+        (Option("choice", "“show”, “hide” or “default”", complete=complete_reasoning),),
         changes=True,
     ),
 )

@@ -32,7 +32,7 @@ _MENTION = re.compile(r"<(?:[@#:]|a:|t:|id:|/[^<>\n]{0,100}:\d)")
 _LINE_START = re.compile(r"([ \t]*)(?:([>#+-])|(\d{1,9})([.)]))")
 _LATER_LINE_START = re.compile(r"(\n[ \t]*)(?:([>#+-])|(\d{1,9})([.)]))")
 _BACKTICKS = re.compile("`+")
-_TEXT, _HEADING, _CODE_BLOCK = Kind.TEXT, Kind.HEADING, Kind.CODE
+_TEXT, _HEADING, _CODE_BLOCK, _FOLDED = Kind.TEXT, Kind.HEADING, Kind.CODE, Kind.FOLDED
 
 
 def _escape(text: str, *, line_start: bool) -> str:
@@ -219,12 +219,19 @@ def _fence(block: Block) -> str:
     return f"```{block.language}\n{code}\n```"
 
 
+def _subtext(text: str) -> str:
+    """Write plain text small and grey, line by line: Discord folds nothing but spoilers, which hide all of a text."""
+    return "\n".join([f"-# {_escape(line, line_start=True)}" for line in text.split("\n")])
+
+
 def _body(block: Block) -> str:
     kind = block.kind
     if kind is _TEXT:
         return _inline(block.spans, 0, line_start=True)
     if kind is _CODE_BLOCK:
         return _fence(block)
+    if kind is _FOLDED:
+        return _subtext(block.text)
     if kind is not _HEADING:
         return RULE_TEXT
     if block.level > _HEADINGS:

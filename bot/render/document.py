@@ -27,6 +27,7 @@ class Kind(StrEnum):
     HEADING = "heading"
     CODE = "code"
     RULE = "rule"
+    FOLDED = "folded"  # plain text beside the answer; no Markdown says it
 
 
 _RULE = Kind.RULE

@@ -60,12 +60,13 @@ class Pager:
     def __init__(self, style: Style) -> None:
         self._style = style
         self._frozen: list[Rendered] = []
+        self._top = style.draft  # of the last page: what stands above its text
         self._live: _Page | None = None
         self._seen = 0  # characters of the text that are in `_tail` or were
         self._tail = ""
         self._cut = _START  # where the last page begins in `_tail`
         self._number: int | None = None  # of the list item that `_tail` begins with
-        self._settled = _Settled(0, style.draft)
+        self._settled = _Settled(0, self._top)
         self._settles = True
         self._defines = False  # references, perhaps
         self._targets: Mapping[str, str] = NONE
@@ -73,6 +74,16 @@ class Pager:
         self._asked: tuple[int, bool, str] | None = None
         self._answer: tuple[Rendered, ...] = ()
         self._window = max(style.limit * _WINDOW, _LEAST_WINDOW)
+
+    def put_above(self, blocks: Sequence[Block]) -> None:
+        """Have blocks stand above the text, in place of those that did; they take no more than a part of a message.
+
+        Without effect once a page is followed by another: it never changes again.
+        """
+        if not self._frozen:
+            self._top = self._style.draft.then(blocks) if blocks else self._style.draft
+            self._settled = _Settled(0, self._top)
+            self._live = self._asked = None
 
     def pages(self, markdown: str, *, final: bool = False, note: str = "") -> tuple[Rendered, ...]:
         """Render the text so far. Costs time in proportion to what changed, not to the text. Never fails.
@@ -96,15 +107,19 @@ class Pager:
         if self._defines:
             self._define(self._tail if final else heal(self._tail))
         page = self._last_page(final=final)
-        if is_blank(page.shown.text) and final and not self._frozen and not is_blank(self._tail):
+        if self._is_empty(page) and final and not self._frozen and not is_blank(self._tail):
             self._tail = escape(self._tail)  # markup of nothing, but all that was said
             self._begin(0)
             page = self._last_page(final=True)
-        if not is_blank(page.shown.text):
+        if not self._is_empty(page) or (self._live is None and not is_blank(page.shown.text)):
             self._live = page
         if final and note:
             return (*self._frozen, *self._with_note(note))
         return (*self._frozen, self._live.shown) if self._live else tuple(self._frozen)
+
+    def _is_empty(self, page: _Page) -> bool:
+        """Tell whether nothing of the text is to be seen on a page, whatever stands above it."""
+        return is_blank(page.shown.text) or (self._top is not self._style.draft and page.shown == self._top.shown())
 
     def _with_note(self, note: str) -> tuple[Rendered, ...]:
         """Return the last page with the note below it; blocks know nothing of what was open in the text that they were read from."""
@@ -125,13 +140,13 @@ class Pager:
             self._seen = end
             self._defines = self._defines or "]:" in self._tail[-len(more) - 1 :]
             if self._settles and holds_stand_in(more):  # from now on the text has to be read as a whole
-                self._settles, self._settled = False, _Settled(0, self._style.draft)
+                self._settles, self._settled = False, _Settled(0, self._top)
 
     def _define(self, source: str) -> None:
         """Learn the targets of references; one above may be meant."""
         targets = {**definitions(source), **self._past_targets}
         if targets != self._targets:
-            self._targets, self._settled = targets, _Settled(0, self._style.draft)
+            self._targets, self._settled = targets, _Settled(0, self._top)
 
     def _begin(self, at: int, cut: Cut = _START, number: int | None = None, prefix: str = "") -> None:
         """Begin a page at a place in the tail, with a line put before it that it needs."""
@@ -139,7 +154,7 @@ class Pager:
             lines = self._tail.rfind("\n", 0, at) + 1
             self._past_targets = {**definitions(self._tail[:lines]), **self._past_targets}
         self._tail, self._cut, self._number = prefix + self._tail[at:], cut, number
-        self._settled = _Settled(0, self._style.draft)
+        self._settled = _Settled(0, self._top)
 
     # ------------------------------------------------------------------------------------------------- the last page
 
@@ -204,6 +219,8 @@ class Pager:
             above, source = Above(draft, characters), source[start:]
             self._begin(start)
         blocks = self._read(source, 0, located=True)
+        if above is None and self._top is not self._style.draft:
+            above = Above(self._top, 0)
         splitter = Splitter(blocks, self._cut, self._style, above)
         position = splitter.split()
         if not position and not above:  # not even the formatting of one character fits: leave it out
@@ -213,6 +230,7 @@ class Pager:
         page = splitter.page(position).shown()
         if not is_blank(page.text):
             self._frozen.append(page)
+            self._top = self._style.draft
         self._live = None
         before = len(self._tail), self._cut
         self._advance(blocks, *splitter.locate(position))

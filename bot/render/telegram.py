@@ -31,9 +31,9 @@ _DEEPEST = 6
 _TYPES = ((BOLD, "bold"), (ITALIC, "italic"), (STRIKE, "strikethrough"), (CODE, "code"))
 # The entity types of every combination of marks. Code can't hold or be part of another.
 _TYPES_OF = [("code",) if marks & CODE else tuple(name for bit, name in _TYPES if marks & bit) for marks in range(2 * CODE)]
-_IMPORTANCE = ("pre", "blockquote", "text_link", "code", "bold", "italic", "strikethrough")
+_IMPORTANCE = ("expandable_blockquote", "pre", "blockquote", "text_link", "code", "bold", "italic", "strikethrough")
 
-_HEADING, _CODE_BLOCK, _RULE = Kind.HEADING, Kind.CODE, Kind.RULE
+_HEADING, _CODE_BLOCK, _RULE, _FOLDED = Kind.HEADING, Kind.CODE, Kind.RULE, Kind.FOLDED
 _new = tuple.__new__  # see bot.render.markdown
 
 _JOINER = "\u2060"
@@ -129,6 +129,8 @@ class _Writer:
             self._code(block, lead.rstrip())
         elif block.kind is _RULE:
             self._add(lead + RULE_TEXT)
+        elif block.kind is _FOLDED:
+            self._folded(block)
         else:
             if lead:
                 self._add(lead if block.spans else lead.rstrip())
@@ -146,6 +148,12 @@ class _Writer:
         start = self._size
         self._add(code)
         self._entities.append(Entity("pre", start, self._size - start, language=block.language or None))
+
+    def _folded(self, block: Block) -> None:
+        """Write plain text as a quotation that people unfold."""
+        start = self._size
+        self._add("".join([text for text, _, _ in _without_names([(block.text.strip(), 0, None)], bare=self._bare)]))
+        self._entities.append(Entity("expandable_blockquote", start, self._size - start))
 
     def _text(self, block: Block, rest: str, *, bare_start: bool) -> None:
         heading = BOLD if block.kind is _HEADING else 0

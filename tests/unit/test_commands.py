@@ -71,6 +71,7 @@ def test_every_command_is_there_once() -> None:
         "models",
         "system",
         "settings",
+        "reasoning",
         "reset",
         "stop",
         "retry",
