@@ -29,6 +29,7 @@ from bench.answers import RATE, token_texts, token_times
 from bench.chats import CHATS, Chats
 from bench.speaker import SpeakingNetmind, Speech
 from bench.trouble import TROUBLES, Trouble
+from bot.texts import STOPPED
 from sandbox.outside import NETMIND_KEY, Outside
 
 PATIENCE_SECONDS = 30.0
@@ -38,6 +39,10 @@ SETTLE_SECONDS = 1.0
 JITTER_SECONDS = 0.012
 """A token comes at most so much before or after its even moment."""
 TROUBLE_AFTER_SECONDS = 3.0
+STOPPED_MARK = STOPPED.strip("*_ ")
+"""What is left of the mark when it is rendered."""
+PART_TOKENS = 3
+"""A message that begins with so many of an answer's tokens is taken for a part of it."""
 EPOCH_OFFSET = time.time() - time.monotonic()
 
 
@@ -79,7 +84,8 @@ class Told:
         late: Seconds by which the token was emitted after it was due, at worst.
         seen: When so many tokens were visible from then on.
         whole: How many messages hold exactly the whole text in the end.
-        others: Texts of the bot's other messages.
+        strays: How many other messages hold a part of it; `notices`: texts of those that hold something else.
+        partial: A message holds the beginning of it and the words that it was stopped.
         calls: How many calls went to the chat: creates, edits and deletions, refused ones too.
         pressed: When it was stopped; `closed`: when the reader of the stream went.
     """
@@ -88,7 +94,9 @@ class Told:
     late: float
     seen: list[tuple[float, int]]
     whole: int
-    others: list[str]
+    strays: int
+    notices: list[str]
+    partial: bool
     calls: int
     pressed: float | None
     closed: float | None
@@ -273,12 +281,18 @@ class _Course:
         speech = answer.speech
         counts = _Counter(speech.words)
         texts = self._chats.texts(answer.chat)
+
+        def part(text: str) -> bool:
+            return counts.of(text) >= min(PART_TOKENS, len(speech.words))
+
         return Told(
             emitted=speech.emitted,
             late=max((emitted - due for emitted, due in zip(speech.emitted, speech.due, strict=False)), default=0.0),
             seen=[(moment, counts.of(text)) for moment, text in answer.seen],
             whole=sum(text == speech.text for text in texts),
-            others=[text for text in texts if text != speech.text],
+            strays=sum(text != speech.text and part(text) for text in texts),
+            notices=[text for text in texts if not part(text)],
+            partial=any(part(text) and STOPPED_MARK in text for text in texts),
             calls=calls,
             pressed=answer.pressed,
             closed=speech.closed,

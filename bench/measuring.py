@@ -1,0 +1,168 @@
+"""Runs loads and measures them: a sandbox and a bridge, or the client of another rule, as processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+import tempfile
+from asyncio.subprocess import PIPE
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bench import report
+from bench.answers import Outcome, Seen, outcome
+from bench.clients import Order
+from bench.farside import PLACES
+from bench.limit import chat_limit
+from bench.processes import ROOT, BenchError, World, bridge, end, environment, peak_megabytes, processor_seconds, world
+from bench.rules import Run
+from bench.schedules import rounds_for
+from bench.shared import Crowd, shared_limit
+from bench.stage import Found, Load, Told
+
+SPREAD_SECONDS, LONGEST_SPREAD_SECONDS = 0.05, 20.0
+"""Questions of a load come at random moments within so many seconds for each of them, and within 20 s in all."""
+LIMITS_EXACT = 12
+"""Of answers alike, the limits of so many are computed; the others have their mean."""
+LIGHT = 20
+"""Loads of at most so many answers run some at a time."""
+GRACE_SECONDS = 60.0
+NEVER = Outcome(complete=False, staleness=float("inf"), first=float("inf"), lag=float("inf"))
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A load that was run: what was seen of it, and what it cost.
+
+    Attributes:
+        rule: Who showed the answers.
+        cpu: Processor seconds of the bridge or client.
+        memory: The most it ever held, MB.
+    """
+
+    load: Load
+    found: Found
+    rule: str
+    cpu: float | None
+    memory: float | None
+
+
+async def run(load: Load) -> Measured:
+    """Run one load with a sandbox and a bridge of its own."""
+    async with world("bench.stage") as outside:
+        await outside.do(do="prepare", **asdict(load))
+        async with bridge(outside.environment, "-m", "bot.cli", "run") as running:
+            await outside.do(do="ready")
+            pid = running.process.pid
+            before = processor_seconds(pid)
+            found = await _go(outside, load)
+            after = processor_seconds(pid)
+            if after is None and running.process.returncode is not None:
+                raise BenchError(f"the bridge ended with {running.process.returncode}")
+            cpu = None if before is None or after is None else after - before
+            return Measured(load, found, "bridge", cpu, peak_megabytes(pid))
+
+
+async def run_client(load: Load, rule: str) -> Measured:
+    """Run one load with a sandbox of its own and the client of another rule (`bench.clients`)."""
+    load = replace(load, asked=False)
+    async with world("bench.stage") as outside:
+        prepared = await outside.do(do="prepare", **asdict(load))
+        discord = load.place == "discord"
+        order = Order(rule, outside.environment, discord, prepared["chats"], prepared["first"], load.starts)
+        with tempfile.TemporaryDirectory(prefix="dragoman-bench-") as folder:
+            values = environment({}, Path(folder))
+            process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bench.clients", stdin=PIPE, cwd=ROOT, env=values)
+            try:
+                assert process.stdin is not None
+                process.stdin.write(json.dumps(asdict(order)).encode() + b"\n")
+                found = await _go(outside, load)
+            finally:
+                await end(process)
+        return Measured(load, found, rule, None, None)
+
+
+async def _go(outside: World, load: Load) -> Found:
+    """Run a prepared load; return what was seen."""
+    longest = max(load.starts) + max(load.lengths) + load.patience + GRACE_SECONDS
+    with tempfile.TemporaryDirectory(prefix="dragoman-bench-") as folder:
+        file = Path(folder) / "found.json"
+        await outside.do(do="go", file=str(file), patience=longest)
+        raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return Found(**{**raw, "told": [Told(**told) for told in raw["told"]]})
+
+
+async def run_all(works: Sequence[tuple[Load, Callable[[], Awaitable[Measured]]]], *, at_once: int = 2) -> list[Measured]:
+    """Run loads in order, small ones some at a time: they leave the processors idle nearly always."""
+    measured: dict[int, Measured] = {}
+    light = asyncio.Semaphore(at_once)
+
+    async def small(place: int) -> None:
+        async with light:
+            measured[place] = await works[place][1]()
+
+    few = [place for place, (load, _) in enumerate(works) if len(load.starts) <= LIGHT]
+    async with asyncio.TaskGroup() as group:
+        for place in few:
+            group.create_task(small(place))
+    for place, (_, work) in enumerate(works):
+        if place not in measured:
+            measured[place] = await work()
+    return [measured[place] for place in range(len(works))]
+
+
+def starts(count: int, *, within: float | None = None, seed: int = 1) -> list[float]:
+    """Return moments at which so many questions are asked: at random, so that neither tokens nor ends come in step."""
+    rng = random.Random(seed)  # noqa: S311 - moments
+    span = min(LONGEST_SPREAD_SECONDS, SPREAD_SECONDS * count) if within is None else within
+    return sorted(rng.uniform(0.0, span) for _ in range(count))
+
+
+def even(place: str, count: int, seconds: float, round_trip: float = 0.0) -> Load:
+    """Return a load of answers of one length."""
+    return Load(place, starts(count), [seconds] * count, round_trip=round_trip)
+
+
+def outcomes(found: Found) -> list[Outcome]:
+    """Measure each answer. One that does not stand whole, once, and without a part of it beside it is not complete."""
+    measured = []
+    for told in found.told:
+        one = outcome(told.emitted, [Seen(moment, count) for moment, count in told.seen]) if told.emitted else NEVER
+        measured.append(replace(one, complete=one.complete and told.whole == 1 and not told.strays))
+    return measured
+
+
+def limits(load: Load, found: Found) -> tuple[list[float], float]:
+    """Return the least staleness of each answer in a chat of its own, and the least mean of them all, without a round trip."""
+    place = PLACES[load.place]
+    answers = [told.emitted for told in found.told if told.emitted]
+    if not answers:
+        return [0.0], 0.0
+    alike = len(set(load.lengths)) == 1 and len(answers) > LIMITS_EXACT
+    sample = answers[:: max(1, len(answers) // LIMITS_EXACT)] if alike else answers
+    exact = [chat_limit(times, place.edit, create_apart=place.create is not None) for times in sample]
+    alone = [sum(exact) / len(exact)] * len(answers) if alike else exact
+    mean = sum(alone) / len(alone)
+    if len(answers) * place.edit.calls / place.edit.seconds <= place.overall.calls / place.overall.seconds / 2:
+        return alone, mean
+    crowds = [Crowd(times, 1, limit) for times, limit in zip(answers, alone, strict=True)]
+    return alone, shared_limit(crowds, place.overall, rounds=rounds_for(answers))
+
+
+def figures(measured: Measured) -> dict[str, Any]:
+    """Return the columns of a load's line in a table."""
+    load, found = measured.load, measured.found
+    measured_outcomes = outcomes(found)
+    alone, shared = limits(load, found)
+    half = load.round_trip / 2
+    calls = sum(told.calls for told in found.told)
+    if len(alone) < len(measured_outcomes):  # some were never begun: nothing can be said of their limit
+        alone = [shared] * len(measured_outcomes)
+    columns = report.figures(Run(measured_outcomes, calls, found.refused), [limit + half for limit in alone], shared + half)
+    tokens = sum(len(told.emitted) for told in found.told)
+    cpu = None if measured.cpu is None else 1e6 * measured.cpu / max(1, tokens)
+    return {**columns, "CPU": cpu, "memory": measured.memory}
