@@ -87,6 +87,8 @@ class Client:
                     continue
                 message_id, under_way = under_way.result(), None
             now = time.monotonic()
+            if not text.strip():  # the stream begins with the role alone
+                continue
             if not shown.chars or self._due(now - shown.at, now - self._last, len(text) - shown.chars):
                 shown.at = self._last = now
                 shown.chars = len(text)
@@ -104,7 +106,8 @@ class Client:
             response.raise_for_status()
             async for raw in response.content:
                 if raw.startswith(b"data: {"):
-                    yield json.loads(raw[6:])["choices"][0]["delta"].get("content", "")
+                    piece: str = json.loads(raw[6:])["choices"][0]["delta"].get("content", "")
+                    yield piece
 
     async def _call(self, chat: str, message_id: str, text: str) -> str:
         """Create or edit a message, again after a 429 as long as told; return its id."""

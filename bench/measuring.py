@@ -80,7 +80,12 @@ async def run_client(load: Load, rule: str) -> Measured:
             try:
                 assert process.stdin is not None
                 process.stdin.write(json.dumps(asdict(order)).encode() + b"\n")
-                found = await _go(outside, load)
+                going, ended = asyncio.ensure_future(_go(outside, load)), asyncio.ensure_future(process.wait())
+                await asyncio.wait({going, ended}, return_when=asyncio.FIRST_COMPLETED)
+                if process.returncode:
+                    going.cancel()
+                    raise BenchError(f"the client of the rule {rule} ended with {process.returncode}")
+                found = await going
             finally:
                 await end(process)
         return Measured(load, found, rule, None, None)

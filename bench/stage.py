@@ -279,7 +279,7 @@ class _Course:
 
     def _told(self, answer: _Answer, calls: int) -> Told:
         speech = answer.speech
-        counts = _Counter(speech.words)
+        counts = Counter(speech.words)
         texts = self._chats.texts(answer.chat)
 
         def part(text: str) -> bool:
@@ -300,7 +300,7 @@ class _Course:
         )
 
 
-class _Counter:
+class Counter:
     """Tells how many tokens of an answer a visible text shows: those of the longest beginning that both have in common."""
 
     def __init__(self, words: Sequence[str]) -> None:
@@ -312,6 +312,7 @@ class _Counter:
             self._ends.append(length if not word.endswith(" ") else length - 1)  # a blank at the end is not seen
 
     def of(self, text: str) -> int:
+        """Return the count."""
         low, high = 0, min(len(text), len(self._text))
         while low < high:
             middle = (low + high + 1) // 2
