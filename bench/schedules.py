@@ -1,7 +1,7 @@
 """Pacing in virtual time: `python -m bench.schedules`.
 
 The bridge's own outbox and the rules used by others against the platforms' budgets, without sockets, in seconds. For tuning; what counts is
-`bench.staleness`, which runs the whole bridge.
+`bench.load`, which runs the whole bridge.
 """
 
 from __future__ import annotations
