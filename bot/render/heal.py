@@ -9,9 +9,11 @@ The healed text is the text up to some place near its end, plus closers. Places 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from bot.render.boundary import last_boundary
 from bot.render.emphasis import is_meant
+from bot.render.formula import complete, formula_at
 
 _FENCE = re.compile(r"^([ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(`{3,}|~{3,})([^\n]*)$", re.MULTILINE)
 _MARKER = re.compile(r"[-*+]|\d{1,9}[.)]")
@@ -19,8 +21,8 @@ _LONE = re.compile(r"[ \t]*(?:>[ \t]*)*(?:[-*+][ \t]+)?(?:\[[ xX]?\]?|[-*+=_~`#>
 _TAG = re.compile(r"(?<![\\\w])<(?:[/!?]?[A-Za-z][\w:./@&?=#%+-]*)?[/!?]?\Z")
 _BLANK = re.compile(r"\n[ \t>]*\n")
 _BLOCK_START = re.compile(r"^[ \t>]*(?:(?:[-*+]|\d{1,9}[.)]|#{1,6})[ \t]+)+", re.MULTILINE)
-_SIGN = re.compile(r"[\\`*_~!\[\]]")  # a token begins with one; looking for these first is five times as fast
-_TOKEN = re.compile(r"\\.|`+|\*+|_+|~+|!?\[|\](?:\(|)", re.DOTALL)
+_SIGN = re.compile(r"[\\`*_~!\[\]$]")  # a token begins with one; looking for these first is five times as fast
+_TOKEN = re.compile(r"`+|\*+|_+|~+|!?\[|\](?:\(|)", re.DOTALL)
 _LINK_TAIL = re.compile(r"(?:[^\s()\\]|\\.|\([^\s()]*\))*(?:\s+(?:\"[^\"]*\"|'[^']*'))?\s*\)")
 _DELIMITER = re.compile(r"\s*\|[ \t:|-]*")
 
@@ -91,9 +93,21 @@ def _without_half_line(text: str) -> str:
 def _paragraph_start(text: str, start: int) -> int:
     for match in _BLANK.finditer(text, start):
         start = match.end()
+    displays = list(_displays(text, start))
     for match in _BLOCK_START.finditer(text, start):
-        start = match.end()
+        if not any(opened < match.start() < closed for opened, closed in displays):  # their lines are no blocks
+            start = match.end()
     return start
+
+
+def _displays(text: str, start: int) -> Iterator[tuple[int, int]]:
+    """Find the formulas that may go over several lines; one that is not closed goes to the end of the text."""
+    for opening, closing in (("$$", "$$"), ("\\[", "\\]")):
+        at = start
+        while (opened := text.find(opening, at)) >= 0:
+            closed = text.find(closing, opened + 2)
+            at = closed + 2 if closed >= 0 else len(text)
+            yield opened, at
 
 
 def _is_delimiter(text: str, start: int) -> bool:
@@ -132,29 +146,44 @@ class _Inline:
 
     def close(self) -> str:
         """Return the text with what is open closed, or held back where nothing of it is there yet."""
-        text, at = self._text, 0
-        while sign := _SIGN.search(text, at):
-            match = _TOKEN.match(text, sign.start())
-            if not match:  # an exclamation mark
-                at = sign.end()
-                continue
-            run, at = match.group(), match.end()
-            if run[0] == "`":
-                at = _code_end(text, at, len(run))
-                if at < 0:
-                    return self._close_code(match.start(), run)
-            elif run[0] in "*_~":
-                if at == len(text) and not self._closes(run, match.start()):
-                    self._text = text[: match.start()]
-                    break
-                self._delimiter(run, match.start(), at)
-            elif run[0] != "\\":
-                at = self._bracket(run, match.start(), at)
-                if at < 0:
-                    return self._finish(text[: match.end()], ")")
+        at = 0
+        while sign := _SIGN.search(self._text, at):
+            reached = self._formula(sign.start()) if sign[0] in "\\$" else self._token(sign.start())
+            if isinstance(reached, str):
+                return reached
+            at = reached
         if self._brackets and "\n" not in self._text[self._brackets[-1] :]:
             return self._finish(self._text, "]()")
         return self._finish(self._text, "")
+
+    def _token(self, start: int) -> int | str:
+        """Return where to scan on behind a token; the closed text if the token goes on behind its end."""
+        text = self._text
+        match = _TOKEN.match(text, start)
+        if not match:  # an exclamation mark
+            return start + 1
+        run, at = match.group(), match.end()
+        if run[0] == "`":
+            at = _code_end(text, at, len(run))
+            return at if at >= 0 else self._close_code(start, run)
+        if run[0] in "*_~":
+            if at == len(text) and not self._closes(run, start):
+                self._text = text[:start]
+            else:
+                self._delimiter(run, start, at)
+            return at
+        at = self._bracket(run, start, at)
+        return at if at >= 0 else self._finish(text[: match.end()], ")")
+
+    def _formula(self, start: int) -> int | str:
+        """The same behind a dollar or backslash."""
+        found = formula_at(self._text, start)
+        if found:
+            return found.end
+        completed = complete(self._text, start)
+        if completed is not None:
+            return self._finish(completed, "")
+        return start + 2 if self._text[start] == "\\" or self._text.startswith("$$", start) else start + 1
 
     def _bracket(self, run: str, start: int, end: int) -> int:
         """Return where to scan on; -1 if a link's target is not complete."""

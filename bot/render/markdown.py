@@ -1,7 +1,7 @@
 """CommonMark with tables, strikethrough, task lists and formulas → blocks. The one parse that both renderings share.
 
 What models write and chats can't show is turned into what can be shown here, once for both: raw HTML is text, images are links, tables
-are code, formulas stay as written, links that are neither http nor https are text (`tg://user` would mention a person).
+are code, formulas are lines of signs, links that are neither http nor https are text (`tg://user` would mention a person).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pyromark
 
 from bot.render.document import BOLD, CODE, ITALIC, STRIKE, Block, Kind, Span
+from bot.render.latex import readable
 from bot.render.mask import NONE, Masked, Places, is_definition, mask
 from bot.render.table import Cell, table_spans
 from bot.render.text import is_blank
@@ -94,7 +95,7 @@ class _Reader:
         self._number = number
         self._located = located
         self._masked = bool(masked.used)
-        self._unmask = masked.unmask
+        self._unmask, self._formula = masked.unmask, masked.formula
         self._char = Places(masked).char if located else int
         self._pieces: list[str] = []  # text that has no span yet; always empty if `located`
         self._spans: list[Span] = []
@@ -175,10 +176,8 @@ class _Reader:
             self._add(value, CODE, where)
             if self._located:
                 self._locate_code()
-        elif name == "InlineMath":
-            self._add(f"${value}$", 0, where)
-        elif name == "DisplayMath":
-            self._add(f"$${value}$$", 0, where)
+        elif name in {"InlineMath", "DisplayMath"}:
+            self._add_formula(value, where)
         elif name == "TaskListMarker":
             self._task = value
         else:  # text if `located`; HTML that was not masked
@@ -189,6 +188,15 @@ class _Reader:
         at = self._source.find(span.text, span.start, span.end) if span.text else -1
         if at >= 0:
             self._spans[-1] = span._replace(start=at, end=at + len(span.text))
+
+    def _add_formula(self, value: str, where: pyromark.event.Range) -> None:
+        source = self._formula(value)
+        if self._quote:
+            source = re.sub(rf"\n(?:[ \t]*>){{1,{self._quote}}}", "\n", source)
+        self._add(readable(source) or f"${source}$", 0, where)
+        span = self._spans[-1]
+        if span.end - span.start == len(span.text):  # by chance: its characters don't stand where those of its source do
+            self._spans[-1] = span._replace(end=span.end - 1)
 
     def _open_link(self, url: str) -> None:
         self._links.append((url, len(self._spans)))

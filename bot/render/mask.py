@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from bot.render.emphasis import loosen
+from bot.render.formula import formula_at
 
 # For "<" where HTML would begin: HTML blocks would hide the Markdown inside them. It has to be punctuation, as "<" is, or emphasis beside
 # it would not open. The HTML of a text that holds it itself is shown as it is.
@@ -20,15 +21,30 @@ _HTML = re.compile(r"<(?<!\\<)(?<!\]\(<)(?=[A-Za-z/!?])(?!https?://[^\s<>]*>)")
 # For the colon of `[label]: target`: the parser would swallow the line.
 _COLON = "\u2e46"
 _DEFINITION = re.compile(r"^([ \t>]*\[([^\]\n]{1,200})\]):(?=[ \t]*(\S+))", re.MULTILINE)
+# For a line break in a formula where the next line looks like a block of its own, such as a list that begins with a plus.
+_LINE = "\u2e4b"
+# For a dollar that opens no formula, and in a formula's signs: the parser takes it in dollars only. Punctuation, as they are.
+_DOLLAR, _ROUND, _SQUARE, _DOUBLE = "\u2e47\u2e48\u2e49\u2e4a"
+_SIGNS = {"\\(": f"${_ROUND}", "\\[": f"${_SQUARE}", "$$": f"${_DOUBLE}", "$": "$"}
+_CLOSINGS = {"\\(": f"{_ROUND}$", "\\[": f"{_SQUARE}$", "$$": f"{_DOUBLE}$", "$": "$"}
+_MEANT_BY_FORMULAS = (
+    *[(sign, meant) for meant, sign in _SIGNS.items() if sign != meant],
+    *[(_CLOSINGS[opening], closing) for opening, closing in (("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$"))],
+    (_DOLLAR, "$"),
+    (_LINE, "\n"),
+)
+_BLOCK = re.compile(r"\n([ \t]*(?:>[ \t]?)*)(?=[-+*=#>|]|[0-9]+[.)])")
+_FORMULA_SIGN = re.compile(r"[$\\]")
 # White space that the parser takes for such only where it looks at what surrounds stars.
 _SPACE = "\u1680"
+_STAND_INS = (_LESS, _COLON, _SPACE, _LINE, _DOLLAR, _ROUND, _SQUARE, _DOUBLE)
 NONE: Mapping[str, str] = MappingProxyType({})
 """No targets."""
 
 
 def holds_stand_in(text: str) -> bool:
     """Tell whether the text holds one itself."""
-    return not text.isascii() and (_LESS in text or _COLON in text or _SPACE in text)
+    return not text.isascii() and any(sign in text for sign in _STAND_INS)
 
 
 class Masked(NamedTuple):
@@ -45,6 +61,10 @@ class Masked(NamedTuple):
     used: tuple[tuple[str, str], ...]
     targets: Mapping[str, str]
     added: list[int]
+
+    def formula(self, text: str) -> str:
+        """Return what a formula says that the parser found, apart from its signs."""
+        return self.unmask(text.strip(f"{_ROUND}{_SQUARE}{_DOUBLE}"))
 
     def unmask(self, text: str) -> str:
         """Take the stand-ins out."""
@@ -66,8 +86,11 @@ def mask(source: str, known: Mapping[str, str] = NONE) -> Masked:
     used: list[tuple[str, str]] = []
     targets = known
     added: list[int] = []
+    if ("$" in text or "\\(" in text or "\\[" in text) and not any(sign in text for sign in (_DOLLAR, _ROUND, _SQUARE, _DOUBLE, _LINE)):
+        text = _mask_formulas(text)
+        used += _MEANT_BY_FORMULAS
     if "]:" in text and _COLON not in text:
-        targets = {**definitions(text), **known}
+        targets = {**definitions(source), **known}
         text = _DEFINITION.sub(rf"\1{_COLON}", text)
         used.append((_COLON, ":"))
     if "<" in text and _LESS not in text:
@@ -78,6 +101,29 @@ def mask(source: str, known: Mapping[str, str] = NONE) -> Masked:
         if added:
             used.append((_SPACE, ""))
     return Masked(text, tuple(used), targets, added)
+
+
+def _mask_formulas(text: str) -> str:
+    parts: list[str] = []
+    done = at = 0
+    while sign := _FORMULA_SIGN.search(text, at):
+        start = sign.start()
+        formula = formula_at(text, start)
+        if formula:
+            opening = text[start : formula.opened]
+            content = _BLOCK.sub(_join_line, text[formula.opened : formula.closed])
+            parts += [text[done:start], _SIGNS[opening], content, _CLOSINGS[opening]]
+            done = at = formula.end
+        elif sign[0] == "$":
+            parts += [text[done:start], _DOLLAR]
+            done = at = start + 1
+        else:
+            at = start + 2
+    return "".join([*parts, text[done:]])
+
+
+def _join_line(line: re.Match[str]) -> str:
+    return _LINE + " " * len(line[1])
 
 
 def is_definition(masked: str, end: int) -> bool:

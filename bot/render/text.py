@@ -32,7 +32,11 @@ def clean(text: str) -> str:
 
 def escape(text: str) -> str:
     """Make any text, such as a model id or a person's words, mean itself inside Markdown. Indentation at line starts is lost."""
-    return _LINE_START.sub(_escape_line_start, _SPECIAL.sub(r"\\\g<0>", clean(text)))
+    return _LINE_START.sub(_escape_line_start, _SPECIAL.sub(_escape_sign, clean(text)))
+
+
+def _escape_sign(match: re.Match[str]) -> str:
+    return "&#91;" if match[0] == "[" else f"\\{match[0]}"  # with a backslash it would open a formula
 
 
 def _escape_line_start(match: re.Match[str]) -> str:

@@ -183,12 +183,18 @@ EMOJI = """Faces 😀😃😄 and families 👨‍👩‍👧‍👦, flags 🇩
 
 RTL = """# مرحبا بالعالم
 
-هذا نص **عريض** و *مائل* مع `code` في الوسط.
+هذا نص **عريض** و *مائل* مع `code` في الوسط. (قوس) [واحد] "اقتباس" 3.5٪
 
 1. بند أول
 2. בית שני עם [קישור](https://example.org)
+   - תת־סעיף **מודגש:** טקסט
 
-> اقتباس
+| שם | גיל |
+|----|----:|
+| אבי | 12 |
+| **محمد** | ٣ |
+
+> اقتباس \u200fمع English في الداخل و $x^2$
 """
 
 CJK = """## 概要
@@ -218,6 +224,36 @@ $$
 $$
 
 \\[ x^* = \\alpha \\]
+"""
+
+FORMULAS = """## Solving $ax^2 + bx + c = 0$
+
+For $a \\ne 0$ the roots are:
+
+\\[
+x_{1,2} = \\frac{-b \\pm \\sqrt{b^2 - 4ac}}{2a}
+\\]
+
+- if $\\Delta > 0$, **two** roots, $\\alpha$ and $\\beta$
+- else $x \\in \\mathbb{C}$, $i$th power
+
+$$
+\\begin{aligned}
+f(x) &= x^2 \\\\
+- g(x) &= \\text{if } x > 0
+\\end{aligned}
+$$
+
+> A ticket is $5, two are $9.50 (or $4.75 each); with $n$ of them $5n \\le 40$. `$x$` is code, $HOME:$PATH is not.
+> $$
+> + \\int_0^\\infty e^{-x} \\, dx = 1
+> $$
+
+| $n$ | $n^2$ |
+|-----|-------|
+| \\(1\\) | $1$ |
+
+设$x$为**整数**，$y_i$也是。
 """
 
 MARKDOWN_IN_FENCE = """````markdown
@@ -268,6 +304,7 @@ DOCUMENTS: dict[str, str] = {
     "cjk": CJK,
     "tight": TIGHT,
     "latex": LATEX,
+    "formulas": FORMULAS,
     "markdown in fence": MARKDOWN_IN_FENCE,
     "odd": ODD,
 }

@@ -22,8 +22,8 @@ ALL = {**DOCUMENTS, **LONG_DOCUMENTS}
 
 
 def words(text):
-    """What is read, apart from white space and the lines of tables, whose width may grow."""
-    return re.sub(r"[\s+|─\[\]()-]+", "", text)
+    """What is read, apart from white space, joiners and the lines of tables, whose width may grow."""
+    return re.sub(r"[\s\u2060+|─\[\]()-]+", "", text)
 
 
 def visible(pages):

@@ -1,0 +1,134 @@
+r"""Where formulas stand in a text: `$…$`, `$$…$$`, `\(…\)`, `\[…\]`. A dollar is money more often than not.
+
+What decides is what stands between the signs: "$5 and $10" and "$HOME:$PATH" are none, "$x$" and "$5x + 3 = y$" are. This module decides,
+not the parser: `bot.render.mask` shows the parser what is a formula, and hides from it every dollar that is none.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from bot.render.latex import readable
+
+_BLANK = re.compile(r"\n[ \t>]*\n")
+_CODE = re.compile(r"`|~~~")
+# Three letters in a row, or one of a script that nobody writes formulas in.
+_WORD = re.compile(r"[A-Za-z]{3,}|[A-Z]{2,}[a-z_:/]|[\u00c0-\u024f\u0400-\u1fff\u2e80-\uffff]")
+_CERTAIN = re.compile(r"\\[A-Za-z]|\^|(?<![A-Za-z])[A-Za-z]_[A-Za-z0-9{\\]")
+_UNFINISHED = re.compile(r"(?:[-+*/=<>:,;.(\[{^_\s]|\\[A-Za-z]*|\\(?:begin|end)\{[A-Za-z*]*)+\Z")
+_RAGGED = re.compile(r"[-+*/=<>:,;.(\[{]\Z|\A[*/:,;.)\]}]")
+_NUMBER = re.compile(r"[\d.,\s]+")
+_NUMBERS = re.compile(r"[\d.,]+\s[\d.,\s]+")
+_LETTER = re.compile(r"[A-Za-z](?![A-Za-z])")
+_NAMES = re.compile(r"\b(?:sin|cos|tan|cot|log|ln|exp|max|min|lim|mod|det|gcd)\b")
+_MONEY = re.compile(r"\d[\d.,]*[kKmMbB]?(?:\s|[a-z]{2}|\Z)")
+
+
+_CLOSINGS = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}
+
+
+_LEAST = {"$": 2, "$$": 1, "\\(": 1, "\\[": 1}  # characters; one letter after a dollar may become the name of a variable
+
+
+class Formula(NamedTuple):
+    """A formula's place.
+
+    Attributes:
+        start: Of the signs that open it.
+        opened: Of what it says.
+        closed: Of the signs that close it.
+        end: Behind these.
+    """
+
+    start: int
+    opened: int
+    closed: int
+    end: int
+
+
+def formula_at(text: str, start: int) -> Formula | None:
+    """Return the formula that the dollar or backslash at this place opens, if it does."""
+    opening = _opening(text, start)
+    if not opening:
+        return None
+    opened = start + len(opening)
+    closed = _closing(text, opened, opening)
+    if closed < 0:
+        return None
+    content = text[opened:closed]
+    if _BLANK.search(content) or _CODE.search(content) or not _is_meant(content, opening):
+        return None
+    return Formula(start, opened, closed, closed + len(opening))
+
+
+def complete(text: str, start: int) -> str | None:
+    """Close the formula that the dollar or backslash at this place opens and the end of the text cuts.
+
+    Returns:
+        The text with a formula that is whole at its end; without the formula, if nothing of it can be shown yet; None if it opens none.
+    """
+    opening = _opening(text, start)
+    content = text[start + len(opening) :]
+    if not opening or _BLANK.search(content) or _CODE.search(content) or not _may_be_meant(content, opening):
+        return None
+    content = _UNFINISHED.sub("", content.rstrip("$"))
+    if len(content) < _LEAST[opening] or not readable(content):
+        return text[:start]
+    closed = f"{text[:start]}{opening}{content}{'}' * (content.count('{') - content.count('}'))}{_CLOSINGS[opening]}"
+    return closed if formula_at(closed, start) else None
+
+
+def _may_be_meant(content: str, opening: str) -> bool:
+    if _CERTAIN.search(content) or not content.strip():
+        return True
+    if opening != "$":
+        return not _WORD.search(content) or (opening == "$$" and "=" in content)
+    if "$" in content or content[0].isspace() or _MONEY.match(content) or _WORD.search(_NAMES.sub("", content)):
+        return False
+    return _LETTER.search(content) is not None
+
+
+def _opening(text: str, start: int) -> str:
+    if text[start] == "$":
+        return "$$" if text.startswith("$$", start) else "$"
+    return text[start : start + 2] if text[start + 1 : start + 2] in {"(", "["} else ""
+
+
+def _closing(text: str, start: int, opening: str) -> int:
+    """Return where the signs stand that close a formula, -1 if there are none."""
+    if opening == "$":
+        return _closing_dollar(text, start)
+    at = text.find(_CLOSINGS[opening], start)
+    while at >= 0 and _is_escaped(text, at):
+        at = text.find(_CLOSINGS[opening], at + 1)
+    return at
+
+
+def _closing_dollar(text: str, start: int) -> int:
+    at = text.find("$", start)
+    while at >= 0 and _is_escaped(text, at):
+        at = text.find("$", at + 1)
+    if at <= start or text[start].isspace() or text[at - 1].isspace() or text[at + 1 : at + 2].isdigit():
+        return -1
+    return at
+
+
+def _is_escaped(text: str, at: int) -> bool:
+    before = at
+    while before and text[before - 1] == "\\":
+        before -= 1
+    return (at - before) % 2 == 1
+
+
+def _is_meant(content: str, opening: str) -> bool:
+    """Tell whether what stands between the signs is a formula."""
+    if not content.strip() or content.count("{") != content.count("}"):  # the parser wants these in pairs
+        return False
+    if _CERTAIN.search(content):
+        return opening != "$" or "\n" not in content or "\\" in content
+    if _WORD.search(_NAMES.sub("", content)):
+        return opening == "$$" and "=" in content
+    if opening == "$":
+        return not (_RAGGED.search(content) or _NUMBERS.fullmatch(content) or "\n" in content)
+    return not (opening == "\\[" and _NUMBER.fullmatch(content))  # "\[1\]" is a bracket that means itself
