@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from bot.render.latex import readable
 
+_BRACE = re.compile(r"\\.|[{}$]", re.DOTALL)
 _BLANK = re.compile(r"\n[ \t>]*\n")
 _CODE = re.compile(r"`|~~~")
 # Three letters in a row, or one of a script that nobody writes formulas in.
@@ -75,7 +76,7 @@ def complete(text: str, start: int) -> str | None:
     content = _UNFINISHED.sub("", content.rstrip("$"))
     if len(content) < _LEAST[opening] or not readable(content):
         return text[:start]
-    closed = f"{text[:start]}{opening}{content}{'}' * (content.count('{') - content.count('}'))}{_CLOSINGS[opening]}"
+    closed = f"{text[:start]}{opening}{content}{'}' * _open_braces(content)}{_CLOSINGS[opening]}"
     return closed if formula_at(closed, start) else None
 
 
@@ -87,6 +88,16 @@ def _may_be_meant(content: str, opening: str) -> bool:
     if "$" in content or content[0].isspace() or _MONEY.match(content) or _WORD.search(_NAMES.sub("", content)):
         return False
     return _LETTER.search(content) is not None
+
+
+def _open_braces(content: str) -> int:
+    """Count the braces that are not closed; -1 if the parser would not take it for a formula at all."""
+    count = 0
+    for sign in _BRACE.findall(content):
+        count += {"{": 1, "}": -1}.get(sign, 0)
+        if count < 0 or sign == "$":
+            return -1
+    return count
 
 
 def _opening(text: str, start: int) -> str:
@@ -109,7 +120,7 @@ def _closing_dollar(text: str, start: int) -> int:
     at = text.find("$", start)
     while at >= 0 and _is_escaped(text, at):
         at = text.find("$", at + 1)
-    if at <= start or text[start].isspace() or text[at - 1].isspace() or text[at + 1 : at + 2].isdigit():
+    if at <= start or text[start].isspace() or text[at - 1].isspace() or text[at + 1 : at + 2].isdigit() or text.startswith("$", at + 1):
         return -1
     return at
 
@@ -123,7 +134,7 @@ def _is_escaped(text: str, at: int) -> bool:
 
 def _is_meant(content: str, opening: str) -> bool:
     """Tell whether what stands between the signs is a formula."""
-    if not content.strip() or content.count("{") != content.count("}"):  # the parser wants these in pairs
+    if not content.strip() or _open_braces(content) != 0:
         return False
     if _CERTAIN.search(content):
         return opening != "$" or "\n" not in content or "\\" in content

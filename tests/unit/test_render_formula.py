@@ -12,6 +12,7 @@ from bot.render import discord, telegram
 from bot.render.heal import heal
 from bot.render.latex import readable
 from bot.render.markdown import read
+from bot.render.mask import holds_stand_in
 from bot.render.text import clean
 from tests.support.documents import FORMULAS, LATEX
 
@@ -110,6 +111,8 @@ def test_nesting_without_end_is_taken():
         ("> $$\n> a\n> + b\n> $$", "a + b"),
         ("- $$\n  a\n  - b\n  $$\n- c", "• a - b\n• c"),
         ("$$x\n\ny$$", "$$x\n\ny$$"),
+        ("$$\n$5$$ and $$a}{b$$", "$$\n$5$$ and $$a}{b$$"),
+        (r"$\left\{ x \right.$", "{x"),
         ("| $x^2$ | b |\n|--|--|\n| \\(y\\) | $5 |", "x² | b\n---+---\ny  | $5"),
         ("**$x^2$** and *\\(y\\)*", "x² and y"),
         ("# $x^2$", "x²"),
@@ -119,6 +122,32 @@ def test_nesting_without_end_is_taken():
 )
 def test_what_is_a_formula_and_what_is_not(markdown, text):
     assert telegram.write(read(clean(markdown))).text == text
+
+
+SIGNS = [
+    "$$",
+    "\\(",
+    "\\)",
+    "\\[",
+    "\\]",
+    "\\frac",
+    "\\{",
+    "\n\n",
+    "> ",
+    "- ",
+    "```",
+    "]: http://x.yz ",
+    "| a |\n|---|\n|",
+    *"ab1{} $$\\()[]*_`|<\n->^=",
+]
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from(SIGNS), max_size=25).map("".join))
+def test_what_the_parser_is_shown_for_a_formula_is_never_seen(markdown):
+    for located in (False, True):
+        for block in read(markdown, located=located):
+            assert not any(holds_stand_in(f"{span.text}{span.url}") for span in block.spans)
 
 
 def test_a_formula_is_escaped_for_discord():
