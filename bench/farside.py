@@ -156,7 +156,7 @@ class Rows:
         """Begin a page."""
         return DeliveryRow(next(self._ids), owner, chat, page, nonce, None)
 
-    async def delivered(self, delivery: int, message_id: str) -> None:
+    async def delivered(self, delivery: int, message_id: str, *, repeated: bool = False) -> None:
         """Nothing is read again."""
 
     async def deliveries(self, owner: Owner) -> Sequence[DeliveryRow]:

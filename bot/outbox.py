@@ -241,7 +241,7 @@ class Lane:
         """Store message ids that could not be stored when they came."""
         for seen in delivery.visible:
             if seen.message_id is not None and not seen.recorded:
-                await self._outbox.store.delivered(seen.row, seen.message_id)
+                await self._outbox.store.delivered(seen.row, seen.message_id, repeated=seen.repeated)
                 seen.recorded = True
 
     async def _call(self, delivery: Delivery, step: Step, allowances: Sequence[Allowance], place: Place | None) -> None:
@@ -420,7 +420,8 @@ class Outbox:
         # A create whose outcome a crash took with it: where no nonce tells, it is made once more and says so.
         doubtful = not platform.limits.idempotent_send
         delivery.visible = [
-            Visible(row.id, row.nonce, row.message_id, tried=True, repeated=doubtful and row.message_id is None) for row in rows
+            Visible(row.id, row.nonce, row.message_id, tried=True, repeated=row.repeated or (doubtful and row.message_id is None))
+            for row in rows
         ]
         if owner.kind is OwnerKind.TURN and isinstance(platform, SupportsDrafts) and platform.drafts(target) and not lane.drafting(chat):
             delivery.draft = Draft(platform, target, owner.id)

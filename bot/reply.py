@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot import texts
 from bot.model import Button, Page
-from bot.render.base import Style
+from bot.render.base import Rendered, Style
 from bot.render.folded import Folded
 from bot.render.pager import Pager
 from bot.render.text import is_blank
 
+ROOMY = 10
+"""A message that holds less than so many of the outbox's labels, as in tests, is left as long as it is."""
 Buttons = tuple[tuple[Button, ...], ...]
 
 
@@ -20,6 +24,7 @@ class Reply:
     """
 
     def __init__(self, style: Style, buttons: Buttons = ()) -> None:
+        style = _roomy(style)
         self._pager = Pager(style)
         self._thoughts = Folded(style, texts.REASONING_SIGN)
         self._thought = False
@@ -68,3 +73,9 @@ class Reply:
         rendered = self._pager.pages(self.text, final=self._final, note=self._note)
         last = len(rendered) - 1
         return tuple(Page(page.text, page.entities, self._buttons if index == last else ()) for index, page in enumerate(rendered))
+
+
+def _roomy(style: Style) -> Style:
+    """Keep room on every page for the outbox to say that the page may stand in the chat twice."""
+    room = style.measure(Rendered(f"\n\n{texts.POSSIBLY_REPEATED}"))
+    return replace(style, limit=style.limit - room) if style.limit > ROOMY * room else style

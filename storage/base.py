@@ -251,6 +251,7 @@ class DeliveryRow:
         page: From 0.
         nonce: Random, at most 25 characters, kept over attempts: a repeated create makes nothing new where the platform honours it.
         message_id: None until the platform confirmed the create.
+        repeated: The message was made again because nobody could tell whether it had arrived; it says so.
     """
 
     id: int
@@ -259,6 +260,7 @@ class DeliveryRow:
     page: int
     nonce: str
     message_id: str | None
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,8 +298,8 @@ class DeliveryStore(Protocol):
         """Return the row of a page, making it with `nonce` if there is none yet. Done before the platform is asked to create."""
         ...
 
-    async def delivered(self, delivery: int, message_id: str) -> None:
-        """Record the platform's message id. Done before the first edit."""
+    async def delivered(self, delivery: int, message_id: str, *, repeated: bool = False) -> None:
+        """Record the platform's message id, and whether the message may stand in the chat twice. Done before the first edit."""
         ...
 
     async def deliveries(self, owner: Owner) -> Sequence[DeliveryRow]:

@@ -241,9 +241,9 @@ class Records:
         now = self._now()
         return await self._db.unit(lambda tx: _begin_delivery(tx, owner, chat, page=page, nonce=nonce, now=now))
 
-    async def delivered(self, delivery: int, message_id: str) -> None:
-        """Record the platform's message id."""
-        await self._write("delivery_sent", delivery, message_id)
+    async def delivered(self, delivery: int, message_id: str, *, repeated: bool = False) -> None:
+        """Record the platform's message id, and whether the message may stand in the chat twice."""
+        await self._write("delivery_sent", delivery, message_id, repeated)
 
     async def deliveries(self, owner: Owner) -> Sequence[DeliveryRow]:
         """List the pages of an owner, in order."""
@@ -476,4 +476,4 @@ def _entry(row: Row) -> Entry:
 
 
 def _delivery(owner: Owner, row: Row) -> DeliveryRow:
-    return DeliveryRow(row["id"], owner, _address(row), row["page"], row["nonce"], row["message_id"])
+    return DeliveryRow(row["id"], owner, _address(row), row["page"], row["nonce"], row["message_id"], bool(row["repeated"]))

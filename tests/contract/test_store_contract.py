@@ -425,6 +425,12 @@ class TestDeliveries:
         again = await store.begin_delivery(self.owner, HERE, 0, "n2")
         assert (again.id, again.nonce, again.message_id) == (row.id, "n1", "m1")
 
+    async def test_a_message_that_may_stand_in_the_chat_twice_is_known_as_such(self, store: Store) -> None:
+        once, again = [await store.begin_delivery(self.owner, HERE, page, f"n{page}") for page in range(2)]
+        await store.delivered(once.id, "m1")
+        await store.delivered(again.id, "m2", repeated=True)
+        assert [row.repeated for row in await store.deliveries(self.owner)] == [False, True]
+
     async def test_pages_are_listed_in_order_for_their_owner_alone(self, store: Store) -> None:
         for page in (1, 0, 2):
             await store.begin_delivery(self.owner, HERE, page, f"n{page}")

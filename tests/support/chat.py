@@ -123,9 +123,9 @@ class MemoryDeliveries:
         self.rows.append(DeliveryRow(len(self.rows) + 1, owner, chat, page, nonce, None))
         return self.rows[-1]
 
-    async def delivered(self, delivery: int, message_id: str) -> None:
+    async def delivered(self, delivery: int, message_id: str, *, repeated: bool = False) -> None:
         row = self.rows[delivery - 1]
-        self.rows[delivery - 1] = DeliveryRow(row.id, row.owner, row.chat, row.page, row.nonce, message_id)
+        self.rows[delivery - 1] = DeliveryRow(row.id, row.owner, row.chat, row.page, row.nonce, message_id, repeated)
 
     async def deliveries(self, owner: Owner) -> Sequence[DeliveryRow]:
         return [row for row in self.rows if row.owner == owner]

@@ -13,8 +13,9 @@ from bot import texts
 from bot.model import Button, Page, Target
 from bot.outbox import DeliveryError, Outbox
 from bot.platforms.base import Allowance, Call, FloodError, Refusal, RefusedError, UnavailableError
+from bot.reply import Reply
 from storage.base import Owner, OwnerKind, StoreUnavailableError
-from tests.support.chat import LIMITS, MemoryDeliveries, MemoryPlatform, target
+from tests.support.chat import LIMITS, PLAIN, MemoryDeliveries, MemoryPlatform, target
 from tests.support.clock import FakeClock
 
 
@@ -254,6 +255,34 @@ async def test_where_nothing_tells_a_create_that_a_crash_interrupted_is_made_aga
     assert [page.text for page in world.platform.shown.values()] == [f"whole\n\n{texts.POSSIBLY_REPEATED}"]
 
 
+async def test_a_page_that_may_stand_in_the_chat_twice_still_says_so_after_a_further_crash(world: World) -> None:
+    world.platform.limits = replace(LIMITS, idempotent_send=False)
+    await world.rows.begin_delivery(turn(), target().chat, 0, "n")
+    delivery = await world.outbox.open(turn(), target(), Text("half"))
+    delivery.touch()
+    await world.clock.run(1)
+    await world.outbox.aclose()
+    world.outbox = world.restarted()
+    finished = asyncio.ensure_future(world.outbox.post(turn(), target(), [Page("whole")]))
+    await world.clock.run(10)
+    await finished
+    assert [page.text for page in world.platform.shown.values()] == [f"whole\n\n{texts.POSSIBLY_REPEATED}"]
+
+
+async def test_every_page_of_a_long_answer_has_room_to_say_that_it_may_stand_there_twice(world: World) -> None:
+    world.platform.limits = replace(LIMITS, idempotent_send=False)
+    reply = Reply(PLAIN)
+    reply.append("word " * 1000)
+    reply.end()
+    assert len(reply.pages()) > 2
+    for number in range(len(reply.pages())):
+        await world.rows.begin_delivery(turn(), target().chat, number, f"n{number}")
+    finished = asyncio.ensure_future(world.outbox.post(turn(), target(), reply.pages()))
+    await world.clock.run(30)
+    await finished
+    assert all(texts.POSSIBLY_REPEATED in page.text for page in world.platform.shown.values())
+
+
 async def test_a_first_text_that_is_refused_while_it_grows_does_not_lose_the_rest(world: World) -> None:
     world.platform.failures.append(RefusedError(Refusal.BAD_REQUEST))
     text = Text("\u200b")
@@ -327,10 +356,10 @@ async def test_a_delivery_abandoned_while_its_page_is_prepared_or_recorded_goes_
 ) -> None:
     real, gate, asked = getattr(world.rows, method), asyncio.Event(), asyncio.Event()
 
-    async def slowly(*args: object) -> object:
+    async def slowly(*args: object, **named: object) -> object:
         asked.set()
         await gate.wait()
-        return await real(*args)
+        return await real(*args, **named)
 
     monkeypatch.setattr(world.rows, method, slowly)
     first = await world.outbox.open(turn(), target(), Text("cut off"))
@@ -378,11 +407,11 @@ async def test_a_store_that_fails_for_a_moment_costs_no_text(world: World) -> No
     class FailingRows(MemoryDeliveries):
         failures = 2
 
-        async def delivered(self, delivery, message_id):
+        async def delivered(self, delivery, message_id, *, repeated=False):
             if self.failures:
                 self.failures -= 1
                 raise StoreUnavailableError("locked")
-            await super().delivered(delivery, message_id)
+            await super().delivered(delivery, message_id, repeated=repeated)
 
     world.rows = FailingRows()
     world.outbox = world.restarted()
