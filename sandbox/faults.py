@@ -12,8 +12,11 @@ from aiohttp import web
 
 GARBLED = b'data: {"choices": [{"delta": {"content": "half a cha\n\n'
 """A piece of an event stream that is no JSON."""
-_SPOILER, _PIECES = "fault of the stream", "pieces of the stream"
-"""Keys of a request."""
+_PIECES = web.RequestKey("pieces of its stream", int)
+
+
+class CutError(ConnectionResetError):
+    """A fault cut the connection of an answer that was being streamed."""
 
 
 @dataclass(slots=True)
@@ -71,18 +74,21 @@ class Fault:
         """Return what becomes of a piece of a streamed answer.
 
         Raises:
-            ConnectionResetError: The connection was cut instead.
+            CutError: The connection was cut instead.
         """
         number = request[_PIECES] = request.get(_PIECES, -1) + 1
         if number != self.after_pieces:
             return piece
         if self.stream == "cut":
             cut(request)
-            raise ConnectionResetError("cut by a fault")
+            raise CutError("cut by a fault")
         if self.stream == "stall":
             await (asyncio.Event().wait() if self.stall is None else asyncio.sleep(self.stall))
             return piece
         return GARBLED
+
+
+_SPOILER = web.RequestKey("fault of its stream", Fault)
 
 
 class Faults:
@@ -120,7 +126,7 @@ async def write(request: web.Request, response: web.StreamResponse, piece: bytes
     """Write a piece of a streamed answer, spoiled if a fault met the request.
 
     Raises:
-        ConnectionResetError: The fault cut the connection.
+        CutError: The fault cut the connection.
     """
     fault: Fault | None = request.get(_SPOILER)
     await response.write(piece if fault is None else await fault.spoil(request, piece))

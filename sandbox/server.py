@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from sandbox.faults import Faults
+from sandbox.faults import CutError, Faults, cut
 
 BODY_BYTES = 32 * 1024 * 1024
 """Largest request body a stand-in reads."""
@@ -114,7 +114,10 @@ class Server:
         if fault is not None:
             response = await fault.before(request)
         if response is None:
-            response = await handler(request)
+            try:
+                response = await handler(request)
+            except CutError:
+                return cut(request)
         if fault is not None:
             response = await fault.after(request, response)
         if self.round_trip:

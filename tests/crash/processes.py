@@ -187,6 +187,8 @@ class Remains:
 
     Attributes:
         accepted: Keys of the events that were committed.
+        turns: How many there are.
+        set_aside: How many events could not be read.
         unrecorded: Rows of pages that may have been made without their message's id being stored, on platforms where nothing tells.
     """
 
@@ -199,6 +201,7 @@ class Remains:
                 "SELECT d.id FROM delivery d JOIN chat c ON c.id = d.chat WHERE d.message_id IS NULL AND c.platform = 'telegram'",
             )
         }
+        self.turns = len(_rows(connection, "SELECT id FROM turn"))
         self.set_aside = len(_rows(connection, "SELECT id FROM event WHERE kind = 'unreadable'"))
 
     def accepts(self, message: str) -> bool:

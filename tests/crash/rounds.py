@@ -13,6 +13,7 @@ from bot.settings import Settings
 from tests.crash.launcher import POINTS
 from tests.crash.processes import Bot, Remains, World
 from tests.crash.talk import Question
+from tests.crash.trials import Trial
 from tests.crash.verdict import Asked, Said, Verdict, judge
 
 SHUTDOWN = tuple(point for point in POINTS if point.startswith("shutdown"))
@@ -125,7 +126,9 @@ class Tally:
             "wrong order": verdict.disorder,
             f"messages made again, of which only {excused} had an unknown outcome": repeated if repeated > excused else 0,
             "answered without the provider having been asked": [
-                one.question.number for one in self.asked if not self.requests[one.question.number]
+                one.question.number
+                for one in self.asked
+                if not self.requests[one.question.number] and one.question.number not in [*verdict.lost, *verdict.told]
             ],
             f"asked more than {MOST_REQUESTS} times": [number for number, times in self.requests.items() if times > MOST_REQUESTS],
             "questions doubled or out of order in what the provider was sent": self.muddled[:3],
@@ -173,14 +176,28 @@ class Runner:
         self._number = 0
         self._quiet: Counter[str] = Counter()
 
+    async def begin(self, *, points: bool = False) -> None:
+        """Start, and ask once in every chat: Discord's channels are read back from the first time on that the bot is spoken to there."""
+        await self._bot.start(points=points)
+        await self._bot.ready()
+        await self.settle(await self.ask(everywhere=True))
+
     async def play(self, rounds: Sequence[Round]) -> Tally:
         """Play all rounds and judge."""
-        await self._bot.start(points=bool(rounds and rounds[0].point))
-        await self._bot.ready()
+        await self.begin(points=bool(rounds and rounds[0].point))
         for place, one in enumerate(rounds):
             following = rounds[place + 1] if place + 1 < len(rounds) else Round()
             await self.round(one, following)
             self._say(f"{place + 1}/{len(rounds)} {one.name} {one.platform} late={self.tally.late}")
+        await self._bot.end()
+        return await self.judge()
+
+    async def try_all(self, trials: Sequence[Trial]) -> Tally:
+        """Go through all trials and judge."""
+        await self.begin()
+        for place, one in enumerate(trials):
+            await self.trial(one)
+            self._say(f"{place + 1}/{len(trials)} {one.name}{', killed' if one.kill else ''} late={self.tally.late}")
         await self._bot.end()
         return await self.judge()
 
@@ -206,10 +223,37 @@ class Runner:
         await self.settle(self._expected(asked, remains))
         tally.rounds += 1
 
-    async def ask(self, platform: str = "", *, most: int = 6, slashes: bool = False, failing: bool = False) -> list[Asked]:
-        """Ask in some chats, one to three questions in each; return what was asked."""
-        chats = [chat for chat in self._world.chats if chat.startswith(platform) and self._quiet[chat] <= 0]
-        chosen = self._rng.sample(chats, min(len(chats), self._rng.randint(2, most)))
+    async def trial(self, one: Trial) -> None:
+        """Ask while something goes wrong outside, wait for the answers, and ask once more when it is mended."""
+        tally = self.tally
+        if one.fault is not None:
+            await self._world.do("fault", server=one.server, **one.fault)
+            tally.faulted += one.unknown
+        asked = await self.ask(one.platform, failing=one.failing)
+        if one.gateway:
+            await asyncio.sleep(self._rng.uniform(0.0, 0.5))
+            await self._world.do("gateway", act=one.gateway)
+            asked += await self.ask("discord" if one.replayed or CATCHES_UP else "telegram", most=3)
+        if one.kill:
+            await asyncio.sleep(self._rng.uniform(0.1, 1.5))
+            await self._bot.kill()
+            tally.kills["in a trial"] += 1
+            remains = self._bot.read()
+            tally.unrecorded |= remains.unrecorded
+            asked = self._expected(asked, remains)
+            await self._bot.start(points=False)
+        await self._bot.ready()
+        await self.settle(asked, one.seconds)
+        await self._world.do("mend")
+        await self.settle(await self.ask(most=2))
+        tally.rounds += 1
+
+    async def ask(
+        self, platform: str = "", *, most: int = 6, everywhere: bool = False, slashes: bool = False, failing: bool = False
+    ) -> list[Asked]:
+        """Ask in some chats, or in all, one or two questions in each; return what was asked."""
+        chats = [chat for chat in self._world.chats if chat.startswith(platform) and (everywhere or self._quiet[chat] <= 0)]
+        chosen = chats if everywhere else self._rng.sample(chats, min(len(chats), self._rng.randint(2, most)))
         for chat in self._world.chats:
             self._quiet[chat] = 3 if chat in SLOWER and chat in chosen else max(0, self._quiet[chat] - 1)
         order = [chat for chat in chosen for _ in range(1 if failing or chat in SLOWER else self._rng.choice((1, 1, 1, 2)))]

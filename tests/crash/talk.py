@@ -65,9 +65,11 @@ class Talker:
             self.muddled.append(numbers)
         asked = questions_in(last_user_text(messages))
         self.asked.update(question.number for question in asked)
-        return self._say([word for question in asked for word in question.answer] or ["Nothing", "was", "asked."])
+        return self._say([word for question in asked for word in question.answer])
 
     async def _say(self, words: Sequence[str]) -> AsyncGenerator[str, None]:
+        if not words:
+            yield "Nothing was asked."
         pieces = list(_cut(words, max(1, -(-len(words) // PIECES))))
         for piece in pieces:
             await asyncio.sleep(self._seconds / len(pieces))

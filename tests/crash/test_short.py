@@ -2,46 +2,80 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.crash.deliveries import duplicates, poisoned
 from tests.crash.launcher import POINTS
-from tests.crash.processes import Bot, world
+from tests.crash.processes import Bot, World, world
 from tests.crash.rounds import Round, Runner, Tally, plan
+from tests.crash.trials import PLATFORMS, PROVIDER, trials
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(300)]
 
 
-async def killed(folder: Path, rounds: list[Round], *, mutation: str | None = None) -> Tally:
-    async with world() as outside:
-        bot = Bot(outside, folder, mutation=mutation)
-        try:
-            return await Runner(outside, bot, seed=5).play(rounds)
-        finally:
-            await bot.end()
+@pytest.fixture
+async def outside() -> AsyncIterator[World]:
+    async with world() as running:
+        yield running
 
 
-async def test_after_kill_9_every_accepted_question_is_answered_whole_once_and_in_order(tmp_path: Path) -> None:
-    rounds = [
-        Round(pause=0.9),
+@pytest.fixture
+async def bot(outside: World, tmp_path: Path) -> AsyncIterator[Bot]:
+    bot = Bot(outside, tmp_path)
+    yield bot
+    await bot.end()
+
+
+async def killed(outside: World, bot: Bot, *rounds: Round) -> Tally:
+    return await Runner(outside, bot, seed=5).play(rounds)
+
+
+async def test_after_kill_9_every_accepted_question_is_answered_whole_once_and_in_order(outside: World, bot: Bot) -> None:
+    tally = await killed(
+        outside,
+        bot,
         Round("after_commit", "telegram", downtime=True),
         Round("before_record", "telegram"),
         Round("mid_stream", "discord", passings=9, again=True),
         Round("before_final_edit", "discord"),
         Round("shutdown_settling", orderly=True, pause=0.6),
-    ]
-    tally = await killed(tmp_path, rounds)
+    )
     assert not tally.problems
     assert not tally.missed
-    assert tally.rounds == len(rounds)
+    assert tally.rounds == 5
     assert tally.unrecorded, "a kill between a Telegram create and its record leaves one whose outcome nobody knows"
 
 
-async def test_the_crash_test_finds_a_bridge_that_ignores_the_stored_message_ids(tmp_path: Path) -> None:
-    tally = await killed(tmp_path, [Round("before_close", "telegram")], mutation="ignore-message-ids")
+async def test_the_crash_test_finds_a_bridge_that_ignores_the_stored_message_ids(outside: World, tmp_path: Path) -> None:
+    bot = Bot(outside, tmp_path, mutation="ignore-message-ids")
+    tally = await killed(outside, bot, Round("before_close", "telegram"))
     assert tally.verdict.twice or tally.verdict.incomplete
     assert tally.problems
+
+
+async def test_nothing_is_lost_or_doubled_while_provider_and_platforms_fail(outside: World, bot: Bot) -> None:
+    named = {one.name: one for one in (*PROVIDER, *PLATFORMS)}
+    chosen = ["provider: stream cut in the middle", "Telegram: sends reset after they are made", "gateway: close 4000"]
+    tally = await Runner(outside, bot, seed=6).try_all([replace(named[name], kill=name.startswith("provider")) for name in chosen])
+    assert not tally.problems
+
+
+async def test_duplicate_deliveries_make_no_second_turn(outside: World, bot: Bot) -> None:
+    found = await duplicates(outside, bot, 1000)
+    assert not found.problems
+    assert sum(found.counts.values()) >= 1000
+    assert found.turns == len(found.tally.asked)
+    assert set(found.tally.requests.values()) == {1}
+
+
+async def test_poisonous_events_stall_nobody(outside: World, bot: Bot) -> None:
+    found = await poisoned(outside, bot, 3, 80)
+    assert not found.problems
+    assert found.set_aside
 
 
 def test_the_plan_passes_every_point_on_both_platforms_and_kills_at_random() -> None:
@@ -51,3 +85,4 @@ def test_the_plan_passes_every_point_on_both_platforms_and_kills_at_random() -> 
         (point, name) for point in POINTS for name in ("discord", "telegram")
     }
     assert sum(not one.point for one in rounds) > 50
+    assert len(trials(1)) == 2 * len((*PROVIDER, *PLATFORMS)) + 2

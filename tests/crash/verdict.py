@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from bot import texts
 from tests.crash.talk import Question, words_in
@@ -103,9 +103,10 @@ def is_whole(messages: Iterable[Said], question: Question) -> bool:
 
 
 def is_told(messages: Sequence[Said], one: Asked) -> bool:
-    """Tell whether the bot said after the question that something failed."""
+    """Tell whether the bot said after the question, and before the next one, that something failed."""
     after = next((place for place, message in enumerate(messages) if message.id == one.message), -1)
-    return any(message.mine and SIGN in message.text for message in messages[after + 1 :])
+    replies = takewhile(lambda message: message.mine, messages[after + 1 :])
+    return any(SIGN in message.text for message in replies)
 
 
 def _judge_chat(verdict: Verdict, messages: Sequence[Said], questions: Sequence[Asked]) -> None:

@@ -75,6 +75,8 @@ class Control:
 
     def __init__(self, outside: Outside, chats: Chats, talker: Talker) -> None:
         self._outside, self._chats, self._talker = outside, chats, talker
+        self._updates: list[dict[str, Any]] = []
+        self._events: list[tuple[str, dict[str, Any]]] = []
 
     async def obey(self, line: bytes) -> dict[str, Any]:
         order = json.loads(line)
@@ -158,14 +160,31 @@ class Control:
                 await asyncio.sleep(POLL_SECONDS)
         return {"telegram": count, "discord": on_discord}
 
+    async def material(self) -> dict[str, Any]:
+        """Let people say, edit and press something everywhere, so that there are payloads of every kind to mutate."""
+        discord, telegram = self._outside.discord, self._outside.telegram
+        for chat in self._chats.names:
+            await self._chats.say(chat, "please have a look")
+        await self._chats.slash("discord-1", "please have a look")
+        said = await discord.say(discord.channel_id, discord.user_id, "and at this", mention=True)
+        await discord.edit(discord.channel_id, said["id"], f"<@{discord.bot_id}> and at that")
+        told = await telegram.say(telegram.user_id, telegram.user_id, "and at this")
+        await telegram.edit(telegram.user_id, told["message_id"], "and at that")
+        await telegram.press(telegram.user_id, told["message_id"], "nothing", telegram.user_id)
+        async with asyncio.timeout(30):
+            while len(telegram.given) < 8:  # noqa: ASYNC110 - the stand-in has no event for it
+                await asyncio.sleep(POLL_SECONDS)
+        self._updates, self._events = telegram.given, discord.gateway.kept()
+        return {}
+
     async def poison(self, seed: int, count: int) -> dict[str, Any]:
         """Deliver mutated copies of what was said: `count` on each platform."""
         discord, telegram = self._outside.discord, self._outside.telegram
-        for number, update in enumerate(broken_updates(telegram.given, seed, count, ALLOWED_UPDATES)):
+        for number, update in enumerate(broken_updates(self._updates, seed, count, ALLOWED_UPDATES)):
             await telegram.push(update)
             if number % 20 == 0:
                 await asyncio.sleep(POLL_SECONDS)
-        for number, (name, data) in enumerate(broken_events(discord.gateway.kept(), seed, count)):
+        for number, (name, data) in enumerate(broken_events(self._events, seed, count)):
             await discord.push(name, data)
             if number % 20 == 0:
                 await asyncio.sleep(POLL_SECONDS)
