@@ -23,7 +23,10 @@ def reason_of(error: Exception) -> str:
 
 def raw_of(payload: Any) -> str:
     """Return what came as JSON in ASCII, which every database takes; cut if it is huge."""
-    return json.dumps(payload, default=str)[:RAW_CHARS]
+    try:
+        return json.dumps(payload, default=str)[:RAW_CHARS]
+    except (ValueError, RecursionError) as error:  # what can just be parsed may be nested too deeply to be written
+        return json.dumps(f"can't be written: {type(error).__name__}")
 
 
 def not_stored(incoming: Incoming, error: Exception) -> Incoming:

@@ -12,6 +12,7 @@ import asyncio
 import functools
 import os
 import signal
+import sqlite3
 import sys
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -28,10 +29,12 @@ from bot.inbox import Inbox
 from bot.outbox import Outbox
 from bot.platforms.discord.intake import Intake
 from bot.platforms.telegram import polling
+from bot.platforms.telegram.api import Api
+from storage import writer
 from storage.base import ChatAddress, DeliveryRow, Owner, TurnState
 from storage.records import Records
 from storage.sqlite import SqliteStore
-from storage.writer import Writer
+from storage.tx import Row
 
 ACK_SECONDS = 0.05
 """A request to getUpdates has arrived after this time; its answer may take half a minute."""
@@ -88,15 +91,15 @@ def _wrap(owner: Any, name: str, *, before: str = "", after: str = "", when: Cal
 
 def _acknowledged() -> None:
     """Telegram is told by the next request for updates, Discord by the callback of an interaction; its messages are never acknowledged."""
-    fetch: Function = polling._fetch
+    fetch = polling._fetch
     told: list[int | None] = [None]
 
-    async def wrapped(api: Any, offset: int | None) -> Any:
+    async def wrapped(api: Api, offset: int | None, limit: int) -> list[Any]:
         if offset is None or offset == told[0] or not TRIGGER.is_armed("after_ack"):
             told[0] = offset
-            return await fetch(api, offset)
+            return await fetch(api, offset, limit)
         told[0] = offset
-        asking = asyncio.ensure_future(fetch(api, offset))
+        asking = asyncio.ensure_future(fetch(api, offset, limit))
         await asyncio.wait({asking}, timeout=ACK_SECONDS)
         TRIGGER.pass_by("after_ack")
         return await asking
@@ -122,9 +125,20 @@ def _streamed() -> None:
     Router.stream = stream  # type: ignore[method-assign]
 
 
+def _committed() -> None:
+    original = writer._rows
+
+    def rows(raw: sqlite3.Connection, sql: str, args: Sequence[object] = ()) -> Sequence[Row]:
+        if sql == "COMMIT":
+            TRIGGER.pass_by("before_commit")
+        return original(raw, sql, args)
+
+    writer._rows = rows
+
+
 POINTS: dict[str, Callable[[], None]] = {
     "after_receive": lambda: _before(Inbox, "accept", "after_receive"),
-    "before_commit": lambda: _before(Writer, "_execute", "before_commit", when=lambda _, sql: sql == "COMMIT"),
+    "before_commit": _committed,
     "after_commit": lambda: _after(Records, "accept", "after_commit"),
     "after_ack": _acknowledged,
     "before_first_token": _streamed,

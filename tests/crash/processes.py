@@ -123,10 +123,19 @@ class Bot:
         Raises:
             CrashTestError: It ended, or did not come so far.
         """
-        accepting = asyncio.ensure_future(self._outside.do("accepting", seconds=START_SECONDS))
-        await accepting
-        if self._running.returncode is not None:
-            raise CrashTestError(f"the bridge ended with {self._running.returncode}:\n{self.log}")
+        accepting, ended = (
+            asyncio.ensure_future(self._outside.do("accepting", seconds=START_SECONDS)),
+            asyncio.ensure_future(self._running.wait()),
+        )
+        try:
+            await asyncio.wait({accepting, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not accepting.done():
+                raise CrashTestError(f"the bridge ended with {self._running.returncode}:\n{self.log}")
+            await accepting
+        finally:
+            accepting.cancel()
+            ended.cancel()
+            await asyncio.gather(accepting, ended, return_exceptions=True)
 
     async def arm(self, point: str, passings: int) -> None:
         """Have it killed at a point."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from bot.model import EventKind, Incoming
 from bot.platforms.base import Refusal, RefusedError
 from bot.platforms.telegram.backoff import LONGEST_SECONDS, Backoff
 from bot.platforms.telegram.intake import ALLOWED_UPDATES, Intake
-from bot.platforms.telegram.polling import CONFLICT_CALM_SECONDS, CONFLICT_TRIES, POLL_SECONDS, poll
+from bot.platforms.telegram.polling import CONFLICT_CALM_SECONDS, CONFLICT_TRIES, POLL_SECONDS, UNREADABLE_TRIES, poll
 from storage.base import StoreUnavailableError
 from tests.support.telegram import COMMANDS, ME, TOKEN, api, message, ok, refused, update
 
@@ -218,3 +219,45 @@ async def test_stopping_in_the_middle_of_a_commit_confirms_nothing():
 
 def test_jitter_never_goes_below_half_a_second():
     assert [Backoff(lambda low, _: low).next(), Backoff(lambda _, high: high).next()] == [0.5, 1.0]
+
+
+def nested(depth: int) -> str:
+    return "[" * depth + "]" * depth
+
+
+def unparseable(*updates: str) -> httpx.Response:
+    """An answer whose JSON our parser gives up on, as it is nested too deeply."""
+    return httpx.Response(200, text='{"ok":true,"result":[' + ",".join(updates) + "]}")
+
+
+async def test_an_update_nested_too_deeply_to_be_parsed_is_set_aside_and_the_others_of_its_answer_are_taken() -> None:
+    good, bad = json.dumps(update(5, message=message("one"))), f'{{"update_id":6,"odd":{nested(5000)}}}'
+    last = update(7, message=message("three", message_id=9))
+    one, three = ok([update(5, message=message("one"))]), ok([last])
+    bench = Bench(unparseable(good, bad), one, *[unparseable(bad)] * (1 + UNREADABLE_TRIES), three)
+    await bench.run()
+    assert [incoming.kind for incoming in bench.taken] == [EventKind.MESSAGE, EventKind.UNREADABLE, EventKind.MESSAGE]
+    assert "update:6" in bench.taken[1].key
+    assert [poll["limit"] for poll in bench.polls[:3]] == [100, 1, 100]
+    assert bench.polls[-1]["offset"] == 8
+
+
+async def test_an_answer_that_is_cut_off_costs_no_update() -> None:
+    cut = unparseable(json.dumps(update(5, message=message("one"))))
+    cut = httpx.Response(200, content=cut.content[:-9])
+    bench = Bench(cut, cut, ok([update(5, message=message("one"))]))
+    await bench.run()
+    assert [incoming.kind for incoming in bench.taken] == [EventKind.MESSAGE]
+
+
+@pytest.mark.parametrize("depth", range(100, 1100, 100))
+async def test_an_update_of_any_depth_that_can_be_parsed_holds_up_nobody(depth: int) -> None:
+    odd = unparseable(f'{{"update_id":5,"message":{nested(depth)}}}')
+    try:
+        json.loads(odd.text)
+    except RecursionError:
+        pytest.skip("it can't be parsed")
+    bench = Bench(odd, ok([update(6, message=message("two"))]))
+    await bench.run()
+    assert bench.taken[-1].kind is EventKind.MESSAGE
+    assert not bench.clock.slept

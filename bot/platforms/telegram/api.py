@@ -4,6 +4,7 @@
     ├── FloodedError       429, with the seconds to wait
     └── NetworkError
         └── ServerError    5xx: the request arrived, what became of it is not known
+            └── UnparsedError    an answer that is no JSON, or nested too deeply
 
 `Bot`'s own methods parse every answer and raise if they meet something new in it, after the message was sent. `Api.call` gives the plain
 JSON instead: an answer that can't be parsed loses no message id, and one update that can't be parsed stalls no other.
@@ -15,6 +16,7 @@ import asyncio
 import ipaddress
 import json
 import logging
+import re
 import ssl
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,6 +37,8 @@ CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0
 WRITE_SECONDS = 15.0
 POOL_SECONDS = 10.0
+FIRST_UPDATE = re.compile(rb'\s*\{\s*"ok"\s*:\s*true\s*,\s*"result"\s*:\s*\[\s*\{\s*"update_id"\s*:\s*([0-9]{1,18})\s*[,}]')
+"""How an answer to getUpdates begins. Telegram writes an update's id first."""
 TOO_MANY_REQUESTS = 429
 CLIENT_ERRORS, SERVER_ERRORS = 400, 500
 
@@ -52,6 +56,15 @@ class FloodedError(TelegramError):
 
 class ServerError(NetworkError):
     """An answer with a 5xx status, or one that is not what the Bot API answers."""
+
+
+class UnparsedError(ServerError):
+    """An answer that can't be parsed. `update_id` is that of the first update in it, if it begins like an answer to getUpdates."""
+
+    def __init__(self, payload: bytes) -> None:
+        super().__init__("the answer is not one of the Bot API")
+        found = FIRST_UPDATE.match(payload)
+        self.update_id = int(found[1]) if found else None
 
 
 class Wire(HTTPXRequest):
@@ -80,8 +93,8 @@ class Wire(HTTPXRequest):
         """Parse an answer. The original logs what it can't parse; that may be somebody's message."""
         try:
             answer = json.loads(payload.decode("utf-8", "replace"))
-        except ValueError:
-            answer = None
+        except (ValueError, RecursionError):
+            raise UnparsedError(payload) from None
         if not isinstance(answer, dict):
             raise ServerError("the answer is not one of the Bot API")
         return answer

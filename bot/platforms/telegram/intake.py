@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +24,8 @@ ALLOWED_UPDATES = ["message", "edited_message", "callback_query", STOPPED]
 UNKNOWN = "unknown"
 TRIES = 5
 """So often an event is offered to a store that works but will not take this one; then it is set aside."""
+UNPARSED = "unparsed"
+"""Marks an update of which only the id could be read."""
 REMEMBERED = 1000
 """Most updates whose failures are counted at once."""
 
@@ -82,6 +83,8 @@ class Intake:
 
     def _read(self, raw: dict[str, Any], update_id: int) -> Incoming | None:
         try:
+            if UNPARSED in raw:
+                return self._unreadable(raw, update_id, "it is no JSON, or nested too deeply")
             if STOPPED in raw:
                 return read_stop(raw[STOPPED], update_id, self._me, self._topic_of)
             incoming = read(Update.de_json(raw), self._me, self._commands)
@@ -115,7 +118,7 @@ class Intake:
 
     def _unreadable(self, raw: dict[str, Any], update_id: int, reason: str) -> Incoming:
         """Make the event of what can't be read, with the address as far as it can be seen."""
-        digest = hashlib.sha256(json.dumps(raw, sort_keys=True).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(raw_of(raw).encode()).hexdigest()[:16]
         query = _part(raw, "callback_query")
         message = _part(raw, "message") or _part(raw, "edited_message") or _part(query, "message") or _part(raw, STOPPED)
         chat = _id(_part(message, "chat"))

@@ -12,10 +12,10 @@ from telegram.error import Conflict, TelegramError
 from bot.clock import Clock
 from bot.platforms.base import FloodError, PlatformError, Refusal, RefusedError
 from bot.platforms.budgets import TELEGRAM_POLL_SECONDS
-from bot.platforms.telegram.api import Api
+from bot.platforms.telegram.api import Api, UnparsedError
 from bot.platforms.telegram.backoff import Backoff
 from bot.platforms.telegram.errors import platform_error
-from bot.platforms.telegram.intake import ALLOWED_UPDATES, Intake, update_id_of
+from bot.platforms.telegram.intake import ALLOWED_UPDATES, UNPARSED, Intake, update_id_of
 from storage.base import StoreUnavailableError
 
 POLL_SECONDS = min(25, TELEGRAM_POLL_SECONDS)
@@ -23,6 +23,8 @@ POLL_SECONDS = min(25, TELEGRAM_POLL_SECONDS)
 SLACK_SECONDS = 10.0
 BATCH = 100
 """Most updates of an answer. Documented: getUpdates."""
+UNREADABLE_TRIES = 3
+"""So often an update that can't be parsed is asked for alone, for the answer may have been cut off on its way; then it is set aside."""
 CONFLICT_TRIES = 5
 CONFLICT_CALM_SECONDS = 60.0
 """Conflicts that lie further apart are counted anew. Polls that succeed in between mean nothing: two copies take turns."""
@@ -44,9 +46,15 @@ async def poll(api: Api, intake: Intake, clock: Clock, ready: Callable[[], None]
     ready()
     offset: int | None = None
     conflicts, conflict_at = 0, -math.inf
+    unparsed = _Unparsed()
     while True:
         try:
-            batch = await _fetch(api, offset)
+            batch = await _fetch(api, offset, unparsed.limit)
+        except UnparsedError as error:
+            if unparsed.again(error.update_id):
+                await wait_out(platform_error(error, repeatable=True), clock, backoff)
+                continue
+            batch = [{"update_id": error.update_id, UNPARSED: True}]
         except Conflict as error:
             conflicts = 1 if clock.now() - conflict_at > CONFLICT_CALM_SECONDS else conflicts + 1
             conflict_at = clock.now()
@@ -58,6 +66,7 @@ async def poll(api: Api, intake: Intake, clock: Clock, ready: Callable[[], None]
         except TelegramError as error:
             await wait_out(platform_error(error, repeatable=True), clock, backoff)
             continue
+        unparsed = _Unparsed()
         before = offset
         whole, offset = await _take(intake, batch, offset)
         if whole:
@@ -91,8 +100,25 @@ async def wait_out(error: PlatformError, clock: Clock, backoff: Backoff) -> None
     await clock.sleep(seconds)
 
 
-async def _fetch(api: Api, offset: int | None) -> list[Any]:
-    parameters = {"offset": offset, "limit": BATCH, "timeout": POLL_SECONDS, "allowed_updates": ALLOWED_UPDATES}
+class _Unparsed:
+    """Answers that could not be parsed, one after the other."""
+
+    def __init__(self) -> None:
+        self.limit = BATCH
+        self._update: int | None = None
+        self._tries = 0
+
+    def again(self, update: int | None) -> bool:
+        """Tell whether to ask again, for one update at a time from now on; if not, its only update is what can't be parsed."""
+        alone = self.limit == 1 and update is not None and update == self._update
+        self._tries = self._tries + 1 if alone else 1
+        self._update = update if self.limit == 1 else None
+        self.limit = 1
+        return self._update is None or self._tries < UNREADABLE_TRIES
+
+
+async def _fetch(api: Api, offset: int | None, limit: int) -> list[Any]:
+    parameters = {"offset": offset, "limit": limit, "timeout": POLL_SECONDS, "allowed_updates": ALLOWED_UPDATES}
     batch = await api.call("getUpdates", parameters, read_timeout=POLL_SECONDS + SLACK_SECONDS)
     if not isinstance(batch, list):
         raise TelegramError("the answer to getUpdates is not a list")

@@ -96,7 +96,7 @@ class Handler:
             return web.Response(status=403)
         try:
             raw = json.loads(await request.read())
-        except ValueError:
+        except (ValueError, RecursionError):  # the latter: it is nested too deeply
             # Any other answer would make Telegram bring it again and hold back the chat's next updates for a day.
             log.error("a webhook call was no JSON and was skipped")  # noqa: TRY400 - the trace would quote the body
             return web.Response()
