@@ -234,6 +234,7 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
             preferences=preferences,
             outbox=outbox,
             clock=clock,
+            long_answer_pages=settings.long_answer_pages,
         )
         dispatcher = Dispatcher(
             store=store,

@@ -25,6 +25,14 @@ PLAINEST = 2
 """How far formatting is given up for a page that is refused with it: 1 without entities, 2 without buttons, too."""
 
 
+_NO_FILES = frozenset({Refusal.FORBIDDEN, Refusal.BAD_REQUEST, Refusal.TOO_LONG})
+"""Why a page with a file may be refused although its text would be taken: no right to send files, or too large a one."""
+
+
+def _no_file() -> bool:
+    return False
+
+
 class DeliveryError(Exception):
     """A reply can't be shown. `refusal` says why, where the platform did."""
 
@@ -104,6 +112,7 @@ class Visible:
         recorded: `message_id` is stored.
         gone: Somebody deleted it.
         refused: The page that was refused while the reply grew; a different one may be taken.
+        misfit: It can't become what is wanted: it is deleted, and another one made in its place.
         plainness: How much of its formatting was given up, 0 to `PLAINEST`.
     """
 
@@ -115,6 +124,7 @@ class Visible:
     repeated: bool = False
     recorded: bool = True
     gone: bool = False
+    misfit: bool = False
     refused: Page | None = None
     plainness: int = 0
 
@@ -134,6 +144,7 @@ class Delivery:
 
     Attributes:
         draft: Shows the page that still grows; None where growth is shown by edits.
+        without_file: Called when the chat refuses a file: True if the source gives the text in further pages instead.
     """
 
     def __init__(self, owner: Owner, target: Target, source: Callable[[], Sequence[Page]], lane: Lane, style: Style) -> None:
@@ -141,6 +152,7 @@ class Delivery:
         self.target = target
         self.visible: list[Visible] = []
         self.draft: Draft | None = None
+        self.without_file: Callable[[], bool] = _no_file
         self.dirty = False
         self.closing = False
         self.not_before = -math.inf
@@ -226,16 +238,20 @@ class Delivery:
                 return Step(Call.SEND, index, page)
             seen = self.visible[index]
             dressed = self._dress(seen, page, last=index == len(wanted) - 1)
-            if seen.gone or seen.page == dressed:
-                continue
-            if not self.closing and seen.refused == dressed:
-                return None
-            return Step(Call.SEND if seen.message_id is None else Call.EDIT, index, dressed, more=len(wanted) > len(self.visible))
+            if seen.misfit or not (seen.gone or seen.page == dressed):
+                return self._renewal(index, seen, dressed, more=len(wanted) > len(self.visible))
         if self.closing and wanted:
             for index in range(len(self.visible) - 1, len(wanted) - 1, -1):
                 if self.visible[index].message_id is not None and not self.visible[index].gone:
                     return Step(Call.DELETE, index, None)
         return None
+
+    def _renewal(self, index: int, seen: Visible, page: Page, *, more: bool) -> Step | None:
+        if seen.misfit:
+            return Step(Call.DELETE, index, None)
+        if not self.closing and seen.refused == page:
+            return None
+        return Step(Call.SEND if seen.message_id is None else Call.EDIT, index, page, more=more)
 
     def refused(self, step: Step, reason: Refusal) -> bool:
         """Take note that the platform will not have a page; True if the delivery can go on all the same."""
@@ -244,7 +260,13 @@ class Delivery:
                 self.draft = None
             return True
         seen = self.visible[step.index]
-        if step.call is Call.DELETE or (step.call is Call.EDIT and reason is Refusal.GONE):
+        if step.page is not None and step.page.file is not None and reason in _NO_FILES and self.without_file():
+            return True
+        if step.call is Call.DELETE and seen.misfit:
+            seen.message_id, seen.misfit = None, False  # it stays, and the new one comes below
+        elif step.call is Call.EDIT and reason is Refusal.OTHER_KIND:
+            seen.misfit = True
+        elif step.call is Call.DELETE or (step.call is Call.EDIT and reason is Refusal.GONE):
             seen.gone = True  # deleted by somebody who wanted it away: it is not made again
         elif reason in {Refusal.BAD_REQUEST, Refusal.TOO_LONG} and not self.closing:
             seen.refused = step.page
@@ -262,8 +284,9 @@ class Delivery:
             labels.append(texts.ordered_wait(self.ordered_wait))
         for label in labels:
             labelled = Rendered(f"{page.text}\n\n{label}", page.entities)
-            if self._style.measure(labelled) <= self._style.limit:
+            if self._style.measure(labelled) <= self._style.room(file=page.file is not None):
                 page = replace(page, text=labelled.text)
         if not self.closing or not seen.plainness:
             return page
-        return Page(self._style.bare(page.text), (), page.buttons if seen.plainness < PLAINEST else ())
+        buttons = page.buttons if seen.plainness < PLAINEST else ()
+        return replace(page, text=self._style.bare(page.text), entities=(), buttons=buttons)

@@ -18,6 +18,7 @@ __all__ = [
     "CommandCall",
     "Entity",
     "EventKind",
+    "File",
     "Incoming",
     "Page",
     "Receipt",
@@ -141,12 +142,22 @@ class Entity(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """A file that the bot writes. `content` is UTF-8 text."""
+
+    name: str
+    media_type: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """One message as it should look: the platform's own text, and its buttons in rows."""
+    """One message as it should look: the platform's own text, its buttons in rows, and the file that comes with it."""
 
     text: str
     entities: tuple[Entity, ...] = ()
     buttons: tuple[tuple[Button, ...], ...] = ()
+    file: File | None = None
 
 
 @dataclass(frozen=True, slots=True)

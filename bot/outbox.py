@@ -265,8 +265,7 @@ class Lane:
             return
         seen = delivery.visible[step.index]
         if step.page is None:
-            delivery.visible.pop(step.index)
-            await self._outbox.store.drop_delivery(seen.row)
+            await self._forget(delivery, step.index, seen)
             return
         # A repeated create gives back the message that was made first, as it was: what it shows is not known then.
         seen.page = None if seen.tried and step.call is Call.SEND and self._platform.limits.idempotent_send else step.page
@@ -274,6 +273,16 @@ class Lane:
             seen.message_id, seen.recorded = receipt.message_id, False
             self._fade_drafts(delivery.target.chat)
             await self._record(delivery)
+
+    async def _forget(self, delivery: Delivery, index: int, seen: Visible) -> None:
+        """Take note that a message was deleted; one that did not fit gives its place to another."""
+        store = self._outbox.store
+        if not seen.misfit:
+            delivery.visible.pop(index)
+        await store.drop_delivery(seen.row)
+        if seen.misfit:
+            row = await store.begin_delivery(delivery.owner, delivery.target.chat, index, self._outbox.nonce())
+            delivery.visible[index] = Visible(row.id, row.nonce, row.message_id)
 
     def _fade_drafts(self, chat: ChatAddress) -> None:
         """A message has come into a chat: whatever draft showed there is gone and has to be shown anew."""

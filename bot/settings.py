@@ -126,6 +126,7 @@ class Settings(BaseSettings):
     default_model: str = ""
     default_persona: str | None = None
     show_reasoning: Literal["off", "folded"] = "off"
+    long_answer_pages: int = Field(default=0, ge=0, le=100)
     database_url: Annotated[str, AfterValidator(_database)] = Field(default_factory=default_database)
     first_text_seconds: float = Field(default=FIRST_TEXT_SECONDS, ge=0, le=60)
     retention_days: int | None = Field(default=None, ge=1, le=MOST_KEEP_DAYS)

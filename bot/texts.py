@@ -88,6 +88,7 @@ INTERNAL = "⚠️ Something went wrong inside the bot; it was logged. Use /retr
 TOO_MANY_ATTEMPTS = "⚠️ This question was interrupted several times and is not asked again by itself. Use /retry to ask it."
 NO_TEXT = "I can only read text so far. Write your question as a message."
 REASONING_SIGN = "💭"
+WHOLE_IN_FILE = "📄 This is a long answer: the whole of it is in the file."
 POSSIBLY_REPEATED = "(This message may stand here twice: the connection broke while it was being sent.)"
 FILES_IGNORED = "*I can't read files yet; only your text was sent to the model.*"
 DEAD_BUTTON = "This button is of no use any more. /help lists the commands."

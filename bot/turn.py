@@ -33,7 +33,7 @@ from bot.model import Incoming, Target
 from bot.outbox import Delivery, DeliveryError, Outbox
 from bot.platforms.base import Platform, Refusal, SupportsTyping
 from bot.preferences import Choice, Preferences
-from bot.reply import Buttons, Reply
+from bot.reply import Buttons, Filing, Reply
 from storage.base import Owner, OwnerKind, ProviderStateRow, StopSignal, Store, StoreError, Turn, TurnAnswer, TurnState
 
 log = logging.getLogger(__name__)
@@ -100,7 +100,10 @@ class Turns:
         preferences: Preferences,
         outbox: Outbox,
         clock: Clock,
+        long_answer_pages: int = 0,
     ) -> None:
+        """Take what is needed; an answer of more than `long_answer_pages` messages becomes a file, 0: none does."""
+        self._long_answer_pages = long_answer_pages
         self._store = store
         self._router = router
         self._providers = providers
@@ -163,11 +166,18 @@ class Turns:
         await self._store.close(turn, TurnState.FAILED, error=error)
 
     async def _begin(self, turn: Turn, incoming: Incoming) -> _Course:
-        reply = Reply(self._platforms[turn.chat.platform].style, controls.growing(turn.id))
+        platform = self._platforms[turn.chat.platform]
+        reply = Reply(platform.style, controls.growing(turn.id), filing=Filing(self._pages(turn), platform.limits.file_bytes))
         target = Target.answering(incoming, await self._store.reply_route(turn.event))
         delivery = await self._outbox.open(Owner(OwnerKind.TURN, turn.id), target, reply.pages, again=turn.attempt > 1)
+        delivery.without_file = reply.without_file
         # Asked before and interrupted: nobody knows any more which provider has heard what.
         return _Course(turn, incoming, reply, delivery, tuple(self._providers) if turn.attempt > 1 else ())
+
+    def _pages(self, turn: Turn) -> int:
+        """Return how many pages an answer shows before it becomes a file; a stored answer is shown as it was before the crash."""
+        stored = json.loads(turn.finish).get("pages", 0) if turn.finish else self._long_answer_pages
+        return int(stored)
 
     async def _run(self, course: _Course) -> None:
         turn = course.turn
@@ -202,7 +212,13 @@ class Turns:
         async with _background(self._typing(course)), _background(self._keep_shown(course.delivery)):
             await _unless(signal, self._read(course, choice, request))
         finished = course.finished or Finished(FinishReason.UNKNOWN, complete=False)
-        finish = {"reason": finished.reason, "raw": finished.raw_reason, "complete": finished.complete, "cut": finished.likely_truncated}
+        finish: dict[str, Any] = {
+            "reason": finished.reason,
+            "raw": finished.raw_reason,
+            "complete": finished.complete,
+            "cut": finished.likely_truncated,
+        }
+        finish["pages"] = self._long_answer_pages  # after a crash it is shown as it would have been
         answer = TurnAnswer(
             text=course.reply.text,
             content=transcript.content(course.reply.text),
@@ -304,15 +320,19 @@ class Turns:
         return await write()
 
     async def _typing(self, course: _Course) -> None:
-        """Show that the bot is writing until its first text is there. A slash command shows it by itself."""
+        """Show that the bot is writing until its first text is there, and while more of it comes than is shown.
+
+        A slash command shows it by itself.
+        """
         delivery = course.delivery
         platform = self._platforms[delivery.target.chat.platform]
         by_itself = delivery.target.route is not None and course.incoming.button is None
         if not isinstance(platform, SupportsTyping) or by_itself:
             return
         await self._clock.sleep(TYPING_AFTER_SECONDS)
-        while not delivery.shown:
-            await self._outbox.typing(delivery.target)
+        while not delivery.shown or course.reply.may_withhold:
+            if not delivery.shown or course.reply.withholds:
+                await self._outbox.typing(delivery.target)
             await self._clock.sleep(platform.typing_seconds * TYPING_SHARE)
 
     async def _keep_shown(self, delivery: Delivery) -> None:

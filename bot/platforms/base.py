@@ -50,6 +50,7 @@ class Refusal(StrEnum):
     FORBIDDEN = "forbidden"  # the bot may not, or was blocked
     TOO_LONG = "too_long"
     BAD_REQUEST = "bad_request"
+    OTHER_KIND = "other_kind"  # the message can't be edited into such a one: one with a file into one without
     TOKEN = "token"  # the bot's own token was refused  # noqa: S105 - no password
 
 
@@ -88,6 +89,7 @@ class Limits:
         private_answers: Command answers can be shown to the asker alone.
         max_button_rows: Most rows of buttons under a message.
         max_buttons_per_row: Most buttons of a row.
+        file_bytes: Largest file of a message; 0: it takes none.
     """
 
     overall: Allowance
@@ -95,6 +97,7 @@ class Limits:
     private_answers: bool
     max_button_rows: int
     max_buttons_per_row: int
+    file_bytes: int = 0
 
 
 Accept: TypeAlias = Callable[[Incoming], Awaitable[bool]]
@@ -147,7 +150,7 @@ class Platform(Protocol):
         ...
 
     async def edit(self, target: Target, message_id: str, page: Page, *, first: bool) -> Receipt:
-        """Make a message look like `page`; that it already does is success.
+        """Make a message look like `page`; that it already does is success. A file is sent anew.
 
         Raises:
             PlatformError: One of the tree above.

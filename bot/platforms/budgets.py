@@ -32,6 +32,8 @@ class Budget:
 # Discord -----------------------------------------------------------------------------------------------------------
 DISCORD_MESSAGE_CODE_POINTS = 2000
 """Longest `content`. Documented: message resource, create and edit."""
+DISCORD_FILE_BYTES = 10 * 1024 * 1024
+"""Largest file where nobody pays for more. Documented: API reference, uploading files."""
 DISCORD_NONCE_CHARS = 25
 """Longest `nonce`. Documented: message resource, create."""
 DISCORD_CREATE = Budget(BudgetKind.FIXED_WINDOW, 5, 5.0)
@@ -72,6 +74,10 @@ DISCORD_BUTTON_ROWS, DISCORD_BUTTONS_PER_ROW = 5, 5
 # Telegram ----------------------------------------------------------------------------------------------------------
 TELEGRAM_MESSAGE_UTF16_UNITS = 4096
 """Longest text after entities, in UTF-16 units. Documented: sendMessage; unit as of entity offsets."""
+TELEGRAM_CAPTION_UTF16_UNITS = 1024
+"""Longest text beside a file after entities, in UTF-16 units. Documented: sendDocument; unit as of entity offsets."""
+TELEGRAM_FILE_BYTES = 50_000_000
+"""Largest file that a bot sends. Documented: sendDocument (50 MB)."""
 TELEGRAM_ENTITIES = 100
 """Most entities of a message; the rest is dropped silently. Undocumented, from python-telegram-bot's constants."""
 TELEGRAM_PRIVATE = Budget(BudgetKind.TOKEN_BUCKET, 1, 1.0, burst=3)

@@ -53,6 +53,7 @@ class Style:
         measure: Length of rendered text in the unit of `limit`.
         limit: Longest text of one message.
         draft: What `render` does after the parse begins here; paging cuts between the two.
+        caption: Longest text of a message with a file, in the same unit; 0: as long as any.
         bare: Makes rendered text harmless where it is shown without its entities, without making it longer.
     """
 
@@ -61,6 +62,11 @@ class Style:
     limit: int
     draft: Draft = PlainDraft()
     bare: Callable[[str], str] = str
+    caption: int = 0
+
+    def room(self, *, file: bool) -> int:
+        """Return how long the text of a message may be, with a file or without."""
+        return self.caption if file and self.caption else self.limit
 
     def write(self, blocks: Sequence[Block]) -> Rendered:
         """Write blocks: `render` after the parse."""

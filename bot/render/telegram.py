@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from bot.model import Entity
-from bot.platforms.budgets import TELEGRAM_ENTITIES, TELEGRAM_MESSAGE_UTF16_UNITS
+from bot.platforms.budgets import TELEGRAM_CAPTION_UTF16_UNITS, TELEGRAM_ENTITIES, TELEGRAM_MESSAGE_UTF16_UNITS
 from bot.render.base import Rendered, Style
 from bot.render.document import BOLD, CODE, ITALIC, RULE_TEXT, STRIKE, Block, Kind, Span, is_visible
 from bot.render.heal import heal
@@ -303,4 +303,6 @@ def bare(text: str) -> str:
     return _NAME.sub(lambda name: f"\uff20{name[0][1:]}", text)
 
 
-STYLE = Style(render=render, measure=measure, limit=TELEGRAM_MESSAGE_UTF16_UNITS, draft=Draft(), bare=bare)
+STYLE = Style(
+    render=render, measure=measure, limit=TELEGRAM_MESSAGE_UTF16_UNITS, draft=Draft(), bare=bare, caption=TELEGRAM_CAPTION_UTF16_UNITS
+)

@@ -8,19 +8,23 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
 
 from aiohttp import web
 
-from bot.platforms.budgets import DISCORD_GLOBAL, DISCORD_INVALID, Budget
-from sandbox.discord.errors import ApiError, UnauthorizedError
+from bot.platforms.budgets import DISCORD_FILE_BYTES, DISCORD_GLOBAL, DISCORD_INVALID, Budget
+from sandbox.discord.errors import ApiError, UnauthorizedError, invalid_form
 from sandbox.discord.forms import File
 from sandbox.limits import Gates, Verdict
 
 _bucket_headers: ContextVar[dict[str, str]] = ContextVar("bucket_headers")
 """What the present answer tells about its bucket. Not in the request: aiohttp 3.14 warns of plain keys there, 3.13 has no others."""
+_FILE = re.compile(r"files\[(\d)\]")
+SNOWFLAKE_DIGITS = 15
+"""Ids of attachments have at least so many; shorter numbers are those of uploads."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -146,20 +150,39 @@ async def read_body(request: web.Request) -> tuple[Any, tuple[File, ...]]:
     """Return the JSON of a request and the files that came with it.
 
     Raises:
-        ApiError: 50109 for JSON that can't be read.
+        ApiError: 50109 for JSON that can't be read, 40005 for a file that is too large, 50035 for one that the body does not name.
     """
     try:
         if request.content_type != "multipart/form-data":
             raw = await request.read()
             return (json.loads(raw) if raw else None), ()
         form = await request.post()
-        body = json.loads(str(form.get("payload_json", "{}")))
+        payload = form.get("payload_json", "{}")
+        body = json.loads(payload.decode() if isinstance(payload, bytes | bytearray) else str(payload))
+        strangers = [name for name, value in form.items() if name != "payload_json" and not isinstance(value, web.FileField)]
     except ValueError:
         raise ApiError(50109) from None
-    uploads = [value for value in form.values() if isinstance(value, web.FileField)]
-    for upload in uploads:
+    uploads = {name: value for name, value in form.items() if isinstance(value, web.FileField)}
+    for upload in uploads.values():
         upload.file.seek(0)
-    return body, tuple(File(upload.filename, upload.content_type, upload.file.read()) for upload in uploads)
+    files = tuple(File(upload.filename, upload.content_type, upload.file.read()) for upload in uploads.values())
+    if any(len(file.data) > DISCORD_FILE_BYTES for file in files):
+        raise ApiError(40005)
+    _check_names(body, {name: upload.filename for name, upload in uploads.items()} | dict.fromkeys(strangers, ""))
+    return body, files
+
+
+def _check_names(body: Any, uploads: Mapping[str, str]) -> None:
+    """Check that the body names every upload by its number, and none that is not there. Discord takes some without; stricter here."""
+    about = body.get("attachments") or [] if isinstance(body, dict) else []
+    named = {str(one.get("id")): one.get("filename") for one in about if isinstance(one, dict)}
+    for field, filename in uploads.items():
+        number = _FILE.fullmatch(field)
+        if number is None or named.get(number[1]) != filename:
+            raise invalid_form(("attachments",), "ATTACHMENT_NOT_NAMED", f"{field} is not named in attachments")
+    missing = [number for number in named if len(number) < SNOWFLAKE_DIGITS and f"files[{number}]" not in uploads]
+    if missing:
+        raise invalid_form(("attachments",), "ATTACHMENT_NOT_FOUND", f"no file comes with the number {missing[0]}")
 
 
 def _limited(error: LimitedError) -> web.Response:

@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.platforms.budgets import DISCORD_INTERACTION_ACK_SECONDS, DISCORD_INTERACTION_TOKEN_SECONDS
+from bot.platforms.budgets import DISCORD_FILE_BYTES, DISCORD_INTERACTION_ACK_SECONDS, DISCORD_INTERACTION_TOKEN_SECONDS
 from sandbox.discord.commands import check_choices
 from sandbox.discord.errors import ApiError, invalid_form
 from sandbox.discord.forms import EPHEMERAL, LOADING, NEW_KIND, SETTABLE_FLAGS, USERS_PARSED, File, MessageForm, find_pings, read_form
@@ -26,7 +26,6 @@ POSSIBLE = {
     AUTOCOMPLETE: (CHOICES,),
 }
 """Answers by kind of interaction."""
-ATTACHMENT_BYTES = 10 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -229,7 +228,7 @@ class Interactions:
             "channel": channel,
             "locale": "en-US",
             "entitlements": [],
-            "attachment_size_limit": ATTACHMENT_BYTES,
+            "attachment_size_limit": DISCORD_FILE_BYTES,
             "authorizing_integration_owners": self._owners(interaction),
         }
         if channel["type"] == DM:

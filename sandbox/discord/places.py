@@ -85,6 +85,7 @@ class Places:
         members: Server → person → member.
         barred: Channel → code that the bot is refused with there.
         without_history: Channels where the bot may not read the history.
+        without_files: Channels where the bot may not attach files.
         publish: Takes what the gateway is to tell.
         on_change: Take what an onlooker sees.
     """
@@ -97,6 +98,7 @@ class Places:
         self.members: dict[str, dict[str, dict[str, Any]]] = {}
         self.barred: dict[str, int] = {}
         self.without_history: set[str] = set()
+        self.without_files: set[str] = set()
         self.on_change: list[Callable[[dict[str, Any]], None]] = []
         self.publish: Callable[[Event], None] = lambda _event: None
         self._last_id = 0

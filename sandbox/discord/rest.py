@@ -185,6 +185,7 @@ class Rest:
         channel = self._writable(request)
         body, files = await read_body(request)
         form = read_form(body, files)
+        self._check_files(channel["id"], form)
         form.require_substance()
         nonce = None if form.nonce is None else str(form.nonce)
         if nonce is not None and form.enforce_nonce:
@@ -195,6 +196,10 @@ class Rest:
         if nonce is not None:
             self._world.remember(nonce, stored)
         return answer(self._world.rest_view(stored, fresh=True))
+
+    def _check_files(self, channel_id: str, form: MessageForm) -> None:
+        if form.files and channel_id in self._world.without_files:
+            raise ApiError(50013)
 
     def _post(self, channel: dict[str, Any], form: MessageForm) -> Stored:
         world = self._world
@@ -220,6 +225,7 @@ class Rest:
             raise ApiError(50083)
         body, files = await read_body(request)
         form = read_form(body, files)
+        self._check_files(channel["id"], form)
         fields = edited_fields(stored, form)
         pings = find_pings(form.content, form.allowed) if "content" in form.given else None
         self._world.amend(stored, pings, files=form.files, **fields)

@@ -42,6 +42,7 @@ class DiscordSandbox(Server):
         pings: Each message of the bot that pinged somebody: ``channel_id``, ``message_id``, ``users``, ``roles``, ``everyone``.
         barred: Channel id → code the bot is refused with there: 50001 can't see it, 50013 can't write, 50007 person refuses messages.
         without_history: Channels where the bot may not read the history: it is told that there is none.
+        without_files: Channels where the bot may not attach files.
         on_change: Called with every change that can be seen, a dict with ``type``.
         gateway: Its `heartbeat_seconds`, `identifies` and `token_reset` may be looked at and set.
         guard: Counts of refused calls: `limited_calls`, `invalid_calls`.
@@ -159,6 +160,15 @@ class DiscordSandbox(Server):
     def without_history(self) -> set[str]:
         """Channels where the bot may not read the history."""
         return self.world.without_history
+
+    @property
+    def without_files(self) -> set[str]:
+        """Channels where the bot may not attach files."""
+        return self.world.without_files
+
+    def attached(self, message: dict[str, Any]) -> list[bytes]:
+        """Return the content of a message's files."""
+        return [self.world.files[one["id"]].data for one in message["attachments"]]
 
     @property
     def on_change(self) -> list[Callable[[dict[str, Any]], None]]:

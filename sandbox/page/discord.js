@@ -59,6 +59,7 @@ export class Discord {
     const head = this.head(message);
     const thinking = message.flags & LOADING && !message.content;
     const body = thinking ? element("div", { className: "note" }, `${name} is thinking …`) : element("div", { className: "body" }, ...discordText(message.content, this.users));
+    for (const file of message.attachments ?? []) body.append(element("div", { className: "file" }, `📄 ${file.filename} (${file.size} bytes)`));
     if (message.edited_timestamp) body.append(element("small", { className: "edited" }, " (edited)"));
     const rows = (message.components ?? []).map((row) => row.components.map((button) => ({
       label: button.label ?? "", data: button.custom_id, style: STYLES[button.style], disabled: button.disabled || !button.custom_id,

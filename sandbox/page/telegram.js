@@ -71,6 +71,7 @@ export class Telegram {
       own ? null : element("div", { className: "who" }, element("b", {}, name)),
       head,
       body,
+      message.document ? element("div", { className: "file" }, `📄 ${message.document.file_name} (${message.document.file_size} bytes)`) : null,
       element("div", { className: "meta" }, message.draft ? "draft " : message.edit_date ? "edited " : "", clock(time)));
     const node = element("article", { className: `message${own ? " own" : " bot"}${message.draft ? " draft" : ""}` }, bubble, buttonRows(rows, (data) => this.press(message, data)), reply);
     return { node, time, author: message.from?.id };

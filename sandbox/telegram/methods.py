@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bot.platforms.budgets import TELEGRAM_POLL_SECONDS
+from sandbox.telegram.documents import ATTACHED
 from sandbox.telegram.errors import WEBHOOK_ACTIVE, ApiError, Json, bad
 from sandbox.telegram.menus import Menus
 from sandbox.telegram.parameters import Parameters
 from sandbox.telegram.sending import Sending
 from sandbox.telegram.updates import MAX_BATCH, Updates
 from sandbox.telegram.webhook import Webhook
-from sandbox.telegram.world import FILE_PREFIX, World
+from sandbox.telegram.world import DOCUMENT_PREFIX, FILE_PREFIX, World
 
 UPDATE_TYPES: Final = frozenset(
     {
@@ -68,6 +69,7 @@ class Methods:
         self.unknown: list[str] = []
         format_, sent = "parse_mode entities", "disable_notification protect_content allow_paid_broadcast message_effect_id"
         edit = "chat_id message_id reply_markup"
+        caption = "caption parse_mode caption_entities disable_content_type_detection"
         table: dict[str, tuple[Callable[[Parameters], Awaitable[Any]], str]] = {
             "getMe": (self._get_me, ""),
             "getUpdates": (self._get_updates, "offset limit timeout allowed_updates"),
@@ -81,6 +83,11 @@ class Methods:
                 sending.send_message,
                 f"chat_id text message_thread_id link_preview_options reply_parameters reply_markup {format_} {sent}",
             ),
+            "sendDocument": (
+                sending.send_document,
+                f"chat_id document {caption} message_thread_id reply_parameters reply_markup {sent}",
+            ),
+            "editMessageMedia": (sending.edit_message_media, f"media {edit}"),
             "editMessageText": (sending.edit_message_text, f"text link_preview_options {edit} {format_}"),
             "editMessageReplyMarkup": (sending.edit_message_reply_markup, edit),
             "deleteMessage": (sending.delete_message, "chat_id message_id"),
@@ -118,7 +125,8 @@ class Methods:
         if not name:
             raise ApiError(404, "Not Found")
         method = self._table[name]
-        self.unknown += [f"{name}.{key}" for key in values if key not in method.parameters]
+        named = " ".join(value for value in values.values() if isinstance(value, str) and ATTACHED in value)
+        self.unknown += [f"{name}.{key}" for key in values if key not in method.parameters and f"{ATTACHED}{key}" not in named]
         return await method.run(Parameters(values, lambda key: self.unknown.append(f"{name}.{key}")))
 
     async def _get_me(self, _: Parameters) -> Json:
@@ -191,5 +199,6 @@ class Methods:
         content = self._world.files.get(file_id)
         if content is None:
             raise bad("wrong file_id or the file is temporarily unavailable")
-        unique = file_id.removeprefix(FILE_PREFIX)
-        return {"file_id": file_id, "file_unique_id": unique, "file_size": len(content), "file_path": f"photos/{file_id}.png"}
+        unique = file_id.removeprefix(FILE_PREFIX).removeprefix(DOCUMENT_PREFIX)
+        path = f"documents/{file_id}" if file_id.startswith(DOCUMENT_PREFIX) else f"photos/{file_id}.png"
+        return {"file_id": file_id, "file_unique_id": unique, "file_size": len(content), "file_path": path}

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from aiohttp.web import FileField
+
 from sandbox.telegram.errors import Json, bad
 
 INTEGER = re.compile(r"[+-]?\d{1,19}")
@@ -26,6 +28,22 @@ class Parameters:
 
     def __contains__(self, name: str) -> bool:
         return self._values.get(name) is not None
+
+    def within(self, record: Mapping[str, Any]) -> Parameters:
+        """Return the parameters of a nested object; uploads of the call can be named in it."""
+        return Parameters({**{key: value for key, value in self._values.items() if isinstance(value, FileField)}, **record}, self._unknown)
+
+    def upload(self, name: str, scheme: str) -> FileField | None:
+        """Return the file that a parameter holds or names, None if there is none.
+
+        Args:
+            name: Of the parameter.
+            scheme: What stands before the name of the field in which a file comes.
+        """
+        value = self._values.get(name)
+        if isinstance(value, str) and value.startswith(scheme):
+            value = self._values.get(value.removeprefix(scheme))
+        return value if isinstance(value, FileField) else None
 
     def raw(self) -> Json:
         """Return all of them as they were sent."""

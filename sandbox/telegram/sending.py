@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bot.platforms.budgets import TELEGRAM_CALLBACK_TEXT_CHARS, TELEGRAM_DRAFT_SECONDS
+from bot.platforms.budgets import TELEGRAM_CALLBACK_TEXT_CHARS, TELEGRAM_CAPTION_UTF16_UNITS, TELEGRAM_DRAFT_SECONDS
+from sandbox.telegram.documents import keep, upload_of
 from sandbox.telegram.errors import NOT_MODIFIED, QUERY_TOO_OLD, Json, bad, forbidden
 from sandbox.telegram.flood import Flood
 from sandbox.telegram.formatting import parsed
@@ -37,6 +38,7 @@ ACTIONS = frozenset(
         "upload_video_note",
     }
 )
+MEDIA_KEYS = frozenset({"type", "media", "thumbnail", "caption", "parse_mode", "caption_entities", "disable_content_type_detection"})
 PREVIEW_KEYS = frozenset({"is_disabled", "url", "prefer_small_media", "prefer_large_media", "show_above_text"})
 REPLY_KEYS = frozenset(
     {
@@ -83,6 +85,39 @@ class Sending:
             raise bad("there is no text in the message to edit")
         self._flood.charge(chat.id)
         return self._rewrite(chat, message, _content(formatted, keyboard, preview))
+
+    async def send_document(self, parameters: Parameters) -> Json:
+        """Make a message with a file."""
+        chat = self.writable(parameters)
+        upload = upload_of(parameters, "document")
+        caption = self._caption(parameters, too_long="message caption is too long")
+        keyboard = inline_keyboard(parameters)
+        self._may_send_documents(chat)
+        thread = self._thread(chat, parameters)
+        reply_to = self._reply_to(chat, parameters)
+        self._flood.charge(chat.id)
+        content = _document(keep(self._world, upload), caption, keyboard)
+        return self._world.post(chat, self._world.bot_id, content, reply_to=reply_to, thread=thread)
+
+    async def edit_message_media(self, parameters: Parameters) -> Json:
+        """Put a file into a message of the bot, in place of its text or its file. Other media than files are not known here."""
+        chat = self.writable(parameters)
+        media = parameters.record("media", MEDIA_KEYS)
+        if media is None or media.get("type") != "document":
+            raise bad("can't parse InputMedia: only documents are taken here")
+        told = parameters.within(media)
+        upload = upload_of(told, "media")
+        caption = self._caption(told, too_long="MEDIA_CAPTION_TOO_LONG")
+        keyboard = inline_keyboard(parameters, only_inline=True)
+        message = self._own(chat, parameters)
+        self._may_send_documents(chat)
+        self._flood.charge(chat.id)
+        drop = ("text", "entities", "link_preview_options", "reply_markup", "document", "caption", "caption_entities")
+        return self._world.rewrite(chat, message["message_id"], _document(keep(self._world, upload), caption, keyboard), drop=drop)
+
+    def _may_send_documents(self, chat: Chat) -> None:
+        if chat.id in self._world.without_documents:
+            raise bad("not enough rights to send documents to the chat")
 
     async def edit_message_reply_markup(self, parameters: Parameters) -> Json:
         """Change or remove the keyboard of a message of the bot."""
@@ -210,13 +245,18 @@ class Sending:
         return chat
 
     def _formatted(self, parameters: Parameters, *, too_long: str, may_be_empty: bool = False) -> Formatted:
-        text = parameters.text("text").replace("\r", "")
+        return finished(self._parsed(parameters, "text", "entities"), too_long=too_long, may_be_empty=may_be_empty)
+
+    def _caption(self, parameters: Parameters, *, too_long: str) -> Formatted:
+        formatted = self._parsed(parameters, "caption", "caption_entities")
+        return finished(formatted, too_long=too_long, may_be_empty=True, most=TELEGRAM_CAPTION_UTF16_UNITS)
+
+    def _parsed(self, parameters: Parameters, name: str, entities: str) -> Formatted:
+        text = parameters.text(name).replace("\r", "")
         mode = parameters.text("parse_mode")
         if mode and mode.lower() != "none":
-            formatted = parsed(text, mode)
-        else:
-            formatted = checked(text, parameters.records("entities", ENTITY_KEYS) or [], self._world.users)
-        return finished(formatted, too_long=too_long, may_be_empty=may_be_empty)
+            return parsed(text, mode)
+        return checked(text, parameters.records(entities, ENTITY_KEYS) or [], self._world.users)
 
     @staticmethod
     def _thread(chat: Chat, parameters: Parameters) -> int | None:
@@ -261,6 +301,12 @@ class Sending:
         if "forum_topic_created" in message or self._now() - message["date"] > DELETABLE_SECONDS:
             return False
         return chat.private or message["from"]["id"] == self._world.bot_id
+
+
+def _document(document: Json, caption: Formatted, keyboard: Json | None) -> Json:
+    content: Json = {"document": document}
+    optional = {"caption": caption.text, "caption_entities": caption.entities, "reply_markup": keyboard}
+    return content | {key: value for key, value in optional.items() if value}
 
 
 def _content(formatted: Formatted, keyboard: Json | None, preview: Json | None) -> Json:

@@ -20,7 +20,7 @@ from sandbox.telegram.people import People
 from sandbox.telegram.sending import Sending
 from sandbox.telegram.updates import Updates
 from sandbox.telegram.webhook import Webhook
-from sandbox.telegram.world import BOT_USERNAME, FILE_PREFIX, Draft, World
+from sandbox.telegram.world import BOT_USERNAME, DOCUMENT_PREFIX, FILE_PREFIX, Draft, World
 
 TOKEN = "123456:sandbox-telegram-token"  # noqa: S105 - opens nothing
 
@@ -193,6 +193,10 @@ class TelegramSandbox(Server):
         """Return the messages of a chat, or of one topic, in order; service messages are left out."""
         return list(self.world.shown(self.world.chat(chat_id), thread))
 
+    def attached(self, message: Json) -> bytes:
+        """Return the content of a message's file."""
+        return self.world.files[message["document"]["file_id"]]
+
     def drafts(self, chat_id: int) -> list[Draft]:
         """Return the drafts that still show in a private chat, one per topic at most."""
         return self.world.drafts(self.world.chat(chat_id))
@@ -233,7 +237,7 @@ class TelegramSandbox(Server):
 
     async def _file(self, request: web.Request) -> web.Response:
         name = request.match_info["path"].rpartition("/")[2].partition(".")[0]
-        content = self.world.files.get(name) if name.startswith(FILE_PREFIX) else None
+        content = self.world.files.get(name) if name.startswith((FILE_PREFIX, DOCUMENT_PREFIX)) else None
         if request.match_info["token"] != self.token or content is None:
             return _json(404, ApiError(404, "Not Found").answer())
         return web.Response(body=content, content_type="application/octet-stream")

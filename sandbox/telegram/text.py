@@ -66,13 +66,14 @@ def marked(text: str, entity: Json) -> str:
     return raw[entity["offset"] * 2 : (entity["offset"] + entity["length"]) * 2].decode("utf-16-le", "replace")
 
 
-def finished(formatted: Formatted, *, too_long: str, may_be_empty: bool = False) -> Formatted:
+def finished(formatted: Formatted, *, too_long: str, may_be_empty: bool = False, most: int = TELEGRAM_MESSAGE_UTF16_UNITS) -> Formatted:
     """Trim as the server does, check the length after that, drop surplus entities.
 
     Args:
         formatted: Parsed and checked.
         too_long: The reason told when it is too long; sends and edits differ.
-        may_be_empty: For drafts.
+        may_be_empty: For drafts and captions.
+        most: UTF-16 units that it may have.
 
     Raises:
         ApiError: It is too long, or there is nothing to see.
@@ -80,7 +81,7 @@ def finished(formatted: Formatted, *, too_long: str, may_be_empty: bool = False)
     formatted = _trimmed(formatted)
     if not may_be_empty and not visible(formatted.text):
         raise bad("message text is empty")
-    if units(formatted.text) > TELEGRAM_MESSAGE_UTF16_UNITS:
+    if units(formatted.text) > most:
         raise bad(too_long)
     return Formatted(formatted.text, formatted.entities[:TELEGRAM_ENTITIES])
 

@@ -16,6 +16,8 @@ FIRST_GROUP = -1_002_000_000_001
 TOPIC_COLOUR = 0x6FB9F0
 FILE_PREFIX = "AgAC"
 """With which the `file_id` of a picture starts; what follows is its `file_unique_id`."""
+DOCUMENT_PREFIX = "BQAC"
+"""Likewise for other files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class World:
         private_topics: Private chats may have topics.
         on_change: Called with every visible change.
         files: Content by `file_id`.
+        without_documents: Chats where the bot may not send files.
     """
 
     def __init__(self, bot_id: int, now: Callable[[], float]) -> None:
@@ -91,6 +94,7 @@ class World:
         self.users: dict[int, Json] = {bot_id: self.bot}
         self.chats: dict[int, Chat] = {}
         self.files: dict[str, bytes] = {}
+        self.without_documents: set[int] = set()
         self.on_change: list[Callable[[Json], None]] = []
         self._private_message_id = 0
 

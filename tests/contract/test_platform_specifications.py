@@ -16,8 +16,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from bot.bridge import Bridge
 from bot.clock import SystemClock
-from bot.model import ChatAddress, ChatKind, Target
+from bot.model import ChatAddress, ChatKind, Entity, File, Page, Target
 from bot.platforms.telegram import TelegramPlatform, WebhookSettings
 from bot.render.telegram import STYLE
 from sandbox.discord import DiscordSandbox
@@ -287,6 +288,54 @@ async def test_every_request_of_the_bot_and_every_answer_follows_discords_specif
     assert routes == DISCORD_ROUTES
     refused = [call for call in calls if call.status >= 400 and call.path.rsplit("/", 2)[1] not in outside.discord.barred]
     assert refused == []
+
+
+async def send_file(bridge: Bridge, chat: DiscordChat | TelegramChat) -> None:
+    """Let a long answer come as a file, and send it over itself, as after a crash."""
+    await chat.say("a long one")
+    await until_said(chat, "in the file")
+    await eventually(lambda: "Retry" in str(chat._own()[-1]), "its buttons")
+    place = chat.channel if isinstance(chat, DiscordChat) else str(chat.chat)
+    message = chat._own()[-1]["id" if isinstance(chat, DiscordChat) else "message_id"]
+    where = Target(ChatAddress(chat.name, bridge.accounts[chat.name], place), ChatKind.PRIVATE)
+    file = File("answer.md", "text/markdown", b"once more")
+    await asyncio.sleep(REFILL_SECONDS)
+    await bridge.platforms[chat.name].edit(where, str(message), Page("here", (Entity("bold", 0, 4),), file=file), first=False)
+
+
+async def test_files_on_discord_follow_its_specification(tmp_path: Path, discord_says: DiscordSpecification) -> None:
+    async with (
+        Outside(voice=Voice()) as outside,
+        running_bridge(outside, tmp_path / "d.db", telegram_token=None, long_answer_pages=1) as bridge,
+    ):
+        await send_file(bridge, DiscordChat(outside))
+        await eventually(lambda: outside.discord.commands, "the command tree")
+        slash = DiscordChat(outside, outside.discord.add_channel(outside.discord.guild_id, "slash"))
+        await slash.command("ask", question="a long one")
+        await until_said(slash, "in the file")
+        calls = [call for call in outside.discord.calls if call.path.startswith(API)]
+    complaints: list[str] = []
+    for call in calls:
+        path = call.path.removeprefix(API)
+        complaints += discord_says.request(call.method, path, call.query, call.body)
+        complaints += discord_says.response(call.method, path, call.status, answer_of(call))
+    assert sorted(set(complaints)) == []
+    forms = [call.method for call in calls if call.headers.get("Content-Type", "").startswith("multipart/form-data")]
+    assert sorted(forms) == ["PATCH", "POST", "POST"]
+    assert [call for call in calls if call.status >= 400] == []
+
+
+async def test_files_on_telegram_follow_its_specification(tmp_path: Path, telegram_says: TelegramSpecification) -> None:
+    async with (
+        Outside(voice=Voice()) as outside,
+        running_bridge(outside, tmp_path / "d.db", discord_token=None, long_answer_pages=1) as bridge,
+    ):
+        await send_file(bridge, TelegramChat(outside))
+        telegram = outside.telegram
+    assert telegram_complaints(telegram_says, telegram) == []
+    assert {"sendDocument", "editMessageMedia"} <= {method_of(call) for call in telegram.calls}
+    assert [call for call in telegram.calls if call.status >= 400] == []
+    assert telegram.unknown_parameters == []
 
 
 async def ask_discord(discord: DiscordSandbox) -> None:

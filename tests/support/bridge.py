@@ -146,7 +146,7 @@ class TelegramChat:
         self._notes += [answer["text"]] if answer["text"] else []
 
     def texts(self) -> list[str]:
-        return [message["text"] for message in self._own()]
+        return [message.get("text", message.get("caption", "")) for message in self._own()]
 
     def buttons(self) -> list[list[str]]:
         return [[button["text"] for row in _keyboard(message) for button in row] for message in self._own()]

@@ -8,7 +8,18 @@ from dataclasses import dataclass, field
 
 from bot.clock import Clock
 from bot.model import ChatAddress, ChatKind, EventKind, Incoming, Page, Receipt, Sender, Target
-from bot.platforms.base import Accept, Allowance, Call, FloodError, Limits, PlatformError, UnavailableError, UnknownOutcomeError
+from bot.platforms.base import (
+    Accept,
+    Allowance,
+    Call,
+    FloodError,
+    Limits,
+    PlatformError,
+    Refusal,
+    RefusedError,
+    UnavailableError,
+    UnknownOutcomeError,
+)
 from bot.platforms.budgets import Budget, BudgetKind
 from bot.render.base import Rendered, Style
 from storage.base import DeliveryRow, Owner
@@ -48,6 +59,7 @@ class MemoryPlatform:
     lost_answers: int = 0
     floods: int = 0
     round_trip: float = 0.0
+    fixed_kinds: bool = False
 
     def __post_init__(self) -> None:
         self._ids = itertools.count(1)
@@ -80,6 +92,8 @@ class MemoryPlatform:
 
     async def edit(self, target: Target, message_id: str, page: Page, *, first: bool) -> Receipt:
         await self._take(Call.EDIT, target)
+        if self.fixed_kinds and self.shown[message_id].file is not None and page.file is None:
+            raise RefusedError(Refusal.OTHER_KIND, "there is no text in the message to edit")
         return self._done(Call.EDIT, message_id, page)
 
     async def delete(self, target: Target, message_id: str) -> None:

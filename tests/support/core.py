@@ -130,6 +130,7 @@ class World:
     access: Access = field(default_factory=lambda: Access(open=True))
     defaults: Defaults | None = None
     commands: Sequence[Command] = COMMANDS
+    long_answer_pages: int = 0
     chat: Chat = field(default_factory=Chat)
     core: Core | None = None
 
@@ -172,6 +173,7 @@ class World:
             preferences=preferences,
             outbox=outbox,
             clock=clock,
+            long_answer_pages=self.long_answer_pages,
         )
         catalogue = Catalogue(providers, clock)
         dispatcher = Dispatcher(

@@ -31,6 +31,7 @@ class Shown:
     id: str
     text: str
     buttons: tuple[str, ...]
+    files: tuple[tuple[str, bytes], ...] = ()
 
 
 class World(Protocol):
@@ -86,12 +87,20 @@ class World(Protocol):
         """Forbid the bot to write there."""
         ...
 
+    def bar_files(self, where: Target) -> None:
+        """Forbid the bot to send files there."""
+        ...
+
     def shown(self, where: Target) -> list[Shown]:
         """Return the bot's messages, oldest first."""
         ...
 
     def harm(self, call: Call, *, drop: str | None = None, delay: float = 0.0, down: bool = False, flood: int | None = None) -> None:
         """Let the next call of a kind meet a cut connection, a wait, an error of the server, or a flood of so many seconds."""
+        ...
+
+    def harm_file(self, *, drop: str | None = None, too_large: bool = False) -> None:
+        """Let the next message with a file meet a cut connection, or a server to which it is too large."""
         ...
 
     def calls(self, call: Call) -> int:
@@ -172,9 +181,17 @@ class DiscordWorld:
     def bar(self, where: Target) -> None:
         self.sandbox.barred[where.chat.chat] = 50001
 
+    def bar_files(self, where: Target) -> None:
+        self.sandbox.without_files.add(where.chat.chat)
+
     def shown(self, where: Target) -> list[Shown]:
         return [
-            Shown(one["id"], one["content"], tuple(button["label"] for row in one["components"] for button in row["components"]))
+            Shown(
+                one["id"],
+                one["content"],
+                tuple(button["label"] for row in one["components"] for button in row["components"]),
+                tuple((about["filename"], data) for about, data in zip(one["attachments"], self.sandbox.attached(one), strict=True)),
+            )
             for one in self.sandbox.messages(where.chat.chat)
             if one["author"]["id"] == self.account
         ]
@@ -185,6 +202,12 @@ class DiscordWorld:
             fault.status, fault.body = 502, "<html>Bad Gateway</html>"
         elif flood is not None:
             fault.status, fault.body, fault.headers = 429, {"retry_after": float(flood), "global": False}, {"Via": "1.1 google"}
+        self.sandbox.faults.add(fault)
+
+    def harm_file(self, *, drop: str | None = None, too_large: bool = False) -> None:
+        fault = Fault("POST", "*/messages", drop=drop)
+        if too_large:
+            fault.status, fault.body = 413, {"message": "Request entity too large", "code": 40005}
         self.sandbox.faults.add(fault)
 
     def calls(self, call: Call) -> int:
@@ -212,11 +235,15 @@ class TelegramWorld:
 
     def make(self, *, token: str | None = None, address: str | None = None) -> Platform:
         base = self.sandbox.api_url if address is None else address
-        return TelegramPlatform(token or self.token, Menu(), Memo(), style=plain(4096), api_base_url=base, clock=SystemClock())
+        return TelegramPlatform(
+            token or self.token, Menu(), Memo(), style=plain(4096, caption=1024), api_base_url=base, clock=SystemClock()
+        )
 
     def drafting(self) -> DraftingPlatform:
         base, clock = self.sandbox.api_url, SystemClock()
-        return TelegramPlatform(self.token, Menu(), Memo(), style=plain(4096), api_base_url=base, drafts=self.drafts, clock=clock)
+        return TelegramPlatform(
+            self.token, Menu(), Memo(), style=plain(4096, caption=1024), api_base_url=base, drafts=self.drafts, clock=clock
+        )
 
     def drafted(self, where: Target) -> list[str]:
         return [draft.text for draft in self.sandbox.drafts(int(where.chat.chat))]
@@ -262,9 +289,17 @@ class TelegramWorld:
         else:
             self.sandbox.kick(int(where.chat.chat))
 
+    def bar_files(self, where: Target) -> None:
+        self.sandbox.world.without_documents.add(int(where.chat.chat))
+
     def shown(self, where: Target) -> list[Shown]:
         return [
-            Shown(str(one["message_id"]), one["text"], tuple(button["text"] for row in _keyboard(one) for button in row))
+            Shown(
+                str(one["message_id"]),
+                str(one.get("text", one.get("caption", ""))),
+                tuple(button["text"] for row in _keyboard(one) for button in row),
+                ((one["document"]["file_name"], self.sandbox.attached(one)),) if "document" in one else (),
+            )
             for one in self.sandbox.messages(int(where.chat.chat))
             if str(one["from"]["id"]) == self.account
         ]
@@ -276,6 +311,12 @@ class TelegramWorld:
         elif flood is not None:
             fault.status = 429
             fault.body = {"ok": False, "error_code": 429, "description": "Too Many Requests", "parameters": {"retry_after": flood}}
+        self.sandbox.faults.add(fault)
+
+    def harm_file(self, *, drop: str | None = None, too_large: bool = False) -> None:
+        fault = Fault("POST", "*/sendDocument", drop=drop)
+        if too_large:
+            fault.status, fault.body = 413, {"ok": False, "error_code": 413, "description": "Request Entity Too Large"}
         self.sandbox.faults.add(fault)
 
     def calls(self, call: Call) -> int:

@@ -114,9 +114,9 @@ class Inbox:
         return incoming
 
 
-def plain(limit: int) -> Style:
+def plain(limit: int, caption: int = 0) -> Style:
     """Text as it is, counted in code points."""
-    return Style(render=Rendered, measure=lambda rendered: len(rendered.text), limit=limit)
+    return Style(render=Rendered, measure=lambda rendered: len(rendered.text), limit=limit, caption=caption)
 
 
 async def eventually(holds: Callable[[], object]) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp.web import FileField
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import best_match
 from referencing import Registry
@@ -82,8 +83,15 @@ class DiscordSpecification:
         if template is None:
             return [f"{method} {path}: there is no such route"]
         operation = self._paths[template][method.lower()]
+        content = operation.get("requestBody", {}).get("content", {})
+        strangers: list[str] = []
+        if isinstance(body, dict) and "payload_json" in body:  # a form: the fields are the same, beside them stand the files
+            files = content.get("multipart/form-data", {}).get("schema", {}).get("allOf", [{}])[-1].get("properties", {})
+            strangers = [f"unknown field {name}" for name in body if name != "payload_json" and name not in files]
+            body = json.loads(body["payload_json"])
         complaints = [*self._parameters(template, operation, _values(template, path) or {}, query)]
-        schema = operation.get("requestBody", {}).get("content", {}).get("application/json")
+        complaints += strangers
+        schema = content.get("application/json")
         place = f"{_pointer('paths', template, method.lower())}/requestBody/content/application~1json/schema"
         if schema is not None and (body is not None or operation["requestBody"].get("required")):
             complaints += self._fits(body, place)
@@ -223,6 +231,10 @@ class TelegramSpecification:
         if method not in self._methods:
             return [f"{method}: there is no such method"]
         fields = {field["name"]: field for field in self._methods[method]["fields"]}
+        texts = " ".join(value for value in parameters.values() if isinstance(value, str))
+        # A file in a form is its parameter, or is named by one; a value of the type is a text.
+        parameters = {name: value for name, value in parameters.items() if name in fields or f"attach://{name}" not in texts}
+        parameters = {name: value.filename if isinstance(value, FileField) else value for name, value in parameters.items()}
         read = {name: self._read(value, fields[name]["type"]) if name in fields else value for name, value in parameters.items()}
         return list(self._object(read, list(fields.values()), method))
 

@@ -20,7 +20,7 @@ from bot.model import ButtonStyle, Page, Receipt, ReplyRoute, Target
 from bot.platforms.base import Allowance, Call, Refusal, RefusedError
 from bot.platforms.budgets import DISCORD_CREATE, DISCORD_DELETE, DISCORD_EDIT, DISCORD_INTERACTION_EDIT
 from bot.platforms.discord.answers import ROUTE_IS_DEAD, Answer, Code, CodedRefusedError, outcome_lost
-from bot.platforms.discord.rest import Rest
+from bot.platforms.discord.rest import FILE_ID, Rest
 from bot.platforms.discord.routes import Acknowledgements, InteractionRoute, unpack
 
 SUPPRESS_EMBEDS: Final = 1 << 2
@@ -86,7 +86,7 @@ class Egress:
             except CodedRefusedError as refused:
                 self._give_up(route, refused)
         try:
-            answer = await self._rest.call("PATCH", f"/channels/{target.chat.chat}/messages/{message_id}", _body(page))
+            answer = await self._rest.call("PATCH", f"/channels/{target.chat.chat}/messages/{message_id}", _edited(page), file=page.file)
         except CodedRefusedError as refused:
             spare = self._live(target.route)
             if route is not None or spare is None or refused.reason is not Refusal.FORBIDDEN:
@@ -150,11 +150,15 @@ class Egress:
 
     async def _answer(self, route: InteractionRoute, page: Page) -> Receipt:
         await self._acknowledgements.settled(route.interaction)
-        return _receipt(await self._rest.call("PATCH", f"{route.webhook}/messages/@original", _body(page), authorised=False))
+        return _receipt(
+            await self._rest.call("PATCH", f"{route.webhook}/messages/@original", _edited(page), file=page.file, authorised=False)
+        )
 
     async def _edit_answer(self, route: InteractionRoute, message_id: str, page: Page) -> Receipt:
         # By id and not as @original: if the first page had to go by the channel, @original is another message.
-        return _receipt(await self._rest.call("PATCH", f"{route.webhook}/messages/{message_id}", _body(page), authorised=False))
+        return _receipt(
+            await self._rest.call("PATCH", f"{route.webhook}/messages/{message_id}", _edited(page), file=page.file, authorised=False)
+        )
 
     async def _follow_up(self, route: InteractionRoute, page: Page, *, private: bool) -> Receipt:
         await self._acknowledgements.settled(route.interaction)
@@ -162,7 +166,7 @@ class Egress:
         if private:
             body["flags"] |= EPHEMERAL
         # Webhooks know no nonce, so a follow-up whose answer was lost can't be repeated safely.
-        answer = await self._rest.call("POST", f"{route.webhook}?wait=true", body, authorised=False, repeatable=False)
+        answer = await self._rest.call("POST", f"{route.webhook}?wait=true", body, file=page.file, authorised=False, repeatable=False)
         return _receipt(answer, repeatable=False)
 
     async def _create(self, target: Target, page: Page, *, nonce: str, first: bool) -> Receipt:
@@ -171,12 +175,12 @@ class Egress:
         if first and target.reply_to is not None:
             reference = {"message_id": target.reply_to, "fail_if_not_exists": False}
             try:
-                return _receipt(await self._rest.call("POST", path, {**body, "message_reference": reference}))
+                return _receipt(await self._rest.call("POST", path, {**body, "message_reference": reference}, file=page.file))
             except CodedRefusedError as refused:
                 # The bot may not read the history, or the message is of a kind that can't be answered: answer without pointing at it.
                 if refused.code != Code.NO_HISTORY_TO_REPLY and "message_reference" not in refused.fields:
                     raise
-        return _receipt(await self._rest.call("POST", path, body))
+        return _receipt(await self._rest.call("POST", path, body, file=page.file))
 
 
 def _body(page: Page) -> dict[str, Any]:
@@ -185,7 +189,20 @@ def _body(page: Page) -> dict[str, Any]:
     Embeds are suppressed. A link in growing text would open and fold up with every edit; and a preview makes Discord fetch an address that
     the model wrote, which is a way to carry a chat's contents out without anybody pressing anything.
     """
-    return {"content": page.text, "allowed_mentions": {"parse": []}, "flags": SUPPRESS_EMBEDS, "components": _components(page)}
+    body: dict[str, Any] = {
+        "content": page.text,
+        "allowed_mentions": {"parse": []},
+        "flags": SUPPRESS_EMBEDS,
+        "components": _components(page),
+    }
+    if page.file is not None:
+        body["attachments"] = [{"id": FILE_ID, "filename": page.file.name}]
+    return body
+
+
+def _edited(page: Page) -> dict[str, Any]:
+    """Return the body of an edit: without a list of attachments those of before would stay."""
+    return {"attachments": [], **_body(page)}
 
 
 def _components(page: Page) -> list[dict[str, Any]]:

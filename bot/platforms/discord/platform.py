@@ -15,7 +15,13 @@ from bot.clock import Clock
 from bot.commands.base import Menu
 from bot.model import Page, Receipt, ReplyRoute, Target
 from bot.platforms.base import Accept, Allowance, Call, Cursors, Limits, Memo, PlatformError, Refusal, RefusedError, Spend
-from bot.platforms.budgets import DISCORD_BUTTON_ROWS, DISCORD_BUTTONS_PER_ROW, DISCORD_GLOBAL, DISCORD_TYPING_SECONDS
+from bot.platforms.budgets import (
+    DISCORD_BUTTON_ROWS,
+    DISCORD_BUTTONS_PER_ROW,
+    DISCORD_FILE_BYTES,
+    DISCORD_GLOBAL,
+    DISCORD_TYPING_SECONDS,
+)
 from bot.platforms.discord.catchup import CatchUp, Reach
 from bot.platforms.discord.commands import sync
 from bot.platforms.discord.egress import Egress
@@ -78,6 +84,7 @@ class DiscordPlatform:
         private_answers=True,
         max_button_rows=DISCORD_BUTTON_ROWS,
         max_buttons_per_row=DISCORD_BUTTONS_PER_ROW,
+        file_bytes=DISCORD_FILE_BYTES,
     )
 
     def __init__(

@@ -8,14 +8,18 @@ from typing import Any, Final
 
 import aiohttp
 
+from bot.model import File
 from bot.platforms.base import UnavailableError
 from bot.platforms.discord.answers import Answer, outcome_lost, read
 from bot.platforms.errands import Errands
 
 API_BASE_URL: Final = "https://discord.com/api/v10"
 """Documented: API reference, API versioning."""
+FILE_ID: Final = "0"
+"""By which a body names the file that is sent with it. Documented: API reference, uploading files."""
 CALL_SECONDS: Final = 30.0
 """After so long an answer is taken for lost."""
+JSON: Final = "application/json"
 CONNECT_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 5.0
 """So long `aclose` waits for calls under way."""
@@ -44,7 +48,15 @@ class Rest:
         self._closed = False
 
     async def call(
-        self, method: str, path: str, body: Any = None, *, repeatable: bool = True, authorised: bool = True, seconds: float = CALL_SECONDS
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        file: File | None = None,
+        repeatable: bool = True,
+        authorised: bool = True,
+        seconds: float = CALL_SECONDS,
     ) -> Answer:
         """Make one call.
 
@@ -52,6 +64,7 @@ class Rest:
             method: HTTP method.
             path: Below the base address, with a leading slash. May hold an interaction's token: it reaches no error.
             body: JSON value, None for none.
+            file: Sent with the body, which names it as attachment `FILE_ID`.
             repeatable: Doing it twice makes nothing twice.
             authorised: Sign with the bot's token; interaction routes carry their own.
             seconds: Longest wait for the answer.
@@ -61,7 +74,7 @@ class Rest:
         """
         if self._closed:
             raise UnavailableError("the connection to Discord was closed")
-        return await self._errands.run(self._call(method, path, body, repeatable=repeatable, authorised=authorised, seconds=seconds))
+        return await self._errands.run(self._call(method, path, body, file, repeatable=repeatable, authorised=authorised, seconds=seconds))
 
     async def aclose(self) -> None:
         """Let calls under way end, then let go of connections. Idempotent."""
@@ -71,16 +84,18 @@ class Rest:
             session, self._session = self._session, None
             await session.close()
 
-    async def _call(self, method: str, path: str, body: Any, *, repeatable: bool, authorised: bool, seconds: float) -> Answer:
+    async def _call(
+        self, method: str, path: str, body: Any, file: File | None, *, repeatable: bool, authorised: bool, seconds: float
+    ) -> Answer:
         headers = {"Authorization": f"Bot {self._token}"} if authorised else {}
-        data = None
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-            data = json.dumps(body, ensure_ascii=False).encode()
+        data = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        form = None if data is None or file is None else _form(data, file)
+        if form is None and data is not None:
+            headers["Content-Type"] = JSON
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
         try:
             async with self._open().request(
-                method, self._base_url + path, data=data, headers=headers, timeout=timeout, allow_redirects=False
+                method, self._base_url + path, data=data if form is None else form, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
                 status, told, text = response.status, response.headers.copy(), await response.text(errors="replace")
         # Without their cause: aiohttp's errors may name the address, which may hold an interaction's token.
@@ -94,3 +109,10 @@ class Rest:
         if self._session is None:
             self._session = aiohttp.ClientSession(headers={"User-Agent": user_agent()}, cookie_jar=aiohttp.DummyCookieJar())
         return self._session
+
+
+def _form(body: bytes, file: File) -> aiohttp.FormData:
+    form = aiohttp.FormData(quote_fields=False)  # Discord looks for the brackets as they are
+    form.add_field("payload_json", body.decode(), content_type=JSON)
+    form.add_field(f"files[{FILE_ID}]", file.content, filename=file.name, content_type=file.media_type)
+    return form

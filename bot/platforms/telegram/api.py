@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from telegram import Bot
-from telegram.error import NetworkError, TelegramError
+from telegram.error import BadRequest, NetworkError, TelegramError
 from telegram.request import HTTPXRequest
 
 from bot.platforms.budgets import TELEGRAM_FLOOD_SECONDS
@@ -40,6 +40,7 @@ POOL_SECONDS = 10.0
 FIRST_UPDATE = re.compile(rb'\s*\{\s*"ok"\s*:\s*true\s*,\s*"result"\s*:\s*\[\s*\{\s*"update_id"\s*:\s*([0-9]{1,18})\s*[,}]')
 """How an answer to getUpdates begins. Telegram writes an update's id first."""
 TOO_MANY_REQUESTS = 429
+TOO_LARGE = 413
 CLIENT_ERRORS, SERVER_ERRORS = 400, 500
 
 
@@ -82,6 +83,8 @@ class Wire(HTTPXRequest):
             status, payload = await super().do_request(*args, **kwargs)
         if status == TOO_MANY_REQUESTS:
             raise FloodedError(_retry_after(payload))
+        if status == TOO_LARGE:  # the library would take it for a lost connection
+            raise BadRequest("the request is too long")
         if status >= SERVER_ERRORS:
             raise ServerError(f"HTTP {status}")
         if status >= CLIENT_ERRORS:

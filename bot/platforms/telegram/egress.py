@@ -1,13 +1,26 @@
-"""From a page to calls of the Bot API."""
+"""From a page to calls of the Bot API.
+
+page                 made by         edited by
+text                 sendMessage     editMessageText; refused where a file stands
+text beside a file   sendDocument    editMessageMedia, which sends the file anew
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from telegram import InlineKeyboardButton, InlineKeyboardMarkup, LinkPreviewOptions, MessageEntity, ReplyParameters
+from telegram import (
+    InlineKeyboardButton,
+    InlineKeyboardMarkup,
+    InputFile,
+    InputMediaDocument,
+    LinkPreviewOptions,
+    MessageEntity,
+    ReplyParameters,
+)
 from telegram.error import TelegramError
 
-from bot.model import Button, ButtonStyle, Entity, Page, Receipt, Target
+from bot.model import Button, ButtonStyle, Entity, File, Page, Receipt, Target
 from bot.platforms.telegram.api import Api
 from bot.platforms.telegram.errors import is_gone_already, is_not_modified, platform_error
 
@@ -17,14 +30,15 @@ _STYLES = {ButtonStyle.PLAIN: None, ButtonStyle.PRIMARY: "primary", ButtonStyle.
 async def send(api: Api, target: Target, page: Page, *, first: bool) -> Receipt:
     """Make a message."""
     reply = target.reply_to if first else None
+    method, content = ("sendMessage", _content(page)) if page.file is None else ("sendDocument", _document(page, page.file))
     parameters = {
         **place(target),
-        **_content(page),
+        **content,
         # The person may have deleted the question meanwhile; the answer comes all the same.
         "reply_parameters": None if reply is None else ReplyParameters(int(reply), allow_sending_without_reply=True),
     }
     try:
-        message = await api.call("sendMessage", parameters)
+        message = await api.call(method, parameters)
     except TelegramError as error:
         raise platform_error(error, repeatable=False) from error
     return Receipt(str(message["message_id"]))
@@ -32,9 +46,9 @@ async def send(api: Api, target: Target, page: Page, *, first: bool) -> Receipt:
 
 async def edit(api: Api, target: Target, message_id: str, page: Page) -> Receipt:
     """Make a message look like a page. Without a keyboard in the call, the message loses the one it has."""
-    parameters = {"chat_id": target.chat.chat, "message_id": int(message_id), **_content(page)}
+    method, content = ("editMessageText", _content(page)) if page.file is None else ("editMessageMedia", _media(page, page.file))
     try:
-        await api.call("editMessageText", parameters)
+        await api.call(method, {"chat_id": target.chat.chat, "message_id": int(message_id), **content})
     except TelegramError as error:
         if not is_not_modified(error):
             raise platform_error(error, repeatable=True) from error
@@ -69,8 +83,33 @@ def _content(page: Page) -> dict[str, Any]:
         "text": page.text,
         "entities": entities(page),
         "link_preview_options": LinkPreviewOptions(is_disabled=True),
-        "reply_markup": InlineKeyboardMarkup([[_button(button) for button in row] for row in page.buttons]) if page.buttons else None,
+        "reply_markup": _keyboard(page),
     }
+
+
+def _document(page: Page, file: File) -> dict[str, Any]:
+    return {
+        "document": InputFile(file.content, filename=file.name),
+        "caption": page.text or None,
+        "caption_entities": entities(page),
+        "disable_content_type_detection": True,
+        "reply_markup": _keyboard(page),
+    }
+
+
+def _media(page: Page, file: File) -> dict[str, Any]:
+    media = InputMediaDocument(
+        file.content,
+        filename=file.name,
+        caption=page.text or None,
+        caption_entities=entities(page),
+        disable_content_type_detection=True,
+    )
+    return {"media": media, "reply_markup": _keyboard(page)}
+
+
+def _keyboard(page: Page) -> InlineKeyboardMarkup | None:
+    return InlineKeyboardMarkup([[_button(button) for button in row] for row in page.buttons]) if page.buttons else None
 
 
 def entities(page: Page) -> list[MessageEntity] | None:

@@ -19,6 +19,7 @@ _REFUSALS = (
     ("markup is too long", Refusal.BAD_REQUEST),
     ("too long", Refusal.TOO_LONG),
     ("too_long", Refusal.TOO_LONG),
+    ("no text in the message", Refusal.OTHER_KIND),
     ("not enough rights", Refusal.FORBIDDEN),
     ("have no rights", Refusal.FORBIDDEN),
     ("write_forbidden", Refusal.FORBIDDEN),

@@ -21,6 +21,7 @@ from bot.platforms.budgets import (
     TELEGRAM_BUTTONS_PER_ROW,
     TELEGRAM_CALLBACK_TEXT_CHARS,
     TELEGRAM_DRAFT_SECONDS,
+    TELEGRAM_FILE_BYTES,
     TELEGRAM_GLOBAL,
     TELEGRAM_GROUP,
     TELEGRAM_PRIVATE,
@@ -69,6 +70,7 @@ class TelegramPlatform:
         private_answers=False,
         max_button_rows=TELEGRAM_BUTTON_ROWS,
         max_buttons_per_row=TELEGRAM_BUTTONS_PER_ROW,
+        file_bytes=TELEGRAM_FILE_BYTES,
     )
     typing_seconds = TELEGRAM_TYPING_SECONDS
     draft_seconds = TELEGRAM_DRAFT_SECONDS
