@@ -77,8 +77,12 @@ def test_the_place_of_an_answer_to_a_slash_command_is_discords_business() -> Non
     assert verdict(words(TWO), words(ONE), slash=True).clean
 
 
-def test_a_failure_that_is_told_counts_only_where_one_was_made() -> None:
-    told = "⚠️ The answer was cut off on its way."
-    assert verdict(told, words(TWO), failing=True).told == [1]
-    assert verdict(told, words(TWO)).lost == [1]
-    assert verdict(words(TWO), failing=True).lost == [1]
+def test_a_failure_that_is_told_before_the_next_question_counts_where_one_was_made() -> None:
+    def told(*, failing: bool, after: int) -> Verdict:
+        said = [Said("a", False, ONE.text), Said("b", False, TWO.text), Said("n", True, words(TWO))]
+        said.insert(after, Said("m", True, "⚠️ The answer was cut off on its way."))
+        return judge({"c": said}, [Asked("c", ONE, "a", failing=failing), Asked("c", TWO, "b")], (1, 2))
+
+    assert told(failing=True, after=1).told == [1]
+    assert told(failing=False, after=1).lost == [1]
+    assert told(failing=True, after=2).lost == [1]
