@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`. Needs git, make and python3 with venv or pip.
 UV := scripts/uv
 .DEFAULT_GOAL := help
-.PHONY: help run test crash lint format bench bench-startup bench-render bench-providers clean
+.PHONY: help run test crash lint format bench bench-durability bench-startup bench-render bench-providers clean
 
 help:
 	@echo "make run     no platform token set: open the sandbox; with DISCORD_TOKEN or TELEGRAM_TOKEN in .env: run the bot"
@@ -34,6 +34,9 @@ lint: .venv/.synced
 format: .venv/.synced
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+bench-durability: .venv/.synced
+	.venv/bin/python -m bench.durability $(ARGS)
 
 bench: .venv/.synced
 	.venv/bin/python -m bench.load $(ARGS)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from adapters.base import Message, TextPart
-from adapters.tokens import estimate
+from adapters.tokens import estimate, most
 from storage.base import Entry
 
 ENTRIES_READ = 400
@@ -70,6 +70,15 @@ def fit(conversation: Sequence[Message], system: str | None, window: int, answer
     """
     reserve = min(answer_tokens, window // 2) if answer_tokens else int(window * ANSWER_SHARE)
     room = window - reserve - (estimate(system) if system else 0)
+    # Nearly always all of it fits, and nothing has to be estimated exactly.
+    fits = sum(most(message.text) + MESSAGE_TOKENS for message in conversation) <= room
+    kept = list(conversation) if fits else _newest(conversation, room)
+    while len(kept) > 1 and kept[0].role == "assistant":
+        kept.pop(0)
+    return tuple(kept)
+
+
+def _newest(conversation: Sequence[Message], room: int) -> list[Message]:
     kept: list[Message] = []
     for message in reversed(conversation):
         room -= estimate(message.text) + MESSAGE_TOKENS
@@ -77,6 +86,4 @@ def fit(conversation: Sequence[Message], system: str | None, window: int, answer
             break
         kept.append(message)
     kept.reverse()
-    while len(kept) > 1 and kept[0].role == "assistant":
-        kept.pop(0)
-    return tuple(kept)
+    return kept

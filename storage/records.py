@@ -114,7 +114,8 @@ class Records:
 
     async def claim(self, conversation: int) -> Turn | None:
         """Take the lowest open turn."""
-        return await self._db.unit(partial(_claim, conversation=conversation, now=self._now()))
+        # What it asks for is shown only after the row of its first page is committed, and that waits for the disk.
+        return await self._db.unit(partial(_claim, conversation=conversation, now=self._now()), hurried=True)
 
     async def submitted(self, turn: Turn, handle: str, *, provider: str, model: str) -> bool:
         """Store the handle of a provider job. False: fenced."""

@@ -112,7 +112,9 @@ class SqliteDb:
         except BaseException:
             await self.aclose()
             raise
-        self._writer = Writer(self._connection, self._statements, self._effects, lambda error: explain(error, self._path))
+        self._writer = Writer(
+            self._connection, self._statements, self._effects, lambda error: explain(error, self._path), self._synchronous
+        )
 
     async def aclose(self) -> None:
         """Finish what is queued and let go. Idempotent."""
@@ -130,11 +132,11 @@ class SqliteDb:
         finally:
             self._lock.release()
 
-    async def unit(self, fn: Callable[[Tx], Awaitable[T]]) -> T:
+    async def unit(self, fn: Callable[[Tx], Awaitable[T]], *, hurried: bool = False) -> T:
         """Run `fn` in one write transaction."""
         if self._writer is None:
             raise self._closed()
-        return await self._writer.unit(fn)
+        return await self._writer.unit(fn, hurried=hurried)
 
     async def fetch(self, name: str, *args: object) -> Sequence[Row]:
         """Run a statement on the reading connection: one hop to its thread and back."""

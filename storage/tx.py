@@ -39,8 +39,12 @@ class Tx(Protocol):
 class Db(Protocol):
     """A database."""
 
-    async def unit(self, fn: Callable[[Tx], Awaitable[T]]) -> T:
-        """Run `fn` in one write transaction and return what it returned, after the commit. `fn` awaits nothing but its `Tx`."""
+    async def unit(self, fn: Callable[[Tx], Awaitable[T]], *, hurried: bool = False) -> T:
+        """Run `fn` in one write transaction and return what it returned, after the commit. `fn` awaits nothing but its `Tx`.
+
+        `hurried`: The disk is not waited for. A power cut can take it back, unless a later commit was waited for; the end of the
+        process can't.
+        """
         ...
 
     async def fetch(self, name: str, *args: object) -> Sequence[Row]:

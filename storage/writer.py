@@ -92,6 +92,7 @@ class Effects(Protocol):
 class _Unit:
     fn: Callable[[Tx], Awaitable[Any]]
     future: asyncio.Future[Any]
+    hurried: bool
     effects: list[Callable[[], None]] = field(default_factory=list)
     result: Any = None
     error: Exception | None = None
@@ -144,6 +145,7 @@ class Writer:
         statements: Name → SQL in SQLite's spelling.
         effects: Set in motion after a commit, in the order of the units.
         translate: Makes a `StoreError` of SQLite's own errors.
+        synchronous: The connection's pragma of that name.
     """
 
     def __init__(
@@ -152,18 +154,24 @@ class Writer:
         statements: Mapping[str, str],
         effects: Effects,
         translate: Callable[[sqlite3.Error], StoreError],
+        synchronous: str,
     ) -> None:
         self._connection = connection
         self._statements = statements
         self._effects = effects
         self._translate = translate
+        self._synchronous = synchronous
+        self._waits = True
         self._queue: asyncio.Queue[_Unit | _Errand | None] = asyncio.Queue()
         self._task = asyncio.create_task(self._run(), name="store-writer")
 
-    async def unit(self, fn: Callable[[Tx], Awaitable[T]]) -> T:
-        """Run `fn` in a transaction and return its result after the commit. To cancel the caller doesn't take it back."""
+    async def unit(self, fn: Callable[[Tx], Awaitable[T]], *, hurried: bool = False) -> T:
+        """Run `fn` in a transaction and return its result after the commit. To cancel the caller doesn't take it back.
+
+        `hurried`: see `storage.tx.Db.unit`. A group waits for the disk if one of its units does.
+        """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.put_nowait(_Unit(fn, future))
+        self._queue.put_nowait(_Unit(fn, future, hurried))
         return await future
 
     async def between(self, work: Callable[[Connection], Awaitable[T]]) -> T:
@@ -228,6 +236,7 @@ class Writer:
 
     def _run_all(self, raw: sqlite3.Connection, group: Sequence[_Unit]) -> None:
         try:
+            self._wait_for_the_disk(raw, wait=not all(unit.hurried for unit in group))
             _rows(raw, "BEGIN IMMEDIATE")
             for unit in group:
                 self._savepoint(raw, unit)
@@ -235,6 +244,12 @@ class Writer:
         except Exception:
             self._rollback(raw)
             raise
+
+    def _wait_for_the_disk(self, raw: sqlite3.Connection, *, wait: bool) -> None:
+        """Set whether the next commit does. Only a database that is kept to the full ever hurries."""
+        if self._synchronous == "FULL" and wait is not self._waits:
+            _rows(raw, f"PRAGMA synchronous = {'FULL' if wait else 'NORMAL'}")
+            self._waits = wait
 
     def _savepoint(self, raw: sqlite3.Connection, unit: _Unit) -> None:
         """Run one unit so that it leaves nothing behind if it fails.

@@ -10,7 +10,7 @@ from pathlib import Path
 import aiosqlite
 import pytest
 
-from storage.base import StoreError, Turn
+from storage.base import Owner, OwnerKind, StoreError, Turn
 from storage.sqlite import SqliteStore
 from storage.tx import Tx
 from storage.writer import LARGEST_GROUP, Connection
@@ -187,6 +187,52 @@ async def test_accepts_and_drains_under_load_lose_and_repeat_nothing(store: Sqli
         accepted = await asyncio.gather(*(accept(store, message(str(i))) for i in range(300)))
         await eventually(lambda: len(done) == 300)
     assert done == [(one.turn, 1) for one in accepted]
+
+
+# ------------------------------------------------------------------------------------------------ the disk
+
+
+async def waits(store: SqliteStore) -> list[str]:
+    """Collect from here on at every commit how it treats the disk: 2 waits for it, 1 does not."""
+    seen: list[str] = []
+    connection = store._file._connection
+    assert connection is not None
+
+    def look(raw: sqlite3.Connection) -> None:
+        def trace(sql: str) -> None:
+            if sql.startswith("PRAGMA synchronous = "):
+                seen.append(sql.removeprefix("PRAGMA synchronous = "))
+            elif sql == "COMMIT":
+                seen.append("commit")
+
+        raw.set_trace_callback(trace)
+
+    await connection.work(look)
+    return seen
+
+
+async def test_a_claim_does_not_wait_for_the_disk_and_everything_else_does(store: SqliteStore) -> None:
+    seen = await waits(store)
+    turn = await claim(store, (await accept(store, message("q"))).conversation)
+    await store.begin_delivery(Owner(OwnerKind.TURN, turn.id), turn.chat, 0, "n")
+    await store.put_setting("s", "k", "v")
+    assert seen == ["commit", "NORMAL", "commit", "FULL", "commit", "commit"]
+
+
+async def test_a_group_waits_for_the_disk_if_one_of_its_units_has_to(store: SqliteStore) -> None:
+    accepted = await accept(store, message("q"))
+    seen = await waits(store)
+    await asyncio.gather(store.claim(accepted.conversation), store.put_setting("s", "k", "v"))
+    assert seen == ["commit"]
+
+
+async def test_a_database_that_is_kept_less_strictly_stays_so(tmp_path: Path) -> None:
+    async with opened(SqliteStore(tmp_path / "d.db", synchronous="OFF")) as store:
+        assert isinstance(store, SqliteStore)
+        seen = await waits(store)
+        await claim(store, (await accept(store, message("q"))).conversation)
+        await store.put_setting("s", "k", "v")
+    assert seen[:3] == ["commit"] * 3
 
 
 # ------------------------------------------------------------------------------------------------ between transactions

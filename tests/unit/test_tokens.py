@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.tokens import estimate
+from adapters.tokens import estimate, most
 
 COUNTED = {
     "The quick brown fox jumps over the lazy dog.": 10,
@@ -21,6 +21,11 @@ COUNTED = {
 @pytest.mark.parametrize(("text", "tokens"), COUNTED.items(), ids=range(len(COUNTED)))
 def test_the_estimate_is_not_below_the_count_and_below_its_double(text, tokens):
     assert tokens * 0.95 <= estimate(text) <= tokens * 2
+
+
+@pytest.mark.parametrize("text", [*COUNTED, "", "a", "0", "\n", "é", "ก", "\uac00", "🦊", "\ud800", "Ab1 " * 100])
+def test_the_quick_bound_is_never_below_the_estimate(text):
+    assert most(text) >= estimate(text)
 
 
 def test_no_text_is_no_tokens_and_any_text_is_some():

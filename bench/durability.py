@@ -1,0 +1,317 @@
+"""What durability costs, and whether a long past does: `python -m bench.durability [--quick] [--json] [--strict]`.
+
+First text: from a person's message to the first text of the answer that is visible in the chat, through the whole bridge on the
+sandbox's Telegram, with a provider that answers at once. The same questions are asked of three bridges that take turns: SQLite's
+synchronous=OFF, FULL as it runs, and FULL on a disk whose every sync takes some milliseconds more (each COMMIT that waits for the disk is
+held up so long; the real syncs are made, too). How long one sync of this disk takes by itself is measured beside it.
+
+Start of a turn: what it takes to accept a question, claim its turn and read the newest entries, in the store alone. A conversation of 10
+messages against one of 100,000, and one of 10 in a small database against one of 10 in a database of 1,000,000, always reading as many
+entries of both; then all that a request takes (400 entries) of a conversation of 500 and of the long one.
+
+Question to request: through the whole bridge, from a person's message to the provider's having the request, in the large database. A
+longer conversation sends more, up to those 400 entries; what it costs beyond that is what the limit is about.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from bench.chats import Chats, TelegramChats
+from bench.filling import Past, fill
+from bot.app import open_bridge
+from bot.settings import load
+from bot.transcript import ENTRIES_READ
+from sandbox.outside import Outside
+from storage.base import ChatAddress, EventKind, NewEvent, NewTurn, TurnAnswer, TurnState
+from storage.sqlite import SqliteStore
+
+PATIENCE_SECONDS = 30.0
+REST_SECONDS = 1.2
+"""Between two questions in one chat: its budget is full again."""
+PAUSE_SECONDS = 0.03
+"""What follows the first text is not to be in the way of the next question."""
+WARM_UP = 3
+SHARED_ENTRIES = 10
+"""So many entries are read in both conversations that are compared: the smaller has no more."""
+MOST_ADDED_MS, MOST_RATIO = 5.0, 1.2
+
+
+class SlowDisk(sqlite3.Connection):
+    """Holds up every COMMIT that waits for the disk, in SQLite's own thread, as a disk does whose sync takes `seconds` longer."""
+
+    seconds = 0.0
+    waits = True
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        if sql.startswith("PRAGMA synchronous = "):
+            self.waits = sql.endswith("FULL")
+        if sql == "COMMIT" and self.waits:
+            time.sleep(self.seconds)
+        return super().execute(sql, parameters)
+
+
+def sync_ms(folder: Path, times: int = 100) -> float:
+    """Return the median of milliseconds that this disk takes to make some written bytes last."""
+    taken = []
+    with (folder / "sync").open("wb", buffering=0) as file:
+        for _ in range(times):
+            file.write(b"x" * 4096)
+            began = time.perf_counter()
+            os.fsync(file.fileno())
+            taken.append(time.perf_counter() - began)
+    return statistics.median(taken) * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """How the database is kept."""
+
+    name: str
+    synchronous: str
+    sync_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One figure. `limit` is what it may be at most, None if it is only reported."""
+
+    what: str
+    value: float
+    unit: str
+    limit: float | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.limit is not None and self.value > self.limit
+
+    def __str__(self) -> str:
+        word = "" if self.limit is None else f"  {'OVER' if self.over else 'ok'} (limit {self.limit:g} {self.unit})"
+        return f"{self.what:<76}{self.value:>9.2f} {self.unit}{word}"
+
+
+@asynccontextmanager
+async def bridge(outside: Outside, database: Path, mode: Mode) -> AsyncIterator[None]:
+    """Run the bridge on the sandbox; both intakes accept when the block begins."""
+    values = {**outside.platform_settings(), **outside.provider_settings(), "access": "open", "local_model": "off", "discord_token": None}
+    settings = load(None, **values, database_url=f"sqlite:///{database}", default_provider="netmind", log_level="error")
+    with ExitStack() as patches:
+        patches.enter_context(patch("bot.app.SqliteStore", partial(SqliteStore, synchronous=mode.synchronous)))
+        if mode.sync_seconds:
+            patches.enter_context(patch.object(SlowDisk, "seconds", mode.sync_seconds))
+            patches.enter_context(patch("sqlite3.connect", partial(sqlite3.connect, factory=SlowDisk)))
+        async with open_bridge(settings) as running:
+            stop, ready = asyncio.Event(), set[str]()
+            task = asyncio.create_task(running.run(stop, ready.add))
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    while ready != set(running.platforms):  # noqa: ASYNC110 - told by a set
+                        await asyncio.sleep(0.02)
+                    await outside.telegram.connected()
+                yield
+            finally:
+                stop.set()
+                await task
+
+
+async def first_text(chats: Chats, chat: str, text: str) -> float:
+    """Ask; return the seconds until something of the bot is visible in the chat."""
+    seen: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+
+    def heard(where: str, shown: str) -> None:
+        if where == chat and shown and not seen.done():
+            seen.set_result(time.perf_counter())
+
+    chats.watch(heard)
+    asked = time.perf_counter()
+    await chats.say(chat, text)
+    try:
+        return await asyncio.wait_for(seen, PATIENCE_SECONDS) - asked
+    finally:
+        chats.watch(None)
+
+
+async def modes(folder: Path, questions: int, slow: float) -> list[Finding]:
+    """Compare the ways to keep the database. Every question is the first in a chat of its own; three bridges take turns with each."""
+    kept = (
+        Mode("synchronous=OFF", "OFF"),
+        Mode("synchronous=FULL", "FULL"),
+        Mode(f"FULL, a sync takes {slow * 1000:g} ms more", "FULL", slow),
+    )
+    times: dict[Mode, list[float]] = {mode: [] for mode in kept}
+    async with AsyncExitStack() as stack:
+        places: dict[Mode, Chats] = {}
+        for number, mode in enumerate(kept):
+            outside = await stack.enter_async_context(Outside())
+            await stack.enter_async_context(bridge(outside, folder / f"{number}.db", mode))
+            places[mode] = TelegramChats(outside, groups=False)
+        for number in range(WARM_UP + questions):
+            for mode in (*kept[number % 3 :], *kept[: number % 3]):
+                took = await first_text(places[mode], places[mode].new(), f"question {number}")
+                if number >= WARM_UP:
+                    times[mode].append(took * 1000)
+                await asyncio.sleep(PAUSE_SECONDS)
+    off, full, slowed = (statistics.median(taken) for taken in times.values())
+    added = [one - other for one, other in zip(times[kept[1]], times[kept[0]], strict=True)]
+    return [
+        Finding("one sync of this disk, p50", sync_ms(folder), "ms"),
+        *(Finding(f"first text, {mode.name}, p50", statistics.median(taken), "ms") for mode, taken in times.items()),
+        Finding("  FULL takes longer than OFF by, p50 against p50", full - off, "ms", MOST_ADDED_MS),
+        Finding("  the same, p50 of the differences between neighbours", statistics.median(added), "ms", MOST_ADDED_MS),
+        Finding("  the slower disk takes longer than OFF by, p50 against p50", slowed - off, "ms"),
+    ]
+
+
+def address(name: str) -> ChatAddress:
+    return ChatAddress("past", "bot", name)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A conversation in a database, of which so many entries are read."""
+
+    store: SqliteStore
+    chat: str
+    entries: int
+
+    async def start(self) -> tuple[float, float]:
+        """Start a turn; return how many seconds passed and how many the processor worked."""
+        asked = NewTurn('[{"type": "text", "text": "and now?"}]', None, "7", "Ada")
+        event = NewEvent(f"{time.time_ns()}", EventKind.MESSAGE, address(self.chat), "{}", asked)
+        began, worked = time.perf_counter(), time.process_time()
+        accepted = await self.store.accept(event)
+        assert accepted is not None
+        turn = await self.store.claim(accepted.conversation)
+        assert turn is not None
+        await self.store.transcript(turn, self.entries)
+        await self.store.last_entry(turn.conversation, turn.id)
+        took = time.perf_counter() - began, time.process_time() - worked
+        await self.store.answered(turn, TurnAnswer("yes", '[{"type": "text", "text": "yes"}]', "{}", "netmind", "model", None))
+        await self.store.close(turn, TurnState.DONE)
+        return took
+
+
+async def compared(what: str, one: Case, other: Case, rounds: int) -> list[Finding]:
+    """Start turns in two conversations in turn; return the medians in milliseconds and how they compare."""
+    times: tuple[list[tuple[float, float]], list[tuple[float, float]]] = ([], [])
+    for number in range(WARM_UP + rounds):
+        for case, taken in zip((one, other), times, strict=True):
+            took = await case.start()
+            if number >= WARM_UP:
+                taken.append(took)
+    (passed, worked), (others_passed, others_worked) = (
+        [statistics.median(values) * 1000 for values in zip(*taken, strict=True)] for taken in times
+    )
+    return [
+        Finding(f"start of a turn, {what}, the smaller, p50", passed, "ms"),
+        Finding(f"start of a turn, {what}, the larger, p50", others_passed, "ms"),
+        Finding("  ratio", others_passed / passed, "x", MOST_RATIO),
+        Finding("  ratio of the processor's time", others_worked / worked, "x", MOST_RATIO),
+    ]
+
+
+async def pasts(folder: Path, long: int, large: int, rounds: int) -> list[Finding]:
+    """Compare conversations and databases of different size, in the store alone."""
+    small_file, large_file = folder / "small.db", folder / "large.db"
+    others = [Past(address(f"other{number}"), 1000) for number in range(max(0, large - long) // 1000)]
+    for file, more in ((small_file, []), (large_file, [Past(address("long"), long), *others])):
+        await _make(file, [Past(address("ten"), SHARED_ENTRIES), Past(address("500"), 500), *more])
+    with closing(sqlite3.connect(large_file)) as connection:
+        (count,) = connection.execute("SELECT COUNT(*) FROM entry").fetchone()
+    few, all_ = SHARED_ENTRIES, ENTRIES_READ
+    async with AsyncExitStack() as stack:
+        small, big = SqliteStore(small_file), SqliteStore(large_file)
+        for store in (small, big):
+            await store.open()
+            stack.push_async_callback(store.aclose)
+        return [
+            Finding("messages in the large database", count, ""),
+            Finding("size of the large database", large_file.stat().st_size / 1e6, "MB"),
+            *await compared(f"{few} messages against {long}", Case(big, "ten", few), Case(big, "long", few), rounds),
+            *await compared(f"database of 510 against {count}", Case(small, "ten", few), Case(big, "ten", few), rounds),
+            *await compared(f"with {all_} entries, 500 against {long}", Case(big, "500", all_), Case(big, "long", all_), rounds),
+        ]
+
+
+async def turns_with_a_past(folder: Path, long: int, large: int, questions: int) -> list[Finding]:
+    """Compare two conversations of one large database through the whole bridge."""
+    file = folder / "bridge.db"
+    async with Outside() as outside:
+        chats = TelegramChats(outside, groups=False)
+        names = {SHARED_ENTRIES: chats.new(), ENTRIES_READ: chats.new(), long: chats.new()}
+        account = str(outside.telegram.bot_id)
+        others = [Past(address(f"other{number}"), 1000) for number in range(max(0, large - long) // 1000)]
+        await _make(file, [*(Past(ChatAddress("telegram", account, chat), size) for size, chat in names.items()), *others])
+        times: dict[int, list[float]] = {size: [] for size in names}
+        async with bridge(outside, file, Mode("FULL", "FULL")):
+            for number in range(WARM_UP + questions):
+                for size, chat in names.items():
+                    asked = time.time()
+                    await first_text(chats, chat, f"question {number}")
+                    if number >= WARM_UP:
+                        times[size].append((outside.netmind.calls_to("POST", "/chat/completions")[-1].at - asked) * 1000)
+                    await asyncio.sleep(REST_SECONDS / len(names))
+    short_time, full_time, long_time = (statistics.median(taken) for taken in times.values())
+    return [
+        *(Finding(f"question to request, a conversation of {size} messages, p50", statistics.median(times[size]), "ms") for size in times),
+        Finding(f"  ratio of {long} to {ENTRIES_READ}: as much is sent, more is stored", long_time / full_time, "x", MOST_RATIO),
+        Finding(
+            f"  ratio of {long} to {SHARED_ENTRIES}: {ENTRIES_READ} messages are sent instead of {SHARED_ENTRIES}",
+            long_time / short_time,
+            "x",
+        ),
+    ]
+
+
+async def _make(file: Path, past: list[Past]) -> None:
+    store = SqliteStore(file)
+    await store.open()
+    await store.aclose()
+    await asyncio.to_thread(fill, file, past)
+
+
+async def measure(arguments: argparse.Namespace) -> list[Finding]:
+    quick = arguments.quick
+    large = arguments.messages or (100_000 if quick else 1_000_000)
+    long = min(arguments.conversation or (20_000 if quick else 100_000), large)
+    with tempfile.TemporaryDirectory(prefix="dragoman-bench-", dir=arguments.folder) as name:
+        folder = Path(name)
+        findings = await modes(folder, 15 if quick else 150, arguments.sync_ms / 1000)
+        findings += await pasts(folder, long, large, 50 if quick else 300)
+        findings += await turns_with_a_past(folder, long, large, 5 if quick else 25)
+    return findings
+
+
+def main() -> int:
+    """Measure, print, and return the exit code: with --strict 1 if anything is beyond its limit."""
+    parser = argparse.ArgumentParser(prog="python -m bench.durability", description="What durability and a long past cost.")
+    parser.add_argument("--quick", action="store_true", help="fewer questions, a database of 100,000 messages, a conversation of 20,000")
+    parser.add_argument("--messages", type=int, help="messages of the large database (default 1,000,000)")
+    parser.add_argument("--conversation", type=int, help="messages of the long conversation (default 100,000)")
+    parser.add_argument("--sync-ms", type=float, default=5.0, help="what a sync of the slower disk takes longer (default %(default)s)")
+    parser.add_argument("--folder", type=Path, help="where the databases are made; some GB for 1,000,000 messages (default: the system's)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    parser.add_argument("--strict", action="store_true", help="fail over a limit")
+    arguments = parser.parse_args()
+    found = asyncio.run(measure(arguments))
+    print(json.dumps([asdict(one) for one in found]) if arguments.json else "\n".join(map(str, found)))
+    return int(arguments.strict and any(one.over for one in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
