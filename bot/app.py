@@ -235,6 +235,7 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
             outbox=outbox,
             clock=clock,
             long_answer_pages=settings.long_answer_pages,
+            reask=settings.reask_after_crash == "ask",
         )
         dispatcher = Dispatcher(
             store=store,

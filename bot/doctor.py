@@ -74,7 +74,16 @@ async def _database(path: Path) -> list[Finding]:
     if seen.in_use:
         holder = f"process {seen.holder}" if seen.holder else "another process"
         words += f", in use by {holder}, which is fine while the bot runs"
-    return [Finding(True, "database", words), *_set_aside(seen)]
+    return [Finding(True, "database", words), *_set_aside(seen), *_interrupted(seen)]
+
+
+def _interrupted(seen: Survey) -> list[Finding]:
+    if not seen.interrupted:
+        return []
+    many = f"{seen.interrupted} question{' was' if seen.interrupted == 1 else 's were'}"
+    return [
+        Finding(True, "interrupted", f"{many} interrupted by a crash and not asked again (REASK_AFTER_CRASH=never); their askers were told")
+    ]
 
 
 def _set_aside(seen: Survey) -> list[Finding]:

@@ -129,6 +129,7 @@ class Settings(BaseSettings):
     long_answer_pages: int = Field(default=0, ge=0, le=100)
     database_url: Annotated[str, AfterValidator(_database)] = Field(default_factory=default_database)
     first_text_seconds: float = Field(default=FIRST_TEXT_SECONDS, ge=0, le=60)
+    reask_after_crash: Literal["ask", "never"] = "ask"
     retention_days: int | None = Field(default=None, ge=1, le=MOST_KEEP_DAYS)
     access: Literal["allowlist", "open"] = "allowlist"
     shutdown_grace_seconds: float = Field(default=GRACE_SECONDS, ge=0, le=3600, allow_inf_nan=False)

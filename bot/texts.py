@@ -85,6 +85,10 @@ _MORE = "Press Continue or use /continue for more, or raise the limit with /sett
 LABEL_STOP, LABEL_RETRY, LABEL_CONTINUE, LABEL_OTHER_MODEL = "Stop", "Retry", "Continue", "Other model…"
 STOPPED = "*⏹ Stopped.*"
 INTERNAL = "⚠️ Something went wrong inside the bot; it was logged. Use /retry to ask again."
+INTERRUPTED = (
+    "⚠️ I was interrupted while this was being answered, and did not ask the model again: it may have been billed already. "
+    "Press Retry, or use /retry, to ask it again."
+)
 TOO_MANY_ATTEMPTS = "⚠️ This question was interrupted several times and is not asked again by itself. Use /retry to ask it."
 NO_TEXT = "I can only read text so far. Write your question as a message."
 REASONING_SIGN = "💭"

@@ -49,6 +49,9 @@ TYPING_SHARE = 0.8
 STORE_TRIES, STORE_PAUSE_SECONDS = 6, 0.25
 """A finished answer is not given up because the store fails for a moment: so many tries, the pause doubling."""
 
+INTERRUPTED = "interrupted"
+"""Why a turn failed that a crash interrupted and that is not asked again; what counts them looks for it."""
+
 T = TypeVar("T")
 
 
@@ -70,6 +73,7 @@ class _Course:
 
     Attributes:
         forget: Providers whose memory of the conversation is not known any more if the turn does not end well.
+        asked_before: A crash interrupted it after a provider may have been asked: what it cost may be more than is heard of.
     """
 
     turn: Turn
@@ -78,6 +82,7 @@ class _Course:
     delivery: Delivery
     forget: tuple[str, ...] = ()
     answered: bool = False
+    asked_before: bool = False
     finished: Finished | None = None
     usage: Usage | None = None
 
@@ -101,9 +106,24 @@ class Turns:
         outbox: Outbox,
         clock: Clock,
         long_answer_pages: int = 0,
+        reask: bool = True,
     ) -> None:
-        """Take what is needed; an answer of more than `long_answer_pages` messages becomes a file, 0: none does."""
+        """Take what is needed.
+
+        Args:
+            store: Where turns are.
+            router: Asks.
+            providers: By name.
+            platforms: By name.
+            preferences: What is chosen in a conversation.
+            outbox: Shows the answers.
+            clock: For waits.
+            long_answer_pages: An answer of more messages becomes a file; 0: none does.
+            reask: A question that a crash interrupted is asked again; otherwise its asker is told.
+        """
         self._long_answer_pages = long_answer_pages
+        self._reask = reask
+        self._unasked: set[int] = set()
         self._store = store
         self._router = router
         self._providers = providers
@@ -119,9 +139,12 @@ class Turns:
             StoreError: The store failed: the turn is still open.
             UnshownError: It could not be shown: the turn is still open.
         """
+        if turn.attempt == 1:
+            self._unasked.add(turn.id)
         course = await self._begin(turn, incoming)
         try:
             await self._run(course)
+            self._unasked.discard(turn.id)
         except _Fenced:
             log.warning("turn.fenced turn=%d attempt=%d", turn.id, turn.attempt)
             course.delivery.abandon()
@@ -189,6 +212,10 @@ class Turns:
         if turn.stop_requested:
             await self._stopped(course)
             return
+        if self._asked_before(turn) and not self._reask:
+            log.warning("turn.not_asked_again turn=%d attempt=%d", turn.id, turn.attempt)
+            await self._end_below(course, texts.INTERRUPTED, controls.ended(turn.id), TurnState.FAILED, INTERRUPTED)
+            return
         if turn.attempt > MOST_ATTEMPTS:
             await self._failed(course, texts.TOO_MANY_ATTEMPTS, "too many attempts")
             return
@@ -208,6 +235,8 @@ class Turns:
     async def _answer(self, course: _Course, choice: Choice, provider: Provider) -> None:
         request = await self._request(course.turn, choice, provider)
         course.forget = course.forget or (choice.provider,)
+        course.asked_before = self._asked_before(course.turn)
+        self._unasked.discard(course.turn.id)
         signal = self._store.stop_signal(course.turn.id)
         async with _background(self._typing(course)), _background(self._keep_shown(course.delivery)):
             await _unless(signal, self._read(course, choice, request))
@@ -226,7 +255,7 @@ class Turns:
             provider=choice.provider,
             model=choice.model,
             state=_state(choice, provider, finished),
-            usage=json.dumps(asdict(course.usage)) if course.usage else None,
+            usage=_usage(course.usage, possibly_double=course.asked_before),
         )
         if not await self._insist(lambda: self._store.answered(course.turn, answer)):
             raise _Fenced
@@ -288,17 +317,25 @@ class Turns:
         await course.delivery.finish()
         await self._insist(lambda: self._store.close(course.turn, TurnState.DONE))
 
+    def _asked_before(self, turn: Turn) -> bool:
+        """Tell whether a provider may have been asked already, and billed it. A job that is collected is not asked again."""
+        return turn.attempt > 1 and turn.id not in self._unasked and turn.handle is None
+
     async def _stopped(self, course: _Course) -> None:
         buttons = controls.ended(course.turn.id, more=course.said is not None)
+        await self._end_below(course, texts.STOPPED, buttons, TurnState.STOPPED, None)
+
+    async def _end_below(self, course: _Course, text: str, buttons: Buttons, state: TurnState, error: str | None) -> None:
+        """End a turn with a sentence below what was said."""
         if course.said or not course.delivery.shown or course.delivery.began:
-            course.reply.end(texts.STOPPED, buttons)
+            course.reply.end(text, buttons)
             await course.delivery.finish()
         else:  # after a crash the partial text is known to the chat alone: it stays as it is, and what marks it stands below
             course.delivery.abandon()
             note = Reply(self._platforms[course.turn.chat.platform].style)
-            note.end(texts.STOPPED, buttons)
+            note.end(text, buttons)
             await self._outbox.post(Owner(OwnerKind.EVENT, course.turn.event), course.delivery.target, note.pages())
-        await self._insist(lambda: self._store.close(course.turn, TurnState.STOPPED, partial=course.said, forget=course.forget))
+        await self._insist(lambda: self._store.close(course.turn, state, error=error, partial=course.said, forget=course.forget))
 
     async def _failed(self, course: _Course, text: str, error: str) -> None:
         course.reply.end(text, controls.ended(course.turn.id, more=course.said is not None))
@@ -339,6 +376,12 @@ class Turns:
         """Keep a draft from fading while the model says nothing."""
         if delivery.draft is not None:
             await delivery.draft.keep(self._clock, delivery.touch)
+
+
+def _usage(usage: Usage | None, *, possibly_double: bool) -> str | None:
+    if usage is None:
+        return None
+    return json.dumps(asdict(usage) | ({"possibly_double": True} if possibly_double else {}))
 
 
 def _state(choice: Choice, provider: Provider, finished: Finished) -> ProviderStateRow | None:

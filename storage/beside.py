@@ -39,6 +39,7 @@ class Survey:
         holder: That one's process id, None if it can't be told.
         set_aside: How many events could not be read.
         newest_set_aside: The newest of them, newest first.
+        interrupted: How many questions were interrupted by a crash and not asked again.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class Survey:
     holder: str | None
     set_aside: int
     newest_set_aside: tuple[SetAside, ...]
+    interrupted: int
 
 
 @contextmanager
@@ -102,6 +104,7 @@ def survey(path: Path) -> Survey:
         if sound != "ok":
             raise unavailable(sqlite3.SQLITE_CORRUPT, path)
         ((count,),) = database.execute(statements()["unreadable_count"].sql)
+        ((interrupted,),) = database.execute(statements()["interrupted_count"].sql)
         rows = database.execute(statements()["unreadable_newest"].sql.replace("$1", "?"), (NEWEST_SHOWN,)).fetchall()
     if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         raise unavailable(sqlite3.SQLITE_READONLY, path)
@@ -115,4 +118,5 @@ def survey(path: Path) -> Survey:
         holder=holder,
         set_aside=count,
         newest_set_aside=tuple(SetAside(row["id"], row["platform"], row["error"] or "", row["received_at"]) for row in rows),
+        interrupted=interrupted,
     )

@@ -380,3 +380,7 @@ SELECT e.id, c.platform, e.error, e.received_at
 FROM event e JOIN chat c ON c.id = e.chat
 WHERE e.kind = 'unreadable' AND e.payload <> ''
 ORDER BY e.id DESC LIMIT $1;
+
+-- name: interrupted_count
+-- How many questions were interrupted and not asked again, of those that are kept.
+SELECT COUNT(*) AS n FROM turn WHERE error = 'interrupted';

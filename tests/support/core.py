@@ -131,6 +131,7 @@ class World:
     defaults: Defaults | None = None
     commands: Sequence[Command] = COMMANDS
     long_answer_pages: int = 0
+    reask: bool = True
     chat: Chat = field(default_factory=Chat)
     core: Core | None = None
 
@@ -174,6 +175,7 @@ class World:
             outbox=outbox,
             clock=clock,
             long_answer_pages=self.long_answer_pages,
+            reask=self.reask,
         )
         catalogue = Catalogue(providers, clock)
         dispatcher = Dispatcher(

@@ -15,10 +15,10 @@ from bot.doctor import Finding, examine
 from bot.settings import load
 from sandbox.faults import Fault
 from sandbox.outside import Outside
-from storage.base import EventKind, NewEvent
+from storage.base import EventKind, NewEvent, TurnState
 from storage.sqlite import SqliteStore
 from storage.statements import for_sqlite, migrations
-from tests.support.stores import HERE, SqlitePlace, exchange, opened
+from tests.support.stores import HERE, SqlitePlace, ask, exchange, opened
 
 WRONG = "canary-wrong-4f1d"
 
@@ -152,6 +152,16 @@ async def test_what_could_not_be_read_is_counted_with_its_reasons_and_nothing_of
     assert [f"'part {number}'" in line for number, line in zip((4, 3, 2), lines[1:], strict=True)] == [True] * 3
     assert "from memory, 2023-11-14 22:13 UTC" in lines[1]
     assert not [line for line in map(str, found) if "canary" in line]
+
+
+async def test_questions_that_a_crash_interrupted_and_nobody_asked_again_are_counted(tmp_path: Path) -> None:
+    async with opened(SqliteStore(tmp_path / "d.db")) as store:
+        for number, error in enumerate((None, "interrupted", "interrupted", "internal error")):
+            turn = await ask(store, str(number))
+            await store.close(turn, TurnState.FAILED, error=error)
+    found = await examine(load(None, local_model="off", database_url=f"sqlite:///{tmp_path / 'd.db'}"))
+    (counted,) = [finding for finding in found if finding.what == "interrupted"]
+    assert counted.words.startswith("2 questions were interrupted by a crash and not asked again")
 
 
 async def test_a_database_of_an_older_version_is_told_and_left_as_it_is(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import storage
 from storage.statements import Statement, for_sqlite, migrations, parse, statements
 
 SOURCES = Path(storage.__file__).parent
-MAY_SCAN = {"schema_version", "conversations_open", "events_open", "unreadable_count", "unreadable_newest"}
-"""The first has a handful of rows; the others walk an index that holds only what is open or could not be read."""
+MAY_SCAN = {"schema_version", "conversations_open", "events_open", "unreadable_count", "unreadable_newest", "interrupted_count"}
+"""The first has a handful of rows; the others walk an index that holds only what is open could not be read or was interrupted."""
 
 
 @pytest.fixture
