@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import math
 import random
 import resource
 import sys
@@ -81,7 +82,8 @@ class Told:
 
     Attributes:
         emitted: When each token was.
-        late: Seconds by which the token was emitted after it was due, at worst.
+        waited: Seconds from the question to the first request to the provider; infinite if none came.
+        late: Seconds by which a token was emitted after it was due, at worst.
         seen: When so many tokens were visible from then on.
         whole: How many messages hold exactly the whole text in the end.
         strays: How many other messages hold a part of it; `notices`: texts of those that hold something else.
@@ -91,6 +93,7 @@ class Told:
     """
 
     emitted: list[float]
+    waited: float
     late: float
     seen: list[tuple[float, int]]
     whole: int
@@ -173,6 +176,7 @@ class _Answer:
     chat: str
     speech: Speech
     start: float
+    said: float = 0.0
     seen: list[tuple[float, str]] = field(default_factory=list)
     pressed: float | None = None
     whole: bool = False
@@ -228,6 +232,7 @@ class _Course:
         stops = []
         for answer in sorted(self._answers, key=lambda answer: answer.start):
             await asyncio.sleep(max(0.0, begun + answer.start - time.monotonic()))
+            answer.said = time.monotonic()
             if self._load.asked:
                 await self._chats.say(answer.chat, f"question {answer.number}")
             if self._load.stop_after is not None:
@@ -287,6 +292,7 @@ class _Course:
 
         return Told(
             emitted=speech.emitted,
+            waited=math.inf if speech.asked is None else speech.asked - answer.said,
             late=max((emitted - due for emitted, due in zip(speech.emitted, speech.due, strict=False)), default=0.0),
             seen=[(moment, counts.of(text)) for moment, text in answer.seen],
             whole=sum(text == speech.text for text in texts),

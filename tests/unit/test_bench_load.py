@@ -28,6 +28,7 @@ WORDS = ["a", "b", "c", "d ", "e", "f"]
 def told(**changes):
     values = {
         "emitted": [0.0, 0.1, 0.2],
+        "waited": 0.1,
         "late": 0.0,
         "seen": [(0.05, 1), (0.3, 3)],
         "whole": 1,
