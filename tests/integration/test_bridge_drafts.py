@@ -16,6 +16,8 @@ from sandbox.providers import ScriptedVoice
 from tests.support.bridge import TelegramChat, eventually, running_bridge, until_said
 
 WORDS = " ".join(f"word{number}" for number in range(60))
+LONG = " ".join(f"word{number}" for number in range(140))
+NEXT = " ".join(f"next{number}" for number in range(60))
 DELAY = 0.05
 
 
@@ -101,17 +103,17 @@ REFUSALS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("refusal", sorted(REFUSALS))
 async def test_after_any_refusal_of_a_draft_the_answer_goes_on_by_edits_whole_and_once(tmp_path: Path, refusal: str) -> None:
-    async with Outside(voice=ScriptedVoice([WORDS, "and on"], delay=DELAY)) as outside:
+    async with Outside(voice=ScriptedVoice([LONG, NEXT], delay=DELAY)) as outside:
         outside.telegram.faults.add(Fault(path="*/sendMessageDraft", after_calls=1, **REFUSALS[refusal]))
         async with running_bridge(outside, tmp_path / "d.db", telegram_drafts="plain"):
             chat = TelegramChat(outside)
             await chat.say("go")
-            await eventually(lambda: chat.texts() == [WORDS], "the whole answer, once")
+            await eventually(lambda: chat.texts() == [LONG], "the whole answer, once")
             made = methods(outside)
             assert made[:3] == ["sendMessageDraft", "sendMessageDraft", "sendMessage"]
             assert set(made[3:]) == {"editMessageText"}
             await chat.say("and then?")
-            await eventually(lambda: chat.texts() == [WORDS, "and on"])
+            await eventually(lambda: chat.texts() == [LONG, NEXT])
         later = methods(outside)[len(made) :]
         assert ("sendMessageDraft" in later) is (refusal != "unknown method"), "only a server without the method is not asked again"
 
@@ -134,7 +136,7 @@ async def test_where_the_server_knows_no_rich_drafts_plain_ones_are_shown(tmp_pa
 
 async def test_a_rich_draft_that_is_refused_is_left_out_and_after_several_the_answer_goes_on_by_edits(tmp_path: Path) -> None:
     refused = REFUSALS["bad request"]
-    async with Outside(voice=ScriptedVoice([WORDS, WORDS], delay=DELAY)) as outside:
+    async with Outside(voice=ScriptedVoice([WORDS, LONG], delay=DELAY)) as outside:
         outside.telegram.faults.add(Fault(path="*/sendRichMessageDraft", after_calls=1, **refused))
         async with running_bridge(outside, tmp_path / "d.db", telegram_drafts="rich"):
             chat = TelegramChat(outside)
@@ -145,7 +147,7 @@ async def test_a_rich_draft_that_is_refused_is_left_out_and_after_several_the_an
             assert made[-1] == "sendMessage"
             outside.telegram.faults.add(Fault(path="*/sendRichMessageDraft", times=-1, **refused))
             await chat.say("again")
-            await eventually(lambda: chat.texts() == [WORDS, WORDS], "the whole answer, once")
+            await eventually(lambda: chat.texts() == [WORDS, LONG], "the whole answer, once")
         later = methods(outside)[len(made) :]
         assert later[:4] == ["sendRichMessageDraft"] * 3 + ["sendMessage"]
         assert set(later[4:]) == {"editMessageText"}
