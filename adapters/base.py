@@ -243,6 +243,7 @@ class ProviderError(Exception):
         billed: Whether it may have been billed; only ``Billed.NO`` may be repeated without asking.
         scope: What else would fail in the same way.
         in_stream: True if it came after the answer had begun.
+        provider: Name of the provider that was asked; the router sets it.
     """
 
     def __init__(
@@ -264,6 +265,7 @@ class ProviderError(Exception):
         self.billed = billed
         self.scope = scope
         self.in_stream = in_stream
+        self.provider: str | None = None
 
 
 # --------------------------------------------------------------------------------------------- the seam

@@ -122,7 +122,7 @@ def defaults_of(settings: Settings, providers: Mapping[str, Provider]) -> Defaul
     """Return the operator's choice, or the first provider that is set up.
 
     Raises:
-        SettingsError: The named provider is not set up, or none is.
+        SettingsError: A named provider is not set up, or none is.
     """
     if not providers:
         raise SettingsError(
@@ -130,12 +130,24 @@ def defaults_of(settings: Settings, providers: Mapping[str, Provider]) -> Defaul
             "PROVIDERS_FILE, or install the dependency group `local`."
         )
     name = settings.default_provider or next(iter(providers))
-    if name not in providers:
-        own = {"openai": "OPENAI_API_KEY or OPENAI_BASE_URL", "local": "the dependency group `local`"}
-        own |= {one: f"{one.upper()}_API_KEY" for one in ("netmind", "segmind", "modelslab")}
-        wanted = own.get(name, f"a table [{name}] in the file that PROVIDERS_FILE names")
-        raise SettingsError(f"DEFAULT_PROVIDER is {name}, which is not set up: it needs {wanted}.")
-    return Defaults(name, settings.default_model, settings.default_persona, settings.retention_days, settings.show_reasoning == "folded")
+    for variable, wanted in (("DEFAULT_PROVIDER is", name), *(("FALLBACK_PROVIDERS names", one) for one in settings.fallback_providers)):
+        if wanted not in providers:
+            raise SettingsError(f"{variable} {wanted}, which is not set up: it needs {_needed(wanted)}.")
+    return Defaults(
+        name,
+        settings.default_model,
+        settings.default_persona,
+        settings.retention_days,
+        settings.show_reasoning == "folded",
+        settings.fallback_providers,
+    )
+
+
+def _needed(provider: str) -> str:
+    """Say what sets a provider up."""
+    own = {"openai": "OPENAI_API_KEY or OPENAI_BASE_URL", "local": "the dependency group `local`"}
+    own |= {one: f"{one.upper()}_API_KEY" for one in ("netmind", "segmind", "modelslab")}
+    return own.get(provider, f"a table [{provider}] in the file that PROVIDERS_FILE names")
 
 
 class LateMenu:
@@ -228,7 +240,7 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
         preferences = Preferences(store, providers, defaults)
         turns = Turns(
             store=store,
-            router=Router(providers),
+            router=Router(providers, sleep=clock.sleep, now=clock.now),
             providers=providers,
             platforms=platforms,
             preferences=preferences,

@@ -58,6 +58,7 @@ class Defaults:
     """The operator's own choice, under everything. An empty model leaves it to the provider.
 
     Attributes:
+        fallback: Providers that are asked, in this order, where the chosen one does not answer.
         most_days: What is said is removed after so many days wherever nobody chose fewer; None: it is kept.
         reasoning: It is shown wherever nobody chose otherwise.
     """
@@ -67,6 +68,7 @@ class Defaults:
     persona: str | None = None
     most_days: int | None = None
     reasoning: bool = False
+    fallback: tuple[str, ...] = ()
 
 
 def conversation_scope(conversation: int) -> str:
@@ -89,12 +91,25 @@ class Preferences:
 
     async def of(self, conversation: int, chat: ChatAddress, server: str | None = None) -> Choice:
         """Return what holds in a conversation. The provider may be one that is switched off by now."""
+        merged = await self._merged(conversation, chat, server)
+        return self._choice(merged, merged.get("provider", self._defaults.provider))
+
+    async def chain(self, conversation: int, chat: ChatAddress, server: str | None = None) -> tuple[Choice, ...]:
+        """Return what holds in a conversation, then who is asked in its place: each with its own model and parameters, as chosen here."""
+        merged = await self._merged(conversation, chat, server)
+        chosen = merged.get("provider", self._defaults.provider)
+        others = [name for name in self._defaults.fallback if name != chosen and name in self._providers]
+        return tuple(self._choice(merged, name) for name in (chosen, *others))
+
+    async def _merged(self, conversation: int, chat: ChatAddress, server: str | None) -> dict[str, str]:
         scopes = [conversation_scope(conversation), *([server_scope(chat, server)] if server else []), GLOBAL]
         stored = await self._store.settings(scopes)
         merged: dict[str, str] = {}
         for scope in reversed(scopes):
             merged.update(stored.get(scope, {}))
-        name = merged.get("provider", self._defaults.provider)
+        return merged
+
+    def _choice(self, merged: Mapping[str, str], name: str) -> Choice:
         provider = self._providers.get(name)
         model = merged.get(f"model.{name}")
         if model is None:

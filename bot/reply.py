@@ -92,6 +92,11 @@ class Reply:
         filed, self._filing = self.may_withhold, NEVER
         return filed
 
+    def anew(self) -> None:
+        """Somebody else answers: what was thought so far is not what led to the text."""
+        self._thoughts = Folded(self._style, texts.REASONING_SIGN)
+        self._thought = True
+
     def end(self, note: str = "", buttons: Buttons = ()) -> None:
         """Nothing more comes. `note` is the bot's own Markdown below the text, `buttons` stand under the last page.
 

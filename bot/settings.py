@@ -45,6 +45,10 @@ def _split(value: Any) -> Any:
     return frozenset(piece.strip() for piece in value.split(",") if piece.strip()) if isinstance(value, str) else value
 
 
+def _in_order(value: Any) -> Any:
+    return tuple(dict.fromkeys(piece.strip() for piece in value.split(",") if piece.strip())) if isinstance(value, str) else value
+
+
 def _address(value: str | None) -> str | None:
     if value is None:
         return None
@@ -70,6 +74,7 @@ def _webhook_secret(value: SecretStr | None) -> SecretStr | None:
 
 Ids = Annotated[frozenset[str], NoDecode, BeforeValidator(_split), AfterValidator(_numeric)]
 Names = Annotated[frozenset[str], NoDecode, BeforeValidator(_split)]
+NamesInOrder = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_in_order)]
 Address = Annotated[str | None, AfterValidator(_address)]
 
 
@@ -124,6 +129,7 @@ class Settings(BaseSettings):
 
     default_provider: str | None = None
     default_model: str = ""
+    fallback_providers: NamesInOrder = ()
     default_persona: str | None = None
     show_reasoning: Literal["off", "folded"] = "off"
     long_answer_pages: int = Field(default=0, ge=0, le=100)
@@ -202,10 +208,13 @@ def load(env_file: Path | None = Path(".env"), **values: Any) -> Settings:
     except UnicodeDecodeError:
         raise SettingsError(f"{env_file} is not UTF-8 text: save it in that encoding.") from None
     names = [*endpoints.TAKEN, *(endpoint.vendor.name for endpoint in settings.endpoints)]
-    if settings.default_provider is not None and settings.default_provider not in names:
-        raise SettingsError(
-            f"The settings are not right:\n  DEFAULT_PROVIDER: takes one of {', '.join(names)}, or a further one from PROVIDERS_FILE"
-        )
+    chosen = {"DEFAULT_PROVIDER": [settings.default_provider or names[0]], "FALLBACK_PROVIDERS": settings.fallback_providers}
+    for variable, wanted in chosen.items():
+        if not set(wanted) <= set(names):
+            takes = "takes one of" if variable == "DEFAULT_PROVIDER" else "takes names of providers, separated by commas:"
+            raise SettingsError(
+                f"The settings are not right:\n  {variable}: {takes} {', '.join(names)}, or a further one from PROVIDERS_FILE"
+            )
     return settings
 
 

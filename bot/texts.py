@@ -36,6 +36,32 @@ _PROVIDER_ERRORS = {
 }
 
 
+_WHY = {
+    ErrorKind.RATE_LIMIT: "gets too many questions right now",
+    ErrorKind.OVERLOADED: "is overloaded",
+    ErrorKind.SERVER: "had a fault of its own",
+    ErrorKind.CONNECT: "can't be reached",
+    ErrorKind.TIMEOUT_FIRST: "did not begin to answer in time",
+    ErrorKind.TIMEOUT_IDLE: "stopped before its first word",
+    ErrorKind.TIMEOUT_TOTAL: "took too long",
+    ErrorKind.AUTH: "refused this bot's key",
+    ErrorKind.QUOTA: "has no credits left",
+    ErrorKind.MODEL_NOT_FOUND: "has not got the model (any more)",
+}
+"""Why another provider answered, after the name of the one that was chosen."""
+
+
+def instead(provider: str, model: str, chosen: str, why: ErrorKind | None) -> str:
+    """Say below an answer that it is not from the provider that was chosen."""
+    reason = _WHY.get(why, "did not answer") if why else "did not answer"
+    return f"*↪ {escape(provider)} answered, with {escape(model)}: {escape(chosen)} {reason}.*"
+
+
+def nobody_else(providers: Sequence[str]) -> str:
+    """Say that others were asked, too."""
+    return f"{' and '.join(escape(provider) for provider in providers)} did not answer, either."
+
+
 def provider_error(error: ProviderError, provider: str, model: str) -> str:
     """Say what went wrong with a question, in one sentence and what to do."""
     when = f"in {duration(error.retry_after)}" if error.retry_after else "in a while"

@@ -11,12 +11,13 @@ import json
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from adapters.base import (
     ChatRequest,
-    Event,
+    ErrorKind,
     Finished,
     FinishReason,
     Provider,
@@ -26,7 +27,7 @@ from adapters.base import (
     TextDelta,
     Usage,
 )
-from adapters.router import Router
+from adapters.router import Asked, Candidate, ChainEvent, Router
 from bot import controls, texts, transcript
 from bot.clock import Clock
 from bot.model import Incoming, Target
@@ -72,14 +73,21 @@ class _Course:
     """A turn on its way.
 
     Attributes:
+        choices: Who is asked: what was chosen, then who answers in its place.
+        asked: Whose answer the text is.
+        passed: Why others did not answer: place among the choices → kind of the error.
         forget: Providers whose memory of the conversation is not known any more if the turn does not end well.
-        asked_before: A crash interrupted it after a provider may have been asked: what it cost may be more than is heard of.
+        asked_before: A crash came after a provider may have been asked, or one that failed may have billed it: what it cost may be more
+            than is heard of.
     """
 
     turn: Turn
     incoming: Incoming
     reply: Reply
     delivery: Delivery
+    choices: tuple[Choice, ...] = ()
+    asked: int = 0
+    passed: Mapping[int, ErrorKind] = field(default_factory=dict)
     forget: tuple[str, ...] = ()
     answered: bool = False
     asked_before: bool = False
@@ -90,6 +98,25 @@ class _Course:
     def said(self) -> str | None:
         """The partial answer as transcript content, None if there is none."""
         return transcript.content(self.reply.text) if self.reply.text.strip() else None
+
+    @property
+    def choice(self) -> Choice:
+        """Who is being asked."""
+        return self.choices[self.asked]
+
+    def ask(self, place: int, passed: Mapping[int, ErrorKind]) -> None:
+        """Begin with another choice: nothing of the one before stays."""
+        self.asked, self.passed, self.usage = place, passed, None
+        self.forget = tuple(dict.fromkeys((*self.forget, self.choice.provider)))
+        if passed:
+            self.reply.anew()
+
+    def hear(self, said: TextDelta | ReasoningDelta) -> bool:
+        """Take what the model says. True if it changes what is to be seen."""
+        if isinstance(said, ReasoningDelta):
+            return self.choice.reasoning and self.reply.think(said.text)
+        self.reply.append(said.text)
+        return True
 
 
 class Turns:
@@ -195,7 +222,7 @@ class Turns:
         delivery = await self._outbox.open(Owner(OwnerKind.TURN, turn.id), target, reply.pages, again=turn.attempt > 1)
         delivery.without_file = reply.without_file
         # Asked before and interrupted: nobody knows any more which provider has heard what.
-        return _Course(turn, incoming, reply, delivery, tuple(self._providers) if turn.attempt > 1 else ())
+        return _Course(turn, incoming, reply, delivery, forget=tuple(self._providers) if turn.attempt > 1 else ())
 
     def _pages(self, turn: Turn) -> int:
         """Return how many pages an answer shows before it becomes a file; a stored answer is shown as it was before the crash."""
@@ -219,27 +246,24 @@ class Turns:
         if turn.attempt > MOST_ATTEMPTS:
             await self._failed(course, texts.TOO_MANY_ATTEMPTS, "too many attempts")
             return
-        choice = await self._preferences.of(turn.conversation, turn.chat, course.incoming.server)
-        provider = self._providers.get(choice.provider)
-        if provider is None:
-            await self._failed(course, texts.provider_off(choice.provider), f"provider {choice.provider} is off")
+        course.choices = await self._preferences.chain(turn.conversation, turn.chat, course.incoming.server)
+        chosen = course.choices[0].provider
+        if chosen not in self._providers:
+            await self._failed(course, texts.provider_off(chosen), f"provider {chosen} is off")
             return
         try:
-            await self._answer(course, choice, provider)
+            await self._answer(course)
         except ProviderError as error:
-            log.warning("turn.provider_failed turn=%d provider=%s model=%s: %s", turn.id, choice.provider, choice.model, error)
-            await self._failed(course, texts.provider_error(error, provider.title, choice.model), str(error))
+            log.warning("turn.provider_failed turn=%d provider=%s: %s", turn.id, error.provider, error)
+            await self._failed(course, self._failure(course, error), str(error))
         except _Stopped:
             await self._stopped(course)
 
-    async def _answer(self, course: _Course, choice: Choice, provider: Provider) -> None:
-        request = await self._request(course.turn, choice, provider)
-        course.forget = course.forget or (choice.provider,)
+    async def _answer(self, course: _Course) -> None:
         course.asked_before = self._asked_before(course.turn)
-        self._unasked.discard(course.turn.id)
         signal = self._store.stop_signal(course.turn.id)
         async with _background(self._typing(course)), _background(self._keep_shown(course.delivery)):
-            await _unless(signal, self._read(course, choice, request))
+            await _unless(signal, self._read(course))
         finished = course.finished or Finished(FinishReason.UNKNOWN, complete=False)
         finish: dict[str, Any] = {
             "reason": finished.reason,
@@ -248,13 +272,14 @@ class Turns:
             "cut": finished.likely_truncated,
         }
         finish["pages"] = self._long_answer_pages  # after a crash it is shown as it would have been
+        choice = course.choice
         answer = TurnAnswer(
             text=course.reply.text,
             content=transcript.content(course.reply.text),
-            finish=json.dumps(finish),
+            finish=json.dumps({**finish, **self._instead(course)}),
             provider=choice.provider,
             model=choice.model,
-            state=_state(choice, provider, finished),
+            state=_state(choice, self._providers[choice.provider], finished),
             usage=_usage(course.usage, possibly_double=course.asked_before),
         )
         if not await self._insist(lambda: self._store.answered(course.turn, answer)):
@@ -262,18 +287,21 @@ class Turns:
         course.answered = True
         await self._show(course, answer.finish)
 
-    async def _request(self, turn: Turn, choice: Choice, provider: Provider) -> ChatRequest:
+    async def _request(self, turn: Turn, choice: Choice) -> ChatRequest:
+        provider = self._providers[choice.provider]
         entries = await self._store.transcript(turn, transcript.ENTRIES_READ)
         capabilities = provider.capabilities(choice.model)
         cap = choice.parameters.get("max_tokens") or choice.parameters.get("max_new_tokens") or capabilities.max_output_tokens
         messages = transcript.fit(transcript.messages(entries), choice.persona, capabilities.context_tokens, cap)
+        state = await self._provider_state(turn, choice, provider)
+        self._unasked.discard(turn.id)
         return ChatRequest(
             model=choice.model,
             messages=messages,
             system=choice.persona,
             parameters=choice.parameters,
             turn=str(turn.id),
-            state=await self._provider_state(turn, choice, provider),
+            state=state,
             resume=turn.handle,
         )
 
@@ -286,33 +314,65 @@ class Turns:
         wanted = (provider.account, choice.model, choice.persona_hash, last)
         return row.value if (row.account, row.model, row.persona, row.last_entry) == wanted else None
 
-    async def _read(self, course: _Course, choice: Choice, request: ChatRequest) -> None:
-        # What comes in one piece comes with its end: shown with it, it has its controls at once and costs one call.
-        grows = self._providers[choice.provider].capabilities(choice.model).streaming
-        stream: AsyncGenerator[Event, None] = self._router.stream(choice.provider, request)
+    async def _read(self, course: _Course) -> None:
+        order = [*range(len(course.choices))]
+        if course.turn.handle is not None:  # whoever has the job collects it
+            order.sort(key=lambda place: course.choices[place].provider != course.turn.provider)
+            order = order if self._reask else order[:1]
+        stream: AsyncGenerator[ChainEvent, None] = self._router.chain([self._candidate(course, place) for place in order])
+        grows = False
         async with aclosing(stream) as events:
             async for event in events:
                 match event:
-                    case TextDelta(text):
-                        course.reply.append(text)
-                        if grows:
+                    case Asked(place, passed, billed):
+                        course.ask(order[place], {order[other]: kind for other, kind in passed.items()})
+                        course.asked_before = course.asked_before or billed
+                        # What comes in one piece comes with its end: shown with it, it has its controls at once and costs one call.
+                        grows = self._providers[course.choice.provider].capabilities(course.choice.model).streaming
+                    case TextDelta() | ReasoningDelta():
+                        if course.hear(event) and grows:
                             course.delivery.touch()
                     case Finished():
                         course.finished = event
                     case Usage():
                         course.usage = event
                     case Submitted(handle):
+                        choice = course.choice
                         if not await self._store.submitted(course.turn, handle, provider=choice.provider, model=choice.model):
                             raise _Fenced
-                    case ReasoningDelta(text):
-                        if choice.reasoning and course.reply.think(text) and grows:
-                            course.delivery.touch()
                     case _:
                         log.debug("turn.event turn=%d %s", course.turn.id, type(event).__name__)
 
+    def _candidate(self, course: _Course, place: int) -> Candidate:
+        choice = course.choices[place]
+        afresh = self._reask or course.turn.handle is None
+        return Candidate(choice.provider, choice.model, partial(self._request, course.turn, choice), afresh)
+
+    def _title(self, choice: Choice) -> str:
+        return self._providers[choice.provider].title
+
+    def _instead(self, course: _Course) -> dict[str, Any]:
+        """Return what is to be told of an answer that is not from who was chosen, as part of its end; nothing if it is."""
+        if course.asked == 0:
+            return {}
+        why = course.passed.get(0)
+        return {"instead": [self._title(course.choice), course.choice.model, self._title(course.choices[0]), why]}
+
+    def _failure(self, course: _Course, error: ProviderError) -> str:
+        """Say why there is no answer, or not the whole of it."""
+        at = next((place for place, choice in enumerate(course.choices) if choice.provider == error.provider), 0)
+        sentence = texts.provider_error(error, self._title(course.choices[at]), course.choices[at].model)
+        if course.said is not None:
+            note = _instead_note(self._instead(course))
+        else:
+            others = sorted({*course.passed, course.asked} - {at})
+            note = texts.nobody_else([self._title(course.choices[place]) for place in others]) if others else ""
+        return f"{sentence}\n\n{note}" if note else sentence
+
     async def _show(self, course: _Course, finish: str | None) -> None:
-        note, more = _ending(finish)
-        notes = [note, texts.FILES_IGNORED if course.incoming.attachments else ""]
+        said: dict[str, Any] = json.loads(finish) if finish else {}
+        note, more = _ending(said)
+        notes = [note, _instead_note(said), texts.FILES_IGNORED if course.incoming.attachments else ""]
         course.reply.end("\n\n".join(note for note in notes if note), controls.ended(course.turn.id, more=more))
         await course.delivery.finish()
         await self._insist(lambda: self._store.close(course.turn, TurnState.DONE))
@@ -390,13 +450,20 @@ def _state(choice: Choice, provider: Provider, finished: Finished) -> ProviderSt
     return ProviderStateRow(choice.provider, provider.account, choice.model, choice.persona_hash, 0, finished.state)
 
 
-def _ending(finish: str | None) -> tuple[str, bool]:
+def _ending(said: Mapping[str, Any]) -> tuple[str, bool]:
     """Return the words about how an answer ended, and whether there may be more of it to be had."""
-    said: dict[str, Any] = json.loads(finish) if finish else {}
     reason = FinishReason(said.get("reason", FinishReason.STOP))
     complete, cut = said.get("complete", True), said.get("cut", False)
     more = reason is not FinishReason.CONTENT_FILTER and (reason is FinishReason.LENGTH or cut or not complete)
     return texts.finish_note(reason, complete=complete, likely_truncated=cut), more
+
+
+def _instead_note(said: Mapping[str, Any]) -> str:
+    """Return the words about who answered in the place of who was chosen; empty if that one did."""
+    if "instead" not in said:
+        return ""
+    provider, model, chosen, why = said["instead"]
+    return texts.instead(provider, model, chosen, ErrorKind(why) if why else None)
 
 
 class _background:  # noqa: N801 - used like a function: `async with _background(work):`

@@ -135,6 +135,7 @@ def test_the_database_is_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
         ("DATABASE_URL", "sqlite:///", "sqlite:///"),
         ("DATABASE_URL", f"mysql://user:{CANARY}@host/db", "sqlite:///"),
         ("DEFAULT_PROVIDER", "netmnd", "netmind"),
+        ("FALLBACK_PROVIDERS", "segmind, netmnd", "netmind"),
         ("ACCESS", "everybody", "open"),
         ("LOG_LEVEL", "loud", "debug"),
         ("LOCAL_MODEL", "yes", "auto"),
@@ -262,3 +263,13 @@ def test_a_default_provider_that_is_not_set_up_is_told_with_what_it_needs(monkey
         defaults_of(load(), {"local": ScriptedProvider("local")})
     with pytest.raises(SettingsError, match="No provider is set up"):
         defaults_of(load(), {})
+
+
+def test_who_is_asked_instead_keeps_the_operators_order_and_has_to_be_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    up: dict[str, Provider] = {name: ScriptedProvider(name) for name in ("netmind", "modelslab", "local")}
+    assert defaults_of(load(), up).fallback == ()
+    monkeypatch.setenv("FALLBACK_PROVIDERS", "modelslab, local,modelslab,")
+    assert defaults_of(load(), up).fallback == ("modelslab", "local")
+    monkeypatch.setenv("FALLBACK_PROVIDERS", "local,segmind")
+    with pytest.raises(SettingsError, match="FALLBACK_PROVIDERS names segmind, which is not set up: it needs SEGMIND_API_KEY"):
+        defaults_of(load(), up)
