@@ -108,7 +108,14 @@ class Finding:
 @asynccontextmanager
 async def bridge(outside: Outside, database: Path, mode: Mode) -> AsyncIterator[None]:
     """Run the bridge on the sandbox; both intakes accept when the block begins."""
-    values = {**outside.platform_settings(), **outside.provider_settings(), "access": "open", "local_model": "off", "discord_token": None}
+    values = {
+        **outside.platform_settings(),
+        **outside.provider_settings(),
+        "access": "open",
+        "local_model": "off",
+        "discord_token": None,
+        "merge_window_seconds": 0,
+    }
     settings = load(None, **values, database_url=f"sqlite:///{database}", default_provider="netmind", log_level="error")
     with ExitStack() as patches:
         patches.enter_context(patch("bot.app.SqliteStore", partial(SqliteStore, synchronous=mode.synchronous)))

@@ -76,7 +76,13 @@ async def world(module: str = "bench.world") -> AsyncIterator[World]:
 def environment(outside: Mapping[str, str], folder: Path) -> dict[str, str]:
     """Return the environment of a bridge: nothing of this one but what a process needs to start at all."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT") if name in os.environ}
-    own = {"LOCAL_MODEL": "off", "ACCESS": "open", "DATABASE_URL": f"sqlite:///{folder / 'bench.db'}", "SHUTDOWN_GRACE_SECONDS": "10"}
+    own = {
+        "LOCAL_MODEL": "off",
+        "ACCESS": "open",
+        "MERGE_WINDOW_SECONDS": "0",
+        "DATABASE_URL": f"sqlite:///{folder / 'bench.db'}",
+        "SHUTDOWN_GRACE_SECONDS": "10",
+    }
     return {**kept, "PYTHONPATH": str(ROOT), **outside, **own}
 
 

@@ -20,6 +20,7 @@ from bot.commands.registry import COMMANDS
 from bot.dispatcher import Dispatcher
 from bot.housekeeping import Housekeeper
 from bot.inbox import Inbox
+from bot.merging import Merging
 from bot.model import ChatAddress
 from bot.outbox import Outbox
 from bot.platforms.base import Memo, Platform, SupportsCatchUp
@@ -260,8 +261,9 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
             catalogue=catalogue,
             access=settings.rule,
             commands=COMMANDS,
+            clock=clock,
         )
         menu.completer = dispatcher.complete
-        inbox = Inbox(store, dispatcher, settings.rule)
+        inbox = Inbox(store, dispatcher, settings.rule, Merging(platforms, settings.merge_window_seconds))
         housekeeper = Housekeeper(store, preferences, clock)
         yield Bridge(store, providers, platforms, accounts, outbox, dispatcher, inbox, clock, housekeeper)

@@ -17,6 +17,7 @@ from adapters.base import Provider, ProviderError
 from bot import controls, texts
 from bot.access import Access
 from bot.catalogue import Catalogue, nearest
+from bot.clock import Clock
 from bot.commands.base import Answer, Command, Context
 from bot.lanes import Lanes
 from bot.model import ChatAddress, EventKind, Incoming, Page, Target
@@ -30,6 +31,8 @@ from storage.base import Accepted, Owner, OwnerKind, Store, StoreError, Turn, Tu
 
 log = logging.getLogger(__name__)
 
+HOLD_STEP_SECONDS = 0.1
+"""A question of which more is expected is looked at again after so long: its last piece lets it go at once."""
 ENDING_SECONDS = 5.0
 """So long a press under an answer waits for the end of its turn to be stored."""
 
@@ -59,6 +62,7 @@ class Dispatcher:
         catalogue: Catalogue,
         access: Access,
         commands: Sequence[Command],
+        clock: Clock,
     ) -> None:
         self.commands = commands
         self._by_name = {command.name: command for command in commands}
@@ -71,6 +75,7 @@ class Dispatcher:
         self._catalogue = catalogue
         self._access = access
         self._accounts = accounts
+        self._clock = clock
         self._lanes: Lanes[int] = Lanes()
         self._answering: dict[int, asyncio.Event] = {}
         self._changing: dict[int, dict[int, asyncio.Event]] = {}
@@ -128,7 +133,11 @@ class Dispatcher:
         while not self._closing and (chat := await self._store.next_chat(conversation)) is not None and self.serves(chat):
             turn = await self._store.claim(conversation)
             if turn is None:
-                return
+                held = await self._store.held(conversation)
+                if held <= 0:
+                    return
+                await self._clock.sleep(min(held, HOLD_STEP_SECONDS))
+                continue
             try:
                 incoming = load((await self._store.event(turn.event)).payload)
             except ValueError:  # written by another version, or by hand: it must not hold up the next ones of the conversation

@@ -9,6 +9,7 @@ from bot import transcript
 from bot.access import Access
 from bot.commands.base import question_of
 from bot.dispatcher import Dispatcher
+from bot.merging import Merging
 from bot.model import EventKind, Incoming
 from bot.payload import dump, load
 from storage.base import Accepted, NewEvent, NewTurn, Store
@@ -21,10 +22,11 @@ ASKING = frozenset({EventKind.MESSAGE, EventKind.COMMAND})
 class Inbox:
     """Commits events, recognises duplicates, hands on what is new."""
 
-    def __init__(self, store: Store, dispatcher: Dispatcher, access: Access) -> None:
+    def __init__(self, store: Store, dispatcher: Dispatcher, access: Access, merging: Merging) -> None:
         self._store = store
         self._dispatcher = dispatcher
         self._access = access
+        self._merging = merging
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def accept(self, incoming: Incoming) -> bool:
@@ -38,7 +40,8 @@ class Inbox:
         turn = None
         if question is not None:
             sender = incoming.sender
-            turn = NewTurn(transcript.content(question), incoming.message_id, sender.id, sender.name)
+            merge = self._merging.of(incoming)
+            turn = NewTurn(transcript.content(question), incoming.message_id, sender.id, sender.name, merge)
         unreadable = incoming.kind is EventKind.UNREADABLE
         event = NewEvent(
             key=incoming.key,

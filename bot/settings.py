@@ -27,6 +27,7 @@ MISSPELT_RATIO = 0.86
 """difflib ratio from which on another variable is taken for a misspelt one of ours."""
 GRACE_SECONDS = 20.0
 """At shutdown running answers may take so long to end, where nobody set it; Kubernetes kills after 30 s, systemd after 90 s."""
+MOST_MERGE_SECONDS = 30.0
 DATABASE_SCHEME = "sqlite:///"
 
 
@@ -136,6 +137,7 @@ class Settings(BaseSettings):
     database_url: Annotated[str, AfterValidator(_database)] = Field(default_factory=default_database)
     first_text_seconds: float = Field(default=FIRST_TEXT_SECONDS, ge=0, le=60)
     reask_after_crash: Literal["ask", "never"] = "ask"
+    merge_window_seconds: float = Field(default=1.5, ge=0, le=MOST_MERGE_SECONDS)
     retention_days: int | None = Field(default=None, ge=1, le=MOST_KEEP_DAYS)
     access: Literal["allowlist", "open"] = "allowlist"
     shutdown_grace_seconds: float = Field(default=GRACE_SECONDS, ge=0, le=3600, allow_inf_nan=False)

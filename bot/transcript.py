@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import groupby
 
 from adapters.base import Message, TextPart
 from adapters.tokens import estimate, most
@@ -48,14 +49,13 @@ def messages(entries: Sequence[Entry]) -> list[Message]:
     """Turn entries into messages. Where several people speak, each message says whose it is."""
     authors = {entry.author for entry in entries if entry.role == "user"}
     result: list[Message] = []
-    for entry in entries:
-        text = text_of(entry.content)
-        if entry.role == "user":
-            if len(authors) > 1 and entry.author_name:
-                text = f"{entry.author_name}: {text}"
-            result.append(Message("user", (TextPart(text),)))
-        else:
-            result.append(Message("assistant", (TextPart(text),)))
+    for (_, role, _), parts in groupby(entries, lambda entry: (entry.turn, entry.role, entry.author)):
+        first, *rest = parts
+        # Several parts of one question were written one after the other by one person: it is one message to the model.
+        text = "\n".join(text_of(part.content) for part in (first, *rest))
+        if role == "user" and len(authors) > 1 and first.author_name:
+            text = f"{first.author_name}: {text}"
+        result.append(Message("user" if role == "user" else "assistant", (TextPart(text),)))
     return result
 
 

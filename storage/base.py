@@ -86,6 +86,19 @@ class ReplyRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class Merge:
+    """How a message may become one question with what its author wrote just before or writes next.
+
+    Attributes:
+        window: Seconds between two messages that belong together.
+        more: It looks cut off: its question waits so long for the rest.
+    """
+
+    window: float
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class NewTurn:
     """What `NewEvent` asks a model: the user's entry of the transcript.
 
@@ -94,12 +107,14 @@ class NewTurn:
         message_id: The platform message it came from, if it came from one.
         author: Platform id of the person.
         author_name: The name people read.
+        merge: None: it is a question of its own.
     """
 
     content: str = field(repr=False)
     message_id: str | None
     author: str
     author_name: str
+    merge: Merge | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +139,12 @@ class NewEvent:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What became of a new event."""
+    """What became of a new event. `joined`: it became part of a turn that was waiting."""
 
     event: int
     conversation: int
     turn: int | None
+    joined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,7 +391,11 @@ class Store(DeliveryStore, Protocol):
         ...
 
     async def claim(self, conversation: int) -> Turn | None:
-        """Take the lowest open turn: attempt + 1, `accepted` becomes `generating`. None: nothing is open."""
+        """Take the lowest open turn: attempt + 1, `accepted` becomes `generating`. None: nothing is open, or it is held."""
+        ...
+
+    async def held(self, conversation: int) -> float:
+        """Return for how many seconds at most the lowest open turn is held, because more of its question is expected; 0: it is not."""
         ...
 
     async def submitted(self, turn: Turn, handle: str, *, provider: str, model: str) -> bool:

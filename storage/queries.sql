@@ -79,9 +79,33 @@ DELETE FROM interaction WHERE expires_at <= $1;
 
 -- name: turn_insert
 -- Store a turn.
-INSERT INTO turn (conversation, seq, event, chat, state, attempt, stop_requested, accepted_at, again, continues)
-VALUES ($1, $2, $3, $4, 'accepted', 0, FALSE, $5, $6, $7)
+INSERT INTO turn (conversation, seq, event, chat, state, attempt, stop_requested, accepted_at, again, continues, ready_at, newest_event)
+VALUES ($1, $2, $3, $4, 'accepted', 0, FALSE, $5, $6, $7, $8, $9)
 RETURNING id;
+
+-- name: turn_joinable
+-- The newest turn of a conversation, if it waits and a message of the same person in the same chat may become part of its question: the last
+-- part came no earlier than the given moment, nothing came since but the given event, and it has room for a part more.
+SELECT t.id
+FROM turn t JOIN event e ON e.id = t.newest_event
+WHERE t.conversation = $1
+  AND t.seq = (SELECT next_seq - 1 FROM conversation WHERE id = $1 AND reset_seq < next_seq - 1)
+  AND t.state = 'accepted'
+  AND NOT t.stop_requested
+  AND t.chat = $2
+  AND e.received_at >= $4
+  AND (SELECT u.author FROM entry u WHERE u.turn = t.id ORDER BY u.id DESC LIMIT 1) = $3
+  AND NOT EXISTS (SELECT 1 FROM event n WHERE n.conversation = $1 AND n.payload <> '' AND n.id > t.newest_event AND n.id < $5)
+  AND (SELECT COUNT(*) FROM entry u WHERE u.turn = t.id) < $6;
+
+-- name: turn_join
+-- Note the newest part of a turn's question, and until when more of it is expected.
+UPDATE turn SET newest_event = $2, ready_at = $3 WHERE id = $1;
+
+-- name: turn_held
+-- Until when the turn to be claimed next is held, and when it was accepted.
+SELECT state, stop_requested, ready_at, accepted_at FROM turn
+WHERE conversation = $1 AND state IN ('accepted', 'generating', 'answered') ORDER BY seq LIMIT 1;
 
 -- name: turn_get
 -- A turn with the chat it is answered in.
@@ -91,12 +115,14 @@ FROM turn t JOIN chat c ON c.id = t.chat
 WHERE t.id = $1;
 
 -- name: turn_claim
--- Take the lowest open turn of a conversation. A turn that was claimed before is claimed again; an answered one stays answered.
+-- Take the lowest open turn of a conversation, unless it is held. A turn that was claimed before is claimed again; an answered one stays
+-- answered. A clock that was set back holds nothing up.
 UPDATE turn
 SET state = CASE state WHEN 'accepted' THEN 'generating' ELSE state END, attempt = attempt + 1, claimed_at = $2
 WHERE id = (
     SELECT id FROM turn WHERE conversation = $1 AND state IN ('accepted', 'generating', 'answered') ORDER BY seq LIMIT 1
 )
+  AND (state <> 'accepted' OR stop_requested OR ready_at IS NULL OR ready_at <= $2 OR accepted_at > $2)
 RETURNING id;
 
 -- name: turn_submitted

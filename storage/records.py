@@ -16,6 +16,7 @@ from storage.base import (
     DeliveryRow,
     Entry,
     EventKind,
+    Merge,
     NewEvent,
     NewTurn,
     Owner,
@@ -28,6 +29,7 @@ from storage.base import (
     TurnAnswer,
     TurnState,
 )
+from storage.merging import join, ready_at
 from storage.removal import clear_away, step
 from storage.tx import Db, Row, Tx
 
@@ -116,6 +118,19 @@ class Records:
         """Take the lowest open turn."""
         # What it asks for is shown only after the row of its first page is committed, and that waits for the disk.
         return await self._db.unit(partial(_claim, conversation=conversation, now=self._now()), hurried=True)
+
+    async def held(self, conversation: int) -> float:
+        """Return for how many seconds at most the lowest open turn is held."""
+        now = self._now()
+        for row in await self._db.fetch("turn_held", conversation):
+            if (
+                row["state"] == TurnState.ACCEPTED
+                and not row["stop_requested"]
+                and row["ready_at"] is not None
+                and row["accepted_at"] <= now
+            ):
+                return max(0.0, float(row["ready_at"]) - now)
+        return 0.0
 
     async def submitted(self, turn: Turn, handle: str, *, provider: str, model: str) -> bool:
         """Store the handle of a provider job. False: fenced."""
@@ -297,10 +312,14 @@ async def _accept(tx: Tx, event: NewEvent, now: float) -> Accepted | None:
         await tx.fetch("routes_purge", now)
         await tx.fetch("route_insert", event_id, event.route.value, event.route.expires_at)
     turn = None
+    joined = False
     if event.turn is not None:
-        turn = await _new_turn(tx, conversation, event_id, chat, now)
+        turn = await join(tx, conversation, chat, event.turn, event=event_id, now=now)
+        joined = turn is not None
+        if turn is None:
+            turn = await _new_turn(tx, conversation, event_id, chat, now, merge=event.turn.merge)
         await _ask(tx, turn, event.turn, chat, now)
-    return Accepted(event_id, conversation, turn)
+    return Accepted(event_id, conversation, turn, joined)
 
 
 async def _finish_event(tx: Tx, event_id: int, now: float) -> None:
@@ -310,10 +329,19 @@ async def _finish_event(tx: Tx, event_id: int, now: float) -> None:
 
 
 async def _new_turn(
-    tx: Tx, conversation: int, event_id: int, chat: int, now: float, *, again: int | None = None, continues: int | None = None
+    tx: Tx,
+    conversation: int,
+    event_id: int,
+    chat: int,
+    now: float,
+    *,
+    again: int | None = None,
+    continues: int | None = None,
+    merge: Merge | None = None,
 ) -> int:
     seq = (await tx.fetch("conversation_next_seq", conversation))[0]["seq"]
-    turn = (await tx.fetch("turn_insert", conversation, seq, event_id, chat, now, again, continues))[0]["id"]
+    more = (ready_at(merge, now), None if merge is None else event_id)
+    turn = (await tx.fetch("turn_insert", conversation, seq, event_id, chat, now, again, continues, *more))[0]["id"]
     await tx.wake(conversation)
     return int(turn)
 

@@ -92,7 +92,7 @@ class Bot:
         self._folder = folder
         self._mutation = mutation
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT") if name in os.environ}
-        own = {"LOCAL_MODEL": "off", "ACCESS": "open", "DATABASE_URL": f"sqlite:///{self.database}"}
+        own = {"LOCAL_MODEL": "off", "ACCESS": "open", "MERGE_WINDOW_SECONDS": "0", "DATABASE_URL": f"sqlite:///{self.database}"}
         self._environment = {**kept, "PYTHONPATH": str(ROOT), **outside.environment, **own, **settings}
         self._process: Process | None = None
 

@@ -32,7 +32,7 @@ async def eventually(holds: Callable[[], Any], words: str = "") -> Any:
 async def running_bridge(outside: Outside, database: Path, *, grace: float = GRACE_SECONDS, **values: Any) -> AsyncIterator[Bridge]:
     """Run the bridge on the sandbox until the block ends; both intakes accept when it begins. It ends in order, within `grace` seconds."""
     settings = {**outside.platform_settings(), **outside.provider_settings(), "access": "open", "local_model": "off"}
-    settings |= {"database_url": f"sqlite:///{database}", **values}
+    settings |= {"database_url": f"sqlite:///{database}", "merge_window_seconds": 0, **values}
     async with open_bridge(load(None, **settings)) as bridge:
         stop, ready = asyncio.Event(), set[str]()
         task = asyncio.create_task(bridge.run(stop, ready.add, grace=grace))

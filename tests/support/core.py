@@ -21,6 +21,7 @@ from bot.commands.registry import COMMANDS
 from bot.dispatcher import Dispatcher
 from bot.housekeeping import Housekeeper
 from bot.inbox import Inbox
+from bot.merging import Merging
 from bot.model import (
     Attachment,
     ButtonPress,
@@ -132,6 +133,7 @@ class World:
     commands: Sequence[Command] = COMMANDS
     long_answer_pages: int = 0
     reask: bool = True
+    merge_window: float = 0.0
     chat: Chat = field(default_factory=Chat)
     core: Core | None = None
 
@@ -189,8 +191,9 @@ class World:
             catalogue=catalogue,
             access=self.access,
             commands=self.commands,
+            clock=clock,
         )
-        inbox = Inbox(store, dispatcher, self.access)
+        inbox = Inbox(store, dispatcher, self.access, Merging(platforms, self.merge_window))
         drain = asyncio.create_task(store.run(dispatcher.drain))
         self.core = Core(store, preferences, catalogue, dispatcher, inbox, outbox, drain, Housekeeper(store, preferences, clock))
         try:
