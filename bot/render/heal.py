@@ -23,10 +23,11 @@ _BLANK = re.compile(r"\n[ \t>]*\n")
 _BLOCK_START = re.compile(r"^[ \t>]*(?:(?:[-*+]|\d{1,9}[.)]|#{1,6})[ \t]+)+", re.MULTILINE)
 _SIGN = re.compile(r"[\\`*_~!\[\]$]")  # a token begins with one; looking for these first is five times as fast
 _TOKEN = re.compile(r"`+|\*+|_+|~+|!?\[|\](?:\(|)", re.DOTALL)
-_LINK_TAIL = re.compile(r"(?:[^\s()\\]|\\.|\([^\s()]*\))*(?:\s+(?:\"[^\"]*\"|'[^']*'))?\s*\)")
+_LINK_TAIL = re.compile(r"\s*(?:<[^<>\n]*>|(?:[^\s()\\<]|\\.|\([^\s()]*\))*)(?:\s+(?:\"[^\"]*\"|'[^']*'))?\s*\)")
+_HALF_LINK_TAIL = re.compile(r"\s*(?:<[^<>\n]*>?|(?:[^\s()\\<]|\\.|\([^\s()]*\)?)*)(?:\s+(?:\"[^\"]*\"?|'[^']*'?)?)?\s*\Z")
 _DELIMITER = re.compile(r"\s*\|[ \t:|-]*")
 
-_HALF_DEFINITION = re.compile(r"^([ \t>]*\[[^\]\n]{1,200}\]:)[ \t]*\S+\Z", re.MULTILINE)
+_HALF_DEFINITION = re.compile(r"^([ \t>]*\[(?!\^)[^\]\n]{1,200}\]:)[ \t]*\S+\Z", re.MULTILINE)
 
 _STRIKE = 2  # tildes; a single one means "about" more often
 
@@ -186,7 +187,7 @@ class _Inline:
         return start + 2 if self._text[start] == "\\" or self._text.startswith("$$", start) else start + 1
 
     def _bracket(self, run: str, start: int, end: int) -> int:
-        """Return where to scan on; -1 if a link's target is not complete."""
+        """Return where to scan on; -1 if a link's target goes on behind the end."""
         if run[0] != "]":
             self._brackets.append(start)
             return end
@@ -196,13 +197,17 @@ class _Inline:
         if run == "]":
             return end
         target = _LINK_TAIL.match(self._text, end)
-        return target.end() if target else -1
+        if target:
+            return target.end()
+        return -1 if _HALF_LINK_TAIL.match(self._text, end) else end
 
     def _finish(self, text: str, closer: str) -> str:
         text = text.rstrip()
         if closer == "]()":
             bracket = self._brackets[-1]
-            if text.endswith("["):
+            if text.startswith("^", bracket + 1):  # a footnote's sign, of which no part is to be shown
+                text, closer = text[:bracket].rstrip(), ""
+            elif text.endswith("["):
                 text, closer = text[:-1].removesuffix("!").rstrip(), ""
             else:  # what was opened inside the label closes before the label
                 while self._open and self._open[-1][2] > bracket:

@@ -16,6 +16,7 @@ import pyromark
 from bot.render.document import BOLD, CODE, ITALIC, STRIKE, Block, Kind, Span
 from bot.render.latex import readable
 from bot.render.mask import NONE, Masked, Places, is_definition, mask
+from bot.render.symbols import SUPERSCRIPTS
 from bot.render.table import Cell, table_spans
 from bot.render.text import is_blank
 
@@ -26,6 +27,9 @@ _OPTIONS = (
     | pyromark.Options.ENABLE_MATH
 )
 _new = tuple.__new__  # a third of what calling the class costs; every field has to be given
+_BREAK = re.compile(r"\s*<br\s*/?>\s*", re.IGNORECASE)
+_NOTE_LABEL = re.compile(r"\^[^\s^]{1,40}")
+_NOTE = "\0note"  # target of footnotes: not one that a text could hold
 _NOWHERE: pyromark.event.Range = {"start": 0, "end": 0}
 _MARKS = {"Emphasis": ITALIC, "Strong": BOLD, "Strikethrough": STRIKE}
 _LANGUAGE = re.compile(r"[\w+#.-]{1,32}", re.ASCII)
@@ -50,10 +54,12 @@ def read(source: str, *, located: bool = False, number: int | None = None, targe
     reader = _Reader(source, masked, number, located=located)
 
     def resolve(link: pyromark.event.BrokenLink) -> tuple[str, str] | None:
+        if _NOTE_LABEL.fullmatch(link["reference"]):
+            return (_NOTE, "")
         target = masked.targets.get(masked.unmask(link["reference"]).casefold(), "")
         return (target, "") if _LINK.fullmatch(target) and not is_definition(masked.text, link["span"]["end"]) else None
 
-    callback = resolve if masked.targets else None
+    callback = resolve if masked.targets or "[^" in source else None
     pairs: Iterable[tuple[pyromark.event.Event, pyromark.event.Range]]
     if located:
         pairs = pyromark.events_with_range(masked.text, options=_OPTIONS, broken_link_callback=callback)
@@ -194,8 +200,12 @@ class _Reader:
         if self._quote:
             source = re.sub(rf"\n(?:[ \t]*>){{1,{self._quote}}}", "\n", source)
         self._add(readable(source) or f"${source}$", 0, where)
+        self._keep_apart()
+
+    def _keep_apart(self) -> None:
+        """See to it that the last span is not taken for its source, by its length."""
         span = self._spans[-1]
-        if span.end - span.start == len(span.text):  # by chance: its characters don't stand where those of its source do
+        if span.end - span.start == len(span.text):
             self._spans[-1] = span._replace(end=span.end - 1)
 
     def _open_link(self, url: str) -> None:
@@ -204,6 +214,9 @@ class _Reader:
 
     def _close_link(self, where: pyromark.event.Range) -> None:
         url, first = self._links.pop()
+        if url == _NOTE:
+            self._close_note(first, where)
+            return
         allowed = not self._in_table and _LINK.fullmatch(url) is not None  # a table becomes code, which holds no links
         label = "".join([span.text for span in self._spans[first:]])
         if url and (is_blank(label) or not (allowed or url in {label, f"mailto:{label}"})):
@@ -212,6 +225,13 @@ class _Reader:
             self._spans.append(Span(shown, self._marks, url if allowed else None, start, max(start, self._char(where["end"]))))
         outer = self._links[-1][0] if self._links else ""
         self._url = outer if _LINK.fullmatch(outer) else None
+
+    def _close_note(self, first: int, where: pyromark.event.Range) -> None:
+        """Write the sign of a footnote, at its place in the text or before the note itself."""
+        label = "".join([span.text for span in self._spans[first:]]).removeprefix("^")
+        del self._spans[first:]
+        self._add(label.translate(SUPERSCRIPTS) if label.isdecimal() else f"[{label}]", 0, where)
+        self._keep_apart()
 
     # ------------------------------------------------------------------------------------------------------ blocks
 
@@ -305,6 +325,8 @@ class _Reader:
     def _close_cell(self, where: pyromark.event.Range) -> None:
         spans = self._spans
         text = (spans[0].text if len(spans) == 1 else "".join([span.text for span in spans])).replace("\n", " ").strip()
+        if "<br" in text:  # the way to break a line in a cell
+            text = _BREAK.sub(" ", text)
         start, end = (self._char(where["start"]), self._char(where["end"])) if self._located else (0, 0)
         self._rows[-1].append(_new(Cell, (text, start, end)))
         if len(self._rows) == 1:  # healing may have made the end of the header row: its text ends in what is really there

@@ -15,7 +15,7 @@ _LINE_START = re.compile(r"^[ \t]*(?:([-+=])|(\d{1,9})([.)]))?", re.MULTILINE)
 _UNSEEN = frozenset({"Cf", "Mn", "Zs", "Zl", "Zp"})  # categories
 _BLANKS = frozenset("\t\n\u115f\u1160\u2800\u3164\uffa0\ufffc")  # of other categories, but as empty
 
-_ZWJ = "\u200d"
+_ZWJ, _EMOJI_STYLE = "\u200d", "\ufe0f"
 _EXTENDERS = re.compile("[\u200d\ufe00-\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f\u1160-\u11ff]")
 _LONGEST_CLUSTER = 64  # a cluster longer than this is an attack, not a letter
 
@@ -59,10 +59,19 @@ def utf16_length(text: str) -> int:
 
 
 def display_width(text: str) -> int:
-    """Count the columns a text takes in a monospaced font: wide East Asian characters and emoji take two, combining ones none."""
+    """Count the columns a text takes in a monospaced font: East Asian wide ones and emoji take two, combining and joined ones none."""
     if text.isascii():
         return len(text)
-    return sum(0 if _extends(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+    width = last = 0  # the width of the last one that takes room
+    joined = False
+    for char in text:
+        if char == _EMOJI_STYLE:
+            width, last = width + (last == 1), 2  # shown as an emoji, which is wide
+        elif not (joined or _extends(char)):
+            last = 2 if unicodedata.east_asian_width(char) in "WF" else 1
+            width += last
+        joined = char == _ZWJ
+    return width
 
 
 def _extends(char: str) -> bool:

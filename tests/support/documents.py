@@ -123,6 +123,14 @@ A claim[1] and [a reference][ref].
 [ref]: https://example.org/two
 """
 
+FOOTNOTES = """A claim[^1] and another[^note], in code `[^1]`, **bold[^2]**.
+
+[^1]: The first source, https://example.org/a_b.
+[^2]: The second one,
+    over two lines.
+[^note]: A *named* one.
+"""
+
 HEADINGS = """# One
 ## Two with **bold**
 ### Three with `code`
@@ -295,6 +303,7 @@ DOCUMENTS: dict[str, str] = {
     "table": TABLE,
     "inline": INLINE,
     "links": LINKS,
+    "footnotes": FOOTNOTES,
     "headings": HEADINGS,
     "quotes": QUOTES,
     "angles": ANGLES,

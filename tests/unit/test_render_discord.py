@@ -70,10 +70,25 @@ ALL_WORDS = [
 ]
 
 
+SPOILER = re.compile(r"(?<!\\)(?:\\\\)*\|\|")
+
+
+@pytest.mark.parametrize("text", ["||a||", "|**|a|**|", "x||", "|`a`|", "**||a||**", "[||a||](https://x.y)", "\\||a||", "# ||a||"])
+def test_nothing_is_hidden_as_a_spoiler(text):
+    for end in range(len(text) + 1):
+        assert not SPOILER.search(outside_code(render(text[:end]).text))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(alphabet="a|||*_~`[]()\\ \n", max_size=40))
+def test_no_text_is_hidden_as_a_spoiler(text):
+    assert not SPOILER.search(outside_code(render(text).text.replace("``\u200b`", "")))
+
+
 @pytest.mark.parametrize(("name", "document"), ALL_WORDS)
 def test_every_word_is_still_there(name, document):
-    said = re.findall(r"[^\W_]{3,}", document)
-    assert re.findall(r"[^\W_]{3,}", render(document + "\n\nend").text) == [*said, "end"]
+    said = re.findall(r"[^\W_¹²]{3,}", document)
+    assert re.findall(r"[^\W_¹²]{3,}", render(document + "\n\nend").text) == [*said, "end"]
 
 
 @settings(max_examples=200, deadline=None)

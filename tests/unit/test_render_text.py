@@ -42,8 +42,12 @@ def test_a_cluster_without_end_is_cut_all_the_same():
     assert cluster_boundary("a" + "\u0301" * 1000, 500) == 500
 
 
-def test_widths_are_columns():
-    assert [display_width(text) for text in ("abc", "日本", "😀", "e\u0301", "é")] == [3, 4, 2, 1, 1]
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [("abc", 3), ("日本", 4), ("😀", 2), ("e\u0301", 1), ("é", 1), ("👨‍👩‍👧", 2), ("❤️", 2), ("1️⃣", 2), ("👍🏽", 2), ("🇩🇪", 2), ("☀️a", 3)],
+)
+def test_widths_are_columns(text, width):
+    assert display_width(text) == width
 
 
 @pytest.mark.parametrize(
