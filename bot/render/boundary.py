@@ -16,6 +16,7 @@ from bot.render.mask import holds_stand_in
 _BREAK = re.compile(r"\n\n(?![-*+](?:[ \t\n]|\Z)|[0-9]{1,9}(?:[.)](?:[ \t\n]|\Z)|\Z))(?=\S)")
 _FENCE = re.compile(r"( {0,3})(`{3,}(?=[^`\n]*$)|~{3,})[^\n]*", re.MULTILINE)
 _TRIPLE = re.compile("```|~~~")
+_FURTHEST = 3  # spaces before a fence; with more it is none
 _ITEM = re.compile(r"^ {0,3}(?:[-*+]|[0-9]{1,9}[.)])[ \t\n]", re.MULTILINE)
 
 
@@ -64,10 +65,28 @@ def _fence_end(text: str, fence: re.Match[str], *, listed: bool) -> int:
         fence: Its first line.
         listed: It may belong to a list item: then it ends with the item, too.
     """
-    indentation, sign, count = fence[1], fence[2][0], len(fence[2])
-    close = re.compile(rf"^ {{{len(indentation) if listed else 0},3}}{sign}{{{count},}}[ \t]*$", re.MULTILINE).search(text, fence.end())
-    if not close:
+    indentation, signs = fence[1], fence[2]
+    end = fence_close(text, fence.end(), signs, len(indentation) if listed else 0)
+    if end >= 0 and listed and re.search(rf"^ {{0,{len(indentation) - 1}}}\S", text[fence.end() : text.rfind("\n", 0, end)], re.MULTILINE):
         return -1
-    if listed and re.compile(rf"^ {{0,{len(indentation) - 1}}}\S", re.MULTILINE).search(text, fence.end(), close.start()):
-        return -1
-    return close.end()
+    return end
+
+
+def fence_close(text: str, start: int, signs: str, least: int = 0) -> int:
+    """Return the end of the line that closes a fence, -1 if there is none.
+
+    Args:
+        text: All of the text.
+        start: Where to look from, not before the fence's first line.
+        signs: What the fence was opened with.
+        least: Spaces that the line begins with, at least.
+    """
+    while (at := text.find(signs, start)) >= 0:
+        line = text.rfind("\n", 0, at) + 1
+        end = text.find("\n", at)
+        end = len(text) if end < 0 else end
+        lead = text[line:at]
+        if least <= len(lead) <= _FURTHEST and not lead.strip(" ") and not text[at:end].rstrip(" \t").strip(signs[0]):
+            return end
+        start = end
+    return -1

@@ -15,7 +15,8 @@ from bot.render.boundary import last_boundary
 from bot.render.emphasis import is_meant
 from bot.render.formula import complete, formula_at
 
-_FENCE = re.compile(r"^([ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(`{3,}|~{3,})([^\n]*)$", re.MULTILINE)
+_FENCE = re.compile(r"([ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(`{3,}|~{3,})([^\n]*)")
+_TRIPLE = re.compile("```|~~~")
 _MARKER = re.compile(r"[-*+]|\d{1,9}[.)]")
 _LONE = re.compile(r"[ \t]*(?:>[ \t]*)*(?:[-*+][ \t]+)?(?:\[[ xX]?\]?|[-*+=_~`#>! \t]*|\|[-|: \t]*)[ \t]*")
 _TAG = re.compile(r"(?<![\\\w])<(?:[/!?]?[A-Za-z][\w:./@&?=#%+-]*)?[/!?]?\Z")
@@ -32,9 +33,15 @@ _HALF_DEFINITION = re.compile(r"^([ \t>]*\[(?!\^)[^\]\n]{1,200}\]:)[ \t]*\S+\Z",
 _STRIKE = 2  # tildes; a single one means "about" more often
 
 
-def heal(markdown: str) -> str:
-    """Close what is half-written at the end of `markdown`. Works for every prefix of every document and never fails."""
-    start = last_boundary(markdown)
+def heal(markdown: str, start: int = -1) -> str:
+    """Close what is half-written at the end of `markdown`. Works for every prefix of every document and never fails.
+
+    Args:
+        markdown: CommonMark.
+        start: The last place that divides it (`bot.render.boundary`), if that is known.
+    """
+    if start < 0:
+        start = last_boundary(markdown)
     return markdown[:start] + _heal(markdown[start:]) if start else _heal(markdown)
 
 
@@ -53,7 +60,8 @@ def _heal(markdown: str) -> str:
         tail = tail[:tag]
     if len(tail) - len(tail.rstrip("\\")) & 1:
         tail = tail[:-1]
-    return _complete_table(text[:start] + _Inline(tail).close())
+    healed = text[:start] + _Inline(tail).close()
+    return _complete_table(_without_half_line(healed) if len(healed) < len(text) else healed)
 
 
 def _last_fence(text: str) -> tuple[tuple[str, str, int] | None, int]:
@@ -62,7 +70,12 @@ def _last_fence(text: str) -> tuple[tuple[str, str, int] | None, int]:
     closed = 0
     if "```" not in text and "~~~" not in text:
         return found, closed
-    for match in _FENCE.finditer(text):
+    at = 0
+    while triple := _TRIPLE.search(text, at):
+        match = _FENCE.match(text, text.rfind("\n", 0, triple.start()) + 1)
+        at = match.end() if match else triple.end()
+        if not match:
+            continue
         lead, fence, info = match.groups()
         if found is None:
             if fence[0] == "~" or "`" not in info:
@@ -113,8 +126,9 @@ def _displays(text: str, start: int) -> Iterator[tuple[int, int]]:
 
 def _is_delimiter(text: str, start: int) -> bool:
     """Tell whether the last line, which begins at `start`, can be the second one of a table."""
-    above = text[: max(0, start - 1)].rpartition("\n")[2]
-    return above.lstrip().startswith("|") and _DELIMITER.fullmatch(text, start) is not None
+    before, _, above = text[: max(0, start - 1)].rpartition("\n")
+    is_second = above.lstrip().startswith("|") and not before.rpartition("\n")[2].lstrip().startswith("|")
+    return is_second and _DELIMITER.fullmatch(text, start) is not None
 
 
 def _complete_table(text: str) -> str:

@@ -7,9 +7,9 @@ are code, formulas are lines of signs, links that are neither http nor https are
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import pyromark
 
@@ -120,8 +120,8 @@ class _Reader:
         self._rule_at = 0
         self._in_table = False
 
-    def read(self, pairs: Iterable[tuple[Any, pyromark.event.Range]]) -> list[Block]:
-        """Go through the events: a string, or a dictionary with one entry. Written for speed: most of the time is spent here."""
+    def read(self, pairs: Iterable[tuple[Any, pyromark.event.Range]]) -> list[Block]:  # noqa: C901, PLR0912 - a call for each event would cost as much as the rest
+        """Go through the events: a string, or a dictionary with one entry."""
         pieces, located = self._pieces, self._located
         for event, where in pairs:
             if type(event) is str:
@@ -132,18 +132,23 @@ class _Reader:
                 if pieces:
                     self._join()
                 tag = event["Start"]
-                if type(tag) is str and tag in _MARKS:
+                if type(tag) is not str:
+                    ((name, value),) = tag.items()
+                    self._start(name, value, where)
+                elif tag in _MARKS:
                     self._marks |= _MARKS[tag]
-                else:
-                    self._start(tag, where)
+                elif tag in _STARTS:
+                    _STARTS[tag](self, where)
             elif "End" in event:
                 if pieces:
                     self._join()
                 tag = event["End"]
-                if type(tag) is str and tag in _MARKS:
+                if type(tag) is not str:
+                    self._end(tag)
+                elif tag in _MARKS:
                     self._marks &= ~_MARKS[tag]
-                else:
-                    self._end(tag, where)
+                elif tag in _ENDS:
+                    _ENDS[tag](self, where)
             else:
                 ((name, value),) = event.items()
                 self._other(name, value, where)
@@ -212,7 +217,7 @@ class _Reader:
         self._links.append((url, len(self._spans)))
         self._url = url if _LINK.fullmatch(url) else None
 
-    def _close_link(self, where: pyromark.event.Range) -> None:
+    def close_link(self, where: pyromark.event.Range) -> None:
         url, first = self._links.pop()
         if url == _NOTE:
             self._close_note(first, where)
@@ -235,20 +240,7 @@ class _Reader:
 
     # ------------------------------------------------------------------------------------------------------ blocks
 
-    def _start(self, tag: Any, where: pyromark.event.Range) -> None:
-        if tag == "Paragraph":
-            self._open(_PARAGRAPH._replace(start=self._char(where["start"])) if self._located else _PARAGRAPH)
-        elif tag == "Item":
-            self._open_item(where)
-        elif tag == "TableHead" or tag == "TableRow":  # noqa: PLR1714 - a tag may be a dictionary, which no set can be asked for
-            self._rows.append([])
-        elif tag == "HtmlBlock":
-            self._open(_Leaf(start=self._char(where["start"])))
-        elif type(tag) is not str:
-            ((name, value),) = tag.items()
-            self._start_with(name, value, where)
-
-    def _start_with(self, name: str, value: Any, where: pyromark.event.Range) -> None:
+    def _start(self, name: str, value: Any, where: pyromark.event.Range) -> None:
         if name in {"Link", "Image"}:
             self._open_link(self._unmask(value["dest_url"]))
         elif name == "List":
@@ -269,29 +261,35 @@ class _Reader:
             self._open(_Leaf(Kind.CODE, start=self._char(where["start"])))
             self._alignments, self._rows, self._in_table = value, [], True
 
-    def _end(self, tag: Any, where: pyromark.event.Range) -> None:
-        if tag == "Paragraph":
-            self._flush()
-        elif tag == "TableCell":
-            self._close_cell(where)
-        elif tag == "Item":
-            self._flush()
+    def _end(self, tag: Any) -> None:
+        self._flush()
+        if "List" in tag:
+            self._lists.pop()
+            self._begun.pop()
+        elif "BlockQuote" in tag:
+            self._quote -= 1
+
+    def open_paragraph(self, where: pyromark.event.Range) -> None:
+        self._open(_PARAGRAPH._replace(start=self._char(where["start"])) if self._located else _PARAGRAPH)
+
+    def open_html(self, where: pyromark.event.Range) -> None:
+        self._open(_Leaf(start=self._char(where["start"])))
+
+    def open_row(self, _: pyromark.event.Range) -> None:
+        self._rows.append([])
+
+    def close_item(self, _: pyromark.event.Range) -> None:
+        self._flush()
+        if self._item:
             self._spend_item()
-        elif type(tag) is not str:
-            self._flush()
-            if "List" in tag:
-                self._lists.pop()
-                self._begun.pop()
-            elif "BlockQuote" in tag:
-                self._quote -= 1
-        elif tag in {"Link", "Image"}:
-            self._close_link(where)
-        elif tag == "Table":
-            self._in_table = False
-            self._spans = table_spans(self._rows, self._alignments, self._rule_at)
-            self._flush()
-        elif tag not in {"TableHead", "TableRow"}:
-            self._flush()
+
+    def close_table(self, _: pyromark.event.Range) -> None:
+        self._in_table = False
+        self._spans = table_spans(self._rows, self._alignments, self._rule_at, located=self._located)
+        self._flush()
+
+    def close(self, _: pyromark.event.Range) -> None:
+        self._flush()
 
     def _open(self, leaf: _Leaf) -> None:
         if self._spans or self._pieces:
@@ -308,7 +306,7 @@ class _Reader:
             fence = self._source[self._line(start) :].partition("\n")[0] + "\n"
         self._open(_Leaf(Kind.CODE, language=found.group() if found else "", start=start, fence=fence))
 
-    def _open_item(self, where: pyromark.event.Range) -> None:
+    def open_item(self, where: pyromark.event.Range) -> None:
         if self._spans or self._pieces:
             self._flush()
         number = self._lists[-1]
@@ -322,7 +320,7 @@ class _Reader:
         self._item = _new(_Item, ("-" if number is None else f"{number}.", start, not self._begun[-1]))
         self._begun[-1] = True
 
-    def _close_cell(self, where: pyromark.event.Range) -> None:
+    def close_cell(self, where: pyromark.event.Range) -> None:
         spans = self._spans
         text = (spans[0].text if len(spans) == 1 else "".join([span.text for span in spans])).replace("\n", " ").strip()
         if "<br" in text:  # the way to break a line in a cell
@@ -377,3 +375,24 @@ class _Reader:
 
     def _line(self, start: int) -> int:
         return self._source.rfind("\n", 0, start) + 1
+
+
+# What is done where a tag begins or ends that is a name alone.
+_Step: TypeAlias = Callable[[_Reader, "pyromark.event.Range"], None]
+_STARTS: dict[str, _Step] = {
+    "Paragraph": _Reader.open_paragraph,
+    "Item": _Reader.open_item,
+    "TableHead": _Reader.open_row,
+    "TableRow": _Reader.open_row,
+    "HtmlBlock": _Reader.open_html,
+}
+_ENDS: dict[str, _Step] = {
+    "Paragraph": _Reader.close,
+    "Item": _Reader.close_item,
+    "TableCell": _Reader.close_cell,
+    "Table": _Reader.close_table,
+    "Link": _Reader.close_link,
+    "Image": _Reader.close_link,
+    "CodeBlock": _Reader.close,
+    "HtmlBlock": _Reader.close,
+}

@@ -68,6 +68,7 @@ class Pager:
         self._number: int | None = None  # of the list item that `_tail` begins with
         self._settled = _Settled(0, self._top)
         self._settles = True
+        self._divided = 0  # the last place that divides `_tail`
         self._defines = False  # references, perhaps
         self._targets: Mapping[str, str] = NONE
         self._past_targets: Mapping[str, str] = NONE  # defined on pages that are followed
@@ -180,7 +181,9 @@ class Pager:
 
     def _settle(self, source: str) -> int:
         """Write what can't change any more. Return 0 if all of it fits on the page, else where what doesn't fit ends."""
+        self._divided = self._settled.offset
         for end in boundaries(source, self._settled.offset):
+            self._divided = end
             if end <= self._cut.offset:
                 continue
             start = self._settled.offset
@@ -198,7 +201,7 @@ class Pager:
             meant: What looks half-written is meant.
         """
         start, draft, _, _ = self._settled
-        rest = source[start:] if meant else heal(source[start:])
+        rest = source[start:] if meant else heal(source[start:], self._divided - start if self._settles else -1)
         return draft.then(self._read(rest, start)), source[:start] + rest
 
     def _read(self, source: str, start: int, *, located: bool = False) -> list[Block]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bot.render import discord, pager, telegram
 from bot.render.base import Draft
+from bot.render.heal import heal
 from bot.render.pager import Pager
 from bot.render.text import is_blank
 from tests.support.documents import DOCUMENTS, LONG_DOCUMENTS, LONG_PROSE
@@ -77,6 +78,7 @@ def unsettled(text, style, ends):
     """Grow a text of which nothing is kept from one update to the next, but for pages that are followed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pager, "boundaries", lambda _text, _start: iter(()))
+        patch.setattr(pager, "heal", lambda text, _start=-1: heal(text))
         return grow(text, style, ends)
 
 

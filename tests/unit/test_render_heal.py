@@ -35,6 +35,10 @@ _SHOWS_SIGNS = {"odd", "inline", "code", "latex", "markdown in fence", "mentions
         ("a [b](<http://x.y/ a", "a [b]()"),
         ("a [b](http://x.y 'tit", "a [b]()"),
         ("a[^1", "a"),
+        ("a\n- **", "a"),
+        ("a\n- <thi", "a"),
+        ("a\n- `", "a"),
+        ("| a |\n|---|\n| b |\n| `", "| a |\n|---|\n| b |"),
         ("a[^", "a"),
         ("- a\n- ", "- a"),
         ("- [", ""),
@@ -50,6 +54,7 @@ _SHOWS_SIGNS = {"odd", "inline", "code", "latex", "markdown in fence", "mentions
         ("**注意：**请", "**注意：**请"),
         ("**Note:**do", "**Note:**do"),
         ("| a | b |\n|--", "| a | b |\n|---|---|"),
+        ("| a |\n|---|\n| b |\n| ", "| a |\n|---|\n| b |"),
     ],
 )
 def test_half_written_markup_is_closed_or_held_back(half, healed):
