@@ -87,17 +87,24 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A candidate is asked next; what follows is from it.
+    """A candidate is asked next, or once more from the beginning; what follows is from it.
 
     Attributes:
         place: Which of the candidates.
         passed: Why others were not asked, or did not answer: place → kind of the error.
-        billed: One of those may have billed the question.
+        billed: One of those, or a job of this one that is gone, may have billed the question.
     """
 
     place: int
     passed: Mapping[int, ErrorKind]
     billed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Anew:
+    """What a provider had of the question is gone: it is asked once more."""
+
+    billed: bool
 
 
 ChainEvent: TypeAlias = Event | Asked
@@ -162,13 +169,14 @@ class Router:
             alone = all(other in cooling for other in waiting)
             passed.update({other: kind for other, kind in cooling.items() if other not in passed})
             passed.pop(place, None)
-            yield Asked(place, dict(passed), any(error.billed is not Billed.NO for error in errors.values()))
+            billed = any(error.billed is not Billed.NO for error in errors.values())
+            yield Asked(place, dict(passed), billed)
             candidate, text = candidates[place], False
             try:
                 async with aclosing(self._visit(candidate, alone=alone)) as events:
                     async for event in events:
                         text = text or isinstance(event, TextDelta)
-                        yield event
+                        yield Asked(place, dict(passed), billed or event.billed) if isinstance(event, _Anew) else event
                 return
             except ProviderError as error:
                 error.provider = candidate.provider
@@ -192,7 +200,7 @@ class Router:
         ready = next((place for place in waiting if place not in cooling), None)
         return (min(waiting, key=lambda place: ends[place]) if ready is None else ready), cooling
 
-    async def _visit(self, candidate: Candidate, *, alone: bool) -> AsyncGenerator[Event, None]:
+    async def _visit(self, candidate: Candidate, *, alone: bool) -> AsyncGenerator[Event | _Anew, None]:
         """Ask one candidate, and learn from it for the next question."""
         asked = self._providers.get(candidate.provider)
         if asked is None:
@@ -213,7 +221,7 @@ class Router:
         finally:
             self._cooldowns.left(visit)
 
-    async def _repeated(self, asked: Provider, request: ChatRequest, *, repeats: int, afresh: bool) -> AsyncGenerator[Event, None]:
+    async def _repeated(self, asked: Provider, request: ChatRequest, *, repeats: int, afresh: bool) -> AsyncGenerator[Event | _Anew, None]:
         """Ask, and ask again where that costs nothing and shows nothing twice."""
         latest = self._now() + REPEAT_WITHIN_S
         failures = 0
@@ -235,6 +243,7 @@ class Router:
                 if error.kind is ErrorKind.STATE_LOST and kept and not shown:
                     log.info("provider.state_lost provider=%s job=%s", asked.name, request.resume is not None)
                     request = replace(request, state=None, resume=None)
+                    yield _Anew(error.billed is not Billed.NO)
                     continue
                 failures += 1
                 wait = None if shown or failures > repeats else self._wait(error, failures)

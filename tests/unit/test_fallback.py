@@ -455,13 +455,15 @@ async def test_a_job_that_is_gone_after_a_crash_is_asked_afresh_without_a_word(t
     world = World(tmp_path)
     world.alpha.will(Submitted("job-1"), asyncio.Event())
     world.alpha.will(Started(), ProviderError(ErrorKind.STATE_LOST, billed=BILLED))
+    world.alpha.will(TextDelta("The answer."), Usage(5, 7), Finished())
     async with world.running():
         await world.say("one")
         await eventually(lambda: world.rows("SELECT handle FROM turn") == [("job-1",)])
     async with world.running():
         await world.idle()
-    assert world.texts() == ["heard: one"]
+    assert world.texts() == ["The answer."]
     assert [asked.resume for asked in world.alpha.requests] == [None, "job-1", None]
+    assert world.rows("SELECT json_extract(amounts, '$.possibly_double') FROM usage") == [(1,)]
 
 
 @pytest.mark.parametrize("error", [ProviderError(ErrorKind.STATE_LOST, billed=BILLED), broken(ErrorKind.SERVER)])
