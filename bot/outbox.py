@@ -41,6 +41,8 @@ BACKOFF_SECONDS, BACKOFF_MOST_SECONDS = 0.5, 30.0
 """First and longest wait before a call that failed for the platform's or the store's own reasons is repeated; doubled in between."""
 TYPING_ROOM = 10
 """A typing signal goes out only while so many calls of the account's budget are left for what matters more."""
+FEWEST_LANES = 64
+"""So many lanes are kept however idle they are."""
 CLOSING_SECONDS = 15.0
 """At shutdown a call in flight may take so long, so that its outcome is recorded."""
 
@@ -397,6 +399,7 @@ class Outbox:
         self._allocators: dict[str, Allocator] = {}
         self._platforms = platforms
         self._lanes: dict[tuple[str, str, str], Lane] = {}
+        self._sweep_at = FEWEST_LANES
         self._tasks: set[asyncio.Task[None]] = set()
 
     def allocator(self, platform: Platform) -> Allocator:
@@ -487,4 +490,8 @@ class Outbox:
             log.error("outbox.lane_died", exc_info=error)
 
     def _sweep(self) -> None:
+        """Forget idle lanes whenever their number has doubled: to look through them at every new chat would be work squared."""
+        if len(self._lanes) < self._sweep_at:
+            return
         self._lanes = {key: lane for key, lane in self._lanes.items() if not lane.idle}
+        self._sweep_at = max(FEWEST_LANES, 2 * len(self._lanes))
