@@ -154,11 +154,12 @@ class Lane:
         """Return (seconds to wait, delivery) of the call that may go out first; the more urgent one of those that may go now."""
         now = self._outbox.clock.now()
         best: tuple[float, int, float, Delivery] | None = None
-        for delivery in self._deliveries:
-            if not delivery.dirty:
+        for delivery in list(self._deliveries):
+            allowances = self._guess(delivery) if delivery.dirty else None
+            if allowances is None:
                 continue
             rank = _rank(delivery)
-            wait = max(self._own_wait(self._guess(delivery)), delivery.not_before - now)
+            wait = max(self._own_wait(allowances), delivery.not_before - now)
             if rank is Rank.GROWTH:
                 wait = max(wait, self._growth_at - now)
                 if wait <= 0 and not self._allocator.crowded:
@@ -168,13 +169,21 @@ class Lane:
                 best = candidate
         return (best[0], best[3]) if best else None
 
-    def _guess(self, delivery: Delivery) -> Sequence[Allowance]:
-        """Return the budgets of the next call of a delivery, as far as can be told without rendering it."""
+    def _guess(self, delivery: Delivery) -> Sequence[Allowance] | None:
+        """Return the budgets of the next call of a delivery, as far as can be told without rendering it; None: it has failed."""
         call = Call.EDIT if delivery.shown else Call.SEND
-        return self._platform.allowances(call, delivery.target, first=len(delivery.visible) <= 1)
+        try:
+            return self._platform.allowances(call, delivery.target, first=len(delivery.visible) <= 1)
+        except Exception as error:  # noqa: BLE001 - whatever is odd about one reply's address, the others of the chat go on
+            self._fail(delivery, error)
+            return None
+
+    def _fail(self, delivery: Delivery, error: Exception) -> None:
+        log.error("delivery.failed owner=%s:%s", delivery.owner.kind, delivery.owner.id, exc_info=error)
+        delivery.settle(DeliveryError(None, f"{type(error).__name__} while it was being delivered"))
 
     def _counts_overall(self, delivery: Delivery) -> bool:
-        return self._platform.limits.overall in self._guess(delivery)
+        return self._platform.limits.overall in (self._guess(delivery) or ())
 
     def _own_wait(self, allowances: Sequence[Allowance]) -> float:
         """Return the seconds until the chat's own budgets have room; a halt of the whole account holds up every call."""
@@ -189,9 +198,8 @@ class Lane:
         except StoreError as error:
             log.warning("delivery.store_failed owner=%s:%s: %s", delivery.owner.kind, delivery.owner.id, error)
             self._postpone(delivery)
-        except Exception as error:  # whatever is wrong with one reply (its text, its rows), the others of the chat go on
-            log.exception("delivery.failed owner=%s:%s", delivery.owner.kind, delivery.owner.id)
-            delivery.settle(DeliveryError(None, f"{type(error).__name__} while it was being delivered"))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one reply (its text, its rows), the others of the chat go on
+            self._fail(delivery, error)
         finally:
             self._calling = None
             self._called.set()

@@ -163,6 +163,7 @@ class Control:
     async def material(self) -> dict[str, Any]:
         """Let people say, edit and press something everywhere, so that there are payloads of every kind to mutate."""
         discord, telegram = self._outside.discord, self._outside.telegram
+        updates, events = len(telegram.given), len(discord.gateway.kept())
         for chat in self._chats.names:
             await self._chats.say(chat, "please have a look")
         await self._chats.slash("discord-1", "please have a look")
@@ -172,9 +173,9 @@ class Control:
         await telegram.edit(telegram.user_id, told["message_id"], "and at that")
         await telegram.press(telegram.user_id, told["message_id"], "nothing", telegram.user_id)
         async with asyncio.timeout(30):
-            while len(telegram.given) < 8:  # noqa: ASYNC110 - the stand-in has no event for it
+            while len(telegram.given) < updates + 8:  # noqa: ASYNC110 - the stand-in has no event for it
                 await asyncio.sleep(POLL_SECONDS)
-        self._updates, self._events = telegram.given, discord.gateway.kept()
+        self._updates, self._events = telegram.given[updates:], discord.gateway.kept()[events:]
         return {}
 
     async def poison(self, seed: int, count: int) -> dict[str, Any]:

@@ -172,6 +172,13 @@ async def test_an_event_that_we_can_not_read_is_set_aside_and_the_next_is_taken(
     assert (await inbox.wait(2))[1].text == "next"
 
 
+@pytest.mark.parametrize("token", [None, 7, {"a": 1}, ["tok"], ""])
+async def test_an_interaction_whose_token_is_none_is_set_aside(token, parsers, inbox):
+    parsers["INTERACTION_CREATE"]({**raw_slash("status"), "token": token})
+    aside = await inbox.one()
+    assert (aside.kind, aside.route) == (EventKind.UNREADABLE, None)
+
+
 async def test_a_command_is_offered_again_and_acknowledged_once_it_is_committed(state, server, intake, clock, inbox):
     inbox.errors = [FULL] * 2
     taking = asyncio.create_task(intake.interaction(slash(state, "status")))

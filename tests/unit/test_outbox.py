@@ -295,6 +295,24 @@ async def test_a_first_text_that_is_refused_while_it_grows_does_not_lose_the_res
     assert [page.text for page in world.platform.shown.values()] == ["\u200bHello"]
 
 
+async def test_a_reply_whose_budgets_can_not_be_told_holds_up_no_other_of_its_chat(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = world.platform.allowances
+
+    def stumbling(call: Call, to: Target, *, first: bool) -> Sequence[Allowance]:
+        if to.private:
+            raise AttributeError("no such thing")
+        return real(call, to, first=first)
+
+    monkeypatch.setattr(world.platform, "allowances", stumbling)
+    odd = asyncio.ensure_future(world.outbox.post(turn(1), replace(target(), private=True), [Page("odd")]))
+    await world.clock.settle()
+    other = asyncio.ensure_future(world.outbox.post(turn(2), target(), [Page("other")]))
+    await world.clock.run(5)
+    assert other.done()
+    with pytest.raises(DeliveryError):
+        await asyncio.wait_for(odd, 1)
+
+
 async def test_a_flood_everywhere_holds_every_chat(world: World) -> None:
     world.platform.failures.append(FloodError(20.0, everywhere=True))
     ends = [asyncio.ensure_future(world.outbox.post(turn(1), target("1"), [Page("one")]))]

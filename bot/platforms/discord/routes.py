@@ -41,7 +41,13 @@ class InteractionRoute:
         return f"discord:interaction:{hashlib.sha256(self.token.encode()).hexdigest()[:16]}"
 
     def pack(self, now: float) -> ReplyRoute:
-        """Return it as the core keeps it; `now` in epoch seconds."""
+        """Return it as the core keeps it; `now` in epoch seconds.
+
+        Raises:
+            TypeError: The token is none. discord.py takes what comes; every call by this route would fail where nobody expects it.
+        """
+        if not isinstance(self.token, str) or not self.token:
+            raise TypeError("the token of an interaction is none")
         value = json.dumps({"application": self.application, "token": self.token, "interaction": self.interaction, "press": self.press})
         return ReplyRoute(value, now + DISCORD_INTERACTION_TOKEN_SECONDS - HANDOVER_SECONDS)
 
