@@ -23,11 +23,9 @@ _ITEM = re.compile(r"^ {0,3}(?:[-*+]|[0-9]{1,9}[.)])[ \t\n]", re.MULTILINE)
 def boundaries(text: str, start: int = 0) -> Iterator[int]:
     """Find the places after `start`, itself such a place, that divide `text`, in rising order.
 
-    A place once found remains one however the text goes on, short of a stand-in of `bot.render.mask`, with which there are none. Some
-    places are not seen; that costs time and nothing else.
+    A place once found remains one however the text goes on. Some places are not seen; that costs time and nothing else. The text may not
+    hold a stand-in of `bot.render.mask`: then HTML in it would stay HTML, which can go on over empty lines.
     """
-    if holds_stand_in(text):  # HTML in it stays HTML, which can go on over empty lines
-        return
     found = at = start
     fenced = text.find("```", start) >= 0 or text.find("~~~", start) >= 0
     while at >= 0:
@@ -44,8 +42,8 @@ def boundaries(text: str, start: int = 0) -> Iterator[int]:
 
 
 def last_boundary(text: str) -> int:
-    """Return the last place that divides `text`, 0 if there is none."""
-    return [0, *boundaries(text)][-1]
+    """Return the last place that divides any `text`, 0 if there is none."""
+    return 0 if holds_stand_in(text) else [0, *boundaries(text)][-1]
 
 
 def _next_fence(text: str, start: int) -> re.Match[str] | None:

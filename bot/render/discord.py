@@ -26,6 +26,7 @@ _DEEPEST = 6
 _HEADINGS = 3  # levels Discord has
 _SIGNS = ((BOLD, "**"), (STRIKE, "~~"), (ITALIC, "*"))
 _SIGNS_OF = [[pair for pair in _SIGNS if marks & pair[0]] for marks in range(2 * CODE)]  # of every combination of marks
+_AROUND = [("".join([sign for _, sign in pairs]), "".join([sign for _, sign in reversed(pairs)])) for pairs in _SIGNS_OF]
 _SPECIAL = re.compile(r"[\\*`_~|<\]@]")
 _URL = re.compile(r"(https?://[^\s<>]+)", re.IGNORECASE)
 _MENTION = re.compile(r"<(?:[@#:]|a:|t:|id:|/[^<>\n]{0,100}:\d)")
@@ -132,10 +133,10 @@ class _Inline:
                 while at < count and spans[at].marks == own and spans[at].url is None:
                     text += spans[at].text  # what looks like markup may be spread over several
                     at += 1
-                if own | marks:
-                    self._run(text, own | marks)
-                else:
+                if not own | marks:
                     self._plain(text)
+                elif (at < count and (spans[at].marks or spans[at].url)) or marks or not self._alone(text, own):
+                    self._run(text, own | marks)
             else:
                 while at < count and spans[at].url == url:
                     at += 1
@@ -143,6 +144,15 @@ class _Inline:
                 self._link(spans[first:at], url, marks)
         self._close_all()
         return "".join(self._out)
+
+    def _alone(self, text: str, marks: int) -> bool:
+        """Write marked text between text that is not, which is the usual case; False if it is not that simple."""
+        if self._open or self._space or self._closed or not text or text[0].isspace() or text[-1].isspace():
+            return False
+        begin, end = _AROUND[marks]
+        self._out.append(f"{begin}{_code(text) if marks & CODE else _escape(text, line_start=self._fresh)}{end}")
+        self._fresh, self._closed = False, bool(end)
+        return True
 
     def _plain(self, text: str) -> None:
         if self._open:

@@ -20,8 +20,7 @@ _TRIPLE = re.compile("```|~~~")
 _MARKER = re.compile(r"[-*+]|\d{1,9}[.)]")
 _LONE = re.compile(r"[ \t]*(?:>[ \t]*)*(?:[-*+][ \t]+)?(?:\[[ xX]?\]?|[-*+=_~`#>! \t]*|\|[-|: \t]*)[ \t]*")
 _TAG = re.compile(r"(?<![\\\w])<(?:[/!?]?[A-Za-z][\w:./@&?=#%+-]*)?[/!?]?\Z")
-_BLANK = re.compile(r"\n[ \t>]*\n")
-_BLOCK_START = re.compile(r"^[ \t>]*(?:(?:[-*+]|\d{1,9}[.)]|#{1,6})[ \t]+)+", re.MULTILINE)
+_BLOCK_START = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)]|#{1,6})[ \t]+)+")
 _SIGN = re.compile(r"[\\`*_~!\[\]$]")  # a token begins with one; looking for these first is five times as fast
 _TOKEN = re.compile(r"`+|\*+|_+|~+|!?\[|\](?:\(|)", re.DOTALL)
 _LINK_TAIL = re.compile(r"\s*(?:<[^<>\n]*>|(?:[^\s()\\<]|\\.|\([^\s()]*\))*)(?:\s+(?:\"[^\"]*\"|'[^']*'))?\s*\)")
@@ -105,12 +104,17 @@ def _without_half_line(text: str) -> str:
 
 
 def _paragraph_start(text: str, start: int) -> int:
-    for match in _BLANK.finditer(text, start):
-        start = match.end()
-    displays = list(_displays(text, start))
-    for match in _BLOCK_START.finditer(text, start):
-        if not any(opened < match.start() < closed for opened, closed in displays):  # their lines are no blocks
-            start = match.end()
+    """Return where the text of the last paragraph begins, from `start` on: behind an empty line or the signs that open a block."""
+    displays = list(_displays(text, start)) if "$$" in text or "\\[" in text else ()
+    end = len(text)
+    while end >= start:
+        line = max(start, text.rfind("\n", start, end) + 1)
+        if not text[line:end].strip(" \t>") and end < len(text):
+            return end + 1
+        begun = _BLOCK_START.match(text, line)
+        if begun and not any(opened < line < closed for opened, closed in displays):  # a formula's lines are no blocks
+            return begun.end()
+        end = line - 1
     return start
 
 

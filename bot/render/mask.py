@@ -37,14 +37,14 @@ _BLOCK = re.compile(r"\n([ \t]*(?:>[ \t]?)*)(?=[-+*=#>|]|[0-9]+[.)])")
 _FORMULA_SIGN = re.compile(r"[$\\]")
 # White space that the parser takes for such only where it looks at what surrounds stars.
 _SPACE = "\u1680"
-_STAND_INS = (_LESS, _COLON, _SPACE, _LINE, _DOLLAR, _ROUND, _SQUARE, _DOUBLE)
+_STAND_IN = re.compile(f"[{_LESS}{_COLON}{_SPACE}{_LINE}{_DOLLAR}{_ROUND}{_SQUARE}{_DOUBLE}]")
 NONE: Mapping[str, str] = MappingProxyType({})
 """No targets."""
 
 
 def holds_stand_in(text: str) -> bool:
     """Tell whether the text holds one itself."""
-    return not text.isascii() and any(sign in text for sign in _STAND_INS)
+    return not text.isascii() and _STAND_IN.search(text) is not None
 
 
 class Masked(NamedTuple):

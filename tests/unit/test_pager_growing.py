@@ -13,10 +13,13 @@ from bot.render.base import Draft
 from bot.render.heal import heal
 from bot.render.pager import Pager
 from bot.render.text import is_blank
+from sandbox.discord.forms import read_form
+from sandbox.telegram.text import checked, finished
 from tests.support.documents import DOCUMENTS, LONG_DOCUMENTS, LONG_PROSE
 from tests.unit.test_render_boundary import LINES
 
 STYLES = {"discord": discord.STYLE, "telegram": telegram.STYLE}
+ALL = {**DOCUMENTS, **LONG_DOCUMENTS}
 ENDLESS = 10**6
 
 
@@ -46,6 +49,27 @@ def test_every_prefix_looks_as_if_rendered_at_once(name, platform):
 def test_long_prefixes_look_as_if_rendered_at_once(name, platform):
     text = LONG_DOCUMENTS[name]
     assert_grows_as_if_at_once(text, STYLES[platform], range(0, len(text) + 1, 53))
+
+
+def assert_taken(page, platform):
+    """Give a page to the stand-in of its platform, which is at least as strict, and see that it stays as it is."""
+    if platform == "discord":
+        assert read_form({"content": page.text}).content == page.text
+        return
+    entities = [{name: value for name, value in entity._asdict().items() if value is not None} for entity in page.entities]
+    taken = finished(checked(page.text, entities, users=()), too_long="MESSAGE_TOO_LONG")
+    assert (taken.text, taken.entities) == (page.text, entities)
+
+
+@pytest.mark.parametrize("platform", STYLES)
+@pytest.mark.parametrize("name", ALL)
+def test_the_stand_ins_take_every_prefix_of_every_document_as_it_is(name, platform):
+    text, growing = ALL[name], Pager(STYLES[platform])
+    for end in range(0, len(text) + 1, 1 if len(text) < 2000 else 41):
+        for page in growing.pages(text[:end])[-1:]:
+            assert_taken(page, platform)
+    for page in growing.pages(text, final=True):
+        assert_taken(page, platform)
 
 
 TEXTS = st.lists(st.sampled_from([*LINES, "[x]: https://x.yz", "see [x]"]), max_size=14).map("\n".join) | st.sampled_from(
