@@ -26,6 +26,13 @@ _LEAST_WINDOW = 4000  # characters
 _START = Cut(0)
 
 
+def _ends_in_heading(text: str, end: int) -> bool:
+    """Tell whether the block before this place is a heading. One that is underlined is not seen."""
+    while text[end - 1] == "\n":
+        end -= 1
+    return text.startswith("#", text.rfind("\n", 0, end) + 1)
+
+
 class _Page(NamedTuple):
     """The last page, and what it was made of."""
 
@@ -184,7 +191,7 @@ class Pager:
         self._divided = self._settled.offset
         for end in boundaries(source, self._settled.offset):
             self._divided = end
-            if end <= self._cut.offset:
+            if end <= self._cut.offset or _ends_in_heading(source, end):  # which stays with what follows
                 continue
             start = self._settled.offset
             settled = self._settled.then(self._read(source[start:end], start), end)
