@@ -20,8 +20,8 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from adapters.base import ChatRequest, Event, TextDelta
-from adapters.router import Router
+from adapters.base import TextDelta
+from adapters.router import Candidate, ChainEvent, Router
 from bot import cli
 from bot.bridge import Bridge
 from bot.dispatcher import Dispatcher
@@ -109,10 +109,10 @@ def _acknowledged() -> None:
 
 
 def _streamed() -> None:
-    original = Router.stream
+    original = Router.chain
 
-    async def stream(self: Router, provider: str, request: ChatRequest) -> AsyncGenerator[Event, None]:
-        async with aclosing(original(self, provider, request)) as events:
+    async def chain(self: Router, candidates: Sequence[Candidate]) -> AsyncGenerator[ChainEvent, None]:
+        async with aclosing(original(self, candidates)) as events:
             spoken = False
             async for event in events:
                 if isinstance(event, TextDelta):
@@ -122,7 +122,7 @@ def _streamed() -> None:
                     TRIGGER.pass_by("mid_stream")
                 yield event
 
-    Router.stream = stream  # type: ignore[method-assign]
+    Router.chain = chain  # type: ignore[method-assign]
 
 
 def _committed() -> None:

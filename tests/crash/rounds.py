@@ -66,7 +66,7 @@ def named_round(point: str, platform: str, rng: random.Random) -> Round:
         orderly=point in SHUTDOWN,
         again=rng.random() < 0.2,
         downtime=rng.random() < 0.3,
-        pause=rng.uniform(0.1, 1.5),
+        pause=rng.uniform(0.1, 3.5),
         passings=rng.randint(1, most),
     )
 
@@ -80,7 +80,7 @@ def plan(count: int, seed: int) -> list[Round]:
         rounds += [named_round(point, platform, rng) for point, platform in named]
     while len(rounds) < count:
         rounds.append(
-            Round(orderly=rng.random() < 0.15, again=rng.random() < 0.3, downtime=rng.random() < 0.4, pause=rng.uniform(0.0, 2.2))
+            Round(orderly=rng.random() < 0.15, again=rng.random() < 0.3, downtime=rng.random() < 0.4, pause=rng.uniform(0.0, 4.0))
         )
     rng.shuffle(rounds)
     return rounds
@@ -235,7 +235,7 @@ class Runner:
             await self._world.do("gateway", act=one.gateway)
             asked += await self.ask("discord" if one.replayed or CATCHES_UP else "telegram", most=3)
         if one.kill:
-            await asyncio.sleep(self._rng.uniform(0.1, 1.5))
+            await asyncio.sleep(self._rng.uniform(0.1, 4.0))
             await self._bot.kill()
             tally.kills["in a trial"] += 1
             remains = self._bot.read()

@@ -25,7 +25,7 @@ async def outside() -> AsyncIterator[World]:
 
 @pytest.fixture
 async def bot(outside: World, tmp_path: Path) -> AsyncIterator[Bot]:
-    bot = Bot(outside, tmp_path)
+    bot = Bot(outside, tmp_path, MERGE_WINDOW_SECONDS="0.3")
     yield bot
     await bot.end()
 
@@ -51,7 +51,7 @@ async def test_after_kill_9_every_accepted_question_is_answered_whole_once_and_i
 
 
 async def test_the_crash_test_finds_a_bridge_that_ignores_the_stored_message_ids(outside: World, tmp_path: Path) -> None:
-    bot = Bot(outside, tmp_path, mutation="ignore-message-ids")
+    bot = Bot(outside, tmp_path, mutation="ignore-message-ids", MERGE_WINDOW_SECONDS="0.3")
     tally = await killed(outside, bot, Round("before_close", "telegram"))
     assert tally.verdict.twice or tally.verdict.incomplete
     assert tally.problems
@@ -68,7 +68,7 @@ async def test_duplicate_deliveries_make_no_second_turn(outside: World, bot: Bot
     found = await duplicates(outside, bot, 1000)
     assert not found.problems
     assert sum(found.counts.values()) >= 1000
-    assert found.turns == len(found.tally.asked)
+    assert found.turns <= len(found.tally.asked)  # questions that come close together make one turn
     assert set(found.tally.requests.values()) == {1}
 
 
