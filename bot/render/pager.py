@@ -28,7 +28,7 @@ _START = Cut(0)
 
 def _ends_in_heading(text: str, end: int) -> bool:
     """Tell whether the block before this place is a heading. One that is underlined is not seen."""
-    while text[end - 1] == "\n":
+    while end and text[end - 1] == "\n":
         end -= 1
     return text.startswith("#", text.rfind("\n", 0, end) + 1)
 
@@ -74,6 +74,7 @@ class Pager:
         self._cut = _START  # where the last page begins in `_tail`
         self._number: int | None = None  # of the list item that `_tail` begins with
         self._settled = _Settled(0, self._top)
+        self._stem: tuple[Draft, list[Block], Draft] = (style.draft, [], style.draft)  # see _after
         self._settles = True
         self._divided = 0  # the last place that divides `_tail`
         self._defines = False  # references, perhaps
@@ -209,7 +210,19 @@ class Pager:
         """
         start, draft, _, _ = self._settled
         rest = source[start:] if meant else heal(source[start:], self._divided - start if self._settles else -1)
-        return draft.then(self._read(rest, start)), source[:start] + rest
+        return self._after(draft, self._read(rest, start)), source[:start] + rest
+
+    def _after(self, draft: Draft, blocks: list[Block]) -> Draft:
+        """Write blocks that are not settled. All but the last one are nearly always what they were at the last update: items of a list."""
+        begun, stem, written = self._stem
+        if begun is not draft or blocks[: len(stem)] != stem:
+            stem, written = [], draft
+        last = max(0, len(blocks) - 1)
+        if last > len(stem):
+            written = written.then(blocks[len(stem) : last])
+            stem = blocks[:last]
+        self._stem = draft, stem, written
+        return written.then(blocks[len(stem) :])
 
     def _read(self, source: str, start: int, *, located: bool = False) -> list[Block]:
         """Read what begins at `start` of the tail."""
