@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
 from bot.allocator import FIRST_TEXT_SECONDS, Allocator, Bid, Place, Rank
@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 BACKOFF_SECONDS, BACKOFF_MOST_SECONDS = 0.5, 30.0
 """First and longest wait before a call that failed for the platform's or the store's own reasons is repeated; doubled in between."""
+LEAST_WAIT_SECONDS = 0.1
+"""After a refused call nothing goes out for so long, even where the platform names no wait."""
 TYPING_ROOM = 10
 """A typing signal goes out only while so many calls of the account's budget are left for what matters more."""
 FEWEST_LANES = 64
@@ -118,7 +120,7 @@ class Lane:
                     self._stand_back()
                     await self._attend(delivery, None)
                 elif (place := self._ask(delivery)) is None:
-                    await self._wake.wait()
+                    await self._turn_or_due()
                 else:
                     try:
                         await self._attend(delivery, place)
@@ -150,10 +152,19 @@ class Lane:
             sleeper.cancel()
             waker.cancel()
 
+    async def _turn_or_due(self) -> None:
+        """Return when the lane's turn has come, or when another of its deliveries is due, which may be the more urgent one."""
+        later = [wait for wait, *_ in self._candidates() if wait > 0]
+        await (self._sleep(min(later)) if later else self._wake.wait())
+
     def _soonest(self) -> tuple[float, Delivery] | None:
         """Return (seconds to wait, delivery) of the call that may go out first; the more urgent one of those that may go now."""
+        best = min(self._candidates(), key=lambda candidate: candidate[:3], default=None)
+        return (best[0], best[3]) if best else None
+
+    def _candidates(self) -> Iterator[tuple[float, int, float, Delivery]]:
+        """Yield (seconds to wait, rank, last update, delivery) of every call that is wanted."""
         now = self._outbox.clock.now()
-        best: tuple[float, int, float, Delivery] | None = None
         for delivery in list(self._deliveries):
             allowances = self._guess(delivery) if delivery.dirty else None
             if allowances is None:
@@ -164,10 +175,7 @@ class Lane:
                 wait = max(wait, self._growth_at - now)
                 if wait <= 0 and not self._allocator.crowded:
                     wait = delivery.patience(now)
-            candidate = (max(wait, 0.0), rank, delivery.updated_at, delivery)
-            if best is None or candidate[:3] < best[:3]:
-                best = candidate
-        return (best[0], best[3]) if best else None
+            yield max(wait, 0.0), rank, delivery.updated_at, delivery
 
     def _guess(self, delivery: Delivery) -> Sequence[Allowance] | None:
         """Return the budgets of the next call of a delivery, as far as can be told without rendering it; None: it has failed."""
@@ -217,6 +225,8 @@ class Lane:
         if step.call is Call.SEND and step.index >= len(delivery.visible):
             row = await self._outbox.store.begin_delivery(delivery.owner, delivery.target.chat, step.index, self._outbox.nonce())
             delivery.visible.append(Visible(row.id, row.nonce, row.message_id))
+            if self._outbox.closing or delivery not in self._deliveries:
+                return  # given up meanwhile: its next attempt makes the page
         # From here to the call nothing is awaited: budgets that were looked at must still hold when the call is counted.
         allowances = self._platform.allowances(step.call, delivery.target, first=step.index == 0)
         wait = self._own_wait(allowances)
@@ -224,6 +234,7 @@ class Lane:
             delivery.not_before = self._outbox.clock.now() + wait
             return
         if place is None and self._platform.limits.overall in allowances and (place := self._ask(delivery)) is None:
+            await self._wake.wait()
             return
         delivery.dirty = False
         delivery.due_since = None
@@ -357,7 +368,7 @@ class Lane:
 
     def _flooded(self, delivery: Delivery, step: Step, error: FloodError) -> None:
         """Wait exactly as long as told: this bucket, or everything where the platform says so."""
-        until = self._outbox.clock.now() + error.retry_after
+        until = self._outbox.clock.now() + max(error.retry_after, LEAST_WAIT_SECONDS)
         delivery.not_before = until
         delivery.ordered_wait = max(delivery.ordered_wait, error.retry_after)
         overall = self._platform.limits.overall

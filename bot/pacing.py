@@ -308,4 +308,8 @@ class Meters:
         if now - self._swept < IDLE_SECONDS:
             return
         self._swept = now
-        self._meters = {name: meter for name, meter in self._meters.items() if now - max(meter.last_used, meter.made_at) < IDLE_SECONDS}
+        self._meters = {
+            name: meter
+            for name, meter in self._meters.items()
+            if meter.blocked(now) or now - max(meter.last_used, meter.made_at) < IDLE_SECONDS  # a block may be longer than any window
+        }

@@ -111,7 +111,15 @@ async def test_only_a_too_long_content_is_too_long(server, rest, errors, reason)
 
 
 @pytest.mark.parametrize(
-    "fault", [Fault(status=500), Fault(status=503, body="<html>"), Fault(drop="after"), Fault(drop="before"), Fault(body="{", status=200)]
+    "fault",
+    [
+        Fault(status=500),
+        Fault(status=503, body="<html>"),
+        *(Fault(status=status, body="<html>a proxy's own</html>") for status in (401, 403, 404)),
+        Fault(drop="after"),
+        Fault(drop="before"),
+        Fault(body="{", status=200),
+    ],
 )
 @pytest.mark.parametrize(("repeatable", "error"), [(True, UnavailableError), (False, UnknownOutcomeError)])
 async def test_a_lost_outcome_is_unavailable_where_repeating_is_safe_and_unknown_elsewhere(server, rest, fault, repeatable, error):

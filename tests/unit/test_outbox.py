@@ -170,6 +170,34 @@ async def test_when_the_account_is_crowded_every_answer_ends_whole_and_finals_do
     assert world.platform.floods == 0
 
 
+async def test_a_final_does_not_sleep_behind_the_growth_of_its_neighbour(world: World) -> None:
+    chats = 4 * LIMITS.overall.budget.calls
+    crowd = [await world.outbox.open(turn(number), target(str(number)), Text("text")) for number in range(100, 100 + chats)]
+    world.platform.failures_of[Call.SEND] = UnavailableError("503")
+    final = await world.outbox.open(turn(2), target("1"), Text("final"))
+    finished = asyncio.ensure_future(final.finish())
+    await world.clock.settle()
+    assert not finished.done(), "it is tried again in a moment"
+    neighbour = await world.outbox.open(turn(1), target("1"), Text("growing"))
+    for delivery in crowd:
+        delivery.touch()
+    neighbour.touch()
+    await world.clock.settle()
+    await world.clock.run(2.05)  # the crowd has used up the first second; the repeated create is followed by an edit, to be sure
+    assert finished.done(), "though its neighbour still waits in the crowd"
+    assert not neighbour.shown
+
+
+async def test_a_wait_of_nothing_is_not_taken_literally(world: World) -> None:
+    world.platform.failures += [FloodError(0.0)] * 5
+    delivery = await world.outbox.open(turn(), target(), Text("whole"))
+    finished = asyncio.ensure_future(delivery.finish())
+    await world.clock.settle()
+    assert len(world.platform.failures) == 4
+    await world.clock.run(6)
+    assert finished.done()
+
+
 async def test_tokens_that_come_while_a_chat_waits_for_its_turn_cost_next_to_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     chats = LIMITS.overall.budget.calls
     sources = [Text("begin") for _ in range(chats)]

@@ -133,6 +133,16 @@ def test_idle_meters_are_forgotten() -> None:
     assert meters.of(Allowance("a", budgets.DISCORD_EDIT)) is not old
 
 
+def test_a_block_longer_than_meters_are_kept_is_not_forgotten() -> None:
+    now = 0.0
+    meters = Meters(lambda: now)
+    banned = Allowance("all", budgets.DISCORD_GLOBAL)
+    meters.of(banned).block(10 * IDLE_SECONDS)
+    now = 2 * IDLE_SECONDS
+    meters.of(Allowance("b", budgets.DISCORD_EDIT))
+    assert meters.of(banned).blocked(now) == pytest.approx(8 * IDLE_SECONDS)
+
+
 def test_growth_comes_close_together_early_and_further_apart_later() -> None:
     young, old = Meter(budgets.DISCORD_EDIT), Meter(budgets.DISCORD_EDIT)
     for meter in (young, old):

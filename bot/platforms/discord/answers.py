@@ -98,6 +98,8 @@ def _error(status: int, headers: Mapping[str, str], body: Any, *, repeatable: bo
     detail = f"HTTP {status}, code {code}: {str(told.get('message', 'no reason given'))[:DETAIL_CHARS]}"
     if status == 408 or status >= 500:  # noqa: PLR2004 - 408: a proxy before Discord gave up waiting
         return outcome_lost(detail, repeatable=repeatable)
+    if not isinstance(body, dict) and status != 413:  # noqa: PLR2004 - too large, which a proxy may say for Discord
+        return outcome_lost(f"HTTP {status} without Discord's JSON, as from a proxy on the way", repeatable=repeatable)
     errors = told.get("errors")
     fields = frozenset(errors) if isinstance(errors, dict) else frozenset[str]()
     return CodedRefusedError(_reason(status, code, errors), detail, status=status, code=code, fields=fields)
