@@ -20,7 +20,7 @@ run: .venv/.synced
 	@exec .venv/bin/dragoman
 
 test: .venv/.synced
-	.venv/bin/pytest $(ARGS)
+	.venv/bin/pytest -n 3 --dist loadfile $(ARGS)
 
 crash: .venv/.synced
 	.venv/bin/python -m tests.crash $(ARGS)
