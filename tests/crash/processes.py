@@ -176,6 +176,12 @@ class Bot:
         if not await self.died(END_SECONDS):
             await self.kill()
 
+    async def rest(self) -> None:
+        """End in order, as if a day passed until the next start: the sessions opened with Discord count no more."""
+        await self.end()
+        with closing(sqlite3.connect(self.database)) as connection, connection:
+            connection.execute("DELETE FROM setting WHERE key LIKE 'identifies:%'")
+
     def read(self) -> Remains:
         """Read what a dead process left in its database, without touching that."""
         with tempfile.TemporaryDirectory(prefix="dragoman-crash-") as name:

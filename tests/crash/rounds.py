@@ -20,6 +20,8 @@ SHUTDOWN = tuple(point for point in POINTS if point.startswith("shutdown"))
 ONCE = frozenset({"before_commit", "after_record"})
 NAMED_SHARE = 0.65
 """Of all rounds, so many at most end at named points."""
+A_DAY = 20
+"""Rounds after which a day passes: Discord lets a bot open some sessions a day, and the bridge sees to it that it opens no more."""
 SETTLE_SECONDS = 60.0
 """After a restart every question of the round has to be answered in this time: floods of the stand-ins included."""
 POINT_SECONDS = 12.0
@@ -186,6 +188,10 @@ class Runner:
         """Play all rounds and judge."""
         await self.begin(points=bool(rounds and rounds[0].point))
         for place, one in enumerate(rounds):
+            if place and place % A_DAY == 0:
+                await self._bot.rest()
+                await self._bot.start(points=bool(one.point))
+                await self._bot.ready()
             following = rounds[place + 1] if place + 1 < len(rounds) else Round()
             await self.round(one, following)
             self._say(f"{place + 1}/{len(rounds)} {one.name} {one.platform} late={self.tally.late}")
@@ -196,6 +202,10 @@ class Runner:
         """Go through all trials and judge."""
         await self.begin()
         for place, one in enumerate(trials):
+            if place and place % A_DAY == 0:
+                await self._bot.rest()
+                await self._bot.start(points=False)
+                await self._bot.ready()
             await self.trial(one)
             self._say(f"{place + 1}/{len(trials)} {one.name}{', killed' if one.kill else ''} late={self.tally.late}")
         await self._bot.end()
