@@ -33,6 +33,7 @@ _MENTION = re.compile(r"<(?:[@#:]|a:|t:|id:|/[^<>\n]{0,100}:\d)")
 _LINE_START = re.compile(r"([ \t]*)(?:([>#+-])|(\d{1,9})([.)]))")
 _LATER_LINE_START = re.compile(r"(\n[ \t]*)(?:([>#+-])|(\d{1,9})([.)]))")
 _BACKTICKS = re.compile("`+")
+_FENCE = re.compile("`{3,}")
 _TEXT, _HEADING, _CODE_BLOCK, _FOLDED = Kind.TEXT, Kind.HEADING, Kind.CODE, Kind.FOLDED
 
 
@@ -220,12 +221,14 @@ class _Inline:
 def _code(text: str) -> str:
     if "`" not in text:
         return f"`{text}`"
+    text = _FENCE.sub(lambda run: _BREAK.join(run[0]), text)  # Discord ends a fence at the first three, however many opened it
     fence = "`" * (max(map(len, _BACKTICKS.findall(text))) + 1)
     return f"{fence} {text} {fence}"
 
 
 def _fence(block: Block) -> str:
-    code = block.text.strip("\n").rstrip().replace("```", f"``{_BREAK}`")
+    code = block.text.strip("\n").rstrip()
+    code = _FENCE.sub(lambda run: _BREAK.join(run[0]), code)
     return f"```{block.language}\n{code}\n```"
 
 

@@ -29,6 +29,8 @@ _MONEY = re.compile(r"\d[\d.,]*[kKmMbB]?(?:\s|[a-z]{2}|\Z)")
 _CLOSINGS = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}
 
 
+_LONGEST = 2000  # characters of a formula that is still open, which is a Discord message full of it; no one waits for its end
+
 _LEAST = {"$": 2, "$$": 1, "\\(": 1, "\\[": 1}  # characters; one letter after a dollar may become the name of a variable
 
 
@@ -70,14 +72,34 @@ def complete(text: str, start: int) -> str | None:
         The text with a formula that is whole at its end; without the formula, if nothing of it can be shown yet; None if it opens none.
     """
     opening = _opening(text, start)
-    content = text[start + len(opening) :]
-    if not opening or _BLANK.search(content) or _CODE.search(content) or not _may_be_meant(content, opening):
+    opened = start + len(opening)
+    if not opening or len(text) - opened > _LONGEST:
+        return None
+    content = text[opened:]
+    if _BLANK.search(content) or _CODE.search(content) or not _may_be_meant(content, opening):
         return None
     content = _UNFINISHED.sub("", content.rstrip("$"))
     if len(content) < _LEAST[opening] or not readable(content):
         return text[:start]
     closed = f"{text[:start]}{opening}{content}{'}' * _open_braces(content)}{_CLOSINGS[opening]}"
     return closed if formula_at(closed, start) else None
+
+
+def open_from(text: str) -> int:
+    """Return where the content of a formula that the end of the text cuts can begin at the earliest: behind all that no formula holds.
+
+    Looks at the end of the text only, once for all that may open one.
+    """
+    least = max(0, len(text) - _LONGEST)
+    end = len(text.rstrip("$"))
+    dollar = text.rfind("$", least, end)
+    while dollar >= 0 and _is_escaped(text, dollar):
+        dollar = text.rfind("$", least, dollar)
+    least = max(least, dollar + 1)
+    for pattern in (_CODE, _BLANK):
+        for match in pattern.finditer(text, least):
+            least = match.start() + 1
+    return least
 
 
 def _may_be_meant(content: str, opening: str) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from bot.render.boundary import last_boundary
 from bot.render.emphasis import is_meant
-from bot.render.formula import complete, formula_at
+from bot.render.formula import complete, formula_at, open_from
 
 _FENCE = re.compile(r"([ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(`{3,}|~{3,})([^\n]*)")
 _TRIPLE = re.compile("```|~~~")
@@ -28,6 +28,10 @@ _HALF_LINK_TAIL = re.compile(r"\s*(?:<[^<>\n]*>?|(?:[^\s()\\<]|\\.|\([^\s()]*\)?
 _DELIMITER = re.compile(r"\s*\|[ \t:|-]*")
 
 _HALF_DEFINITION = re.compile(r"^([ \t>]*\[(?!\^)[^\]\n]{1,200}\]:)[ \t]*\S+\Z", re.MULTILINE)
+
+_MOST_OPENERS = 8  # of formulas that one text leaves open; more of them are signs that mean themselves
+
+_CLOSINGS = {"\\(": "\\)", "\\[": "\\]"}
 
 _STRIKE = 2  # tildes; a single one means "about" more often
 
@@ -162,6 +166,8 @@ class _Inline:
         self._text = text
         self._open: list[tuple[str, int, int]] = []  # delimiter, how many of it, and where it ends; innermost last
         self._brackets: list[int] = []
+        self._formulas_from = -1  # where a formula that is open at the end can begin; -1 while no one has asked
+        self._openers = 0  # of formulas that were tried and are none
 
     def close(self) -> str:
         """Return the text with what is open closed, or held back where nothing of it is there yet."""
@@ -199,10 +205,22 @@ class _Inline:
         found = formula_at(self._text, start)
         if found:
             return found.end
-        completed = complete(self._text, start)
-        if completed is not None:
-            return self._finish(completed, "")
-        return start + 2 if self._text[start] == "\\" or self._text.startswith("$$", start) else start + 1
+        end = start + 2 if self._text[start] == "\\" or self._text.startswith("$$", start) else start + 1
+        completed = complete(self._text, start) if self._may_open(start, end) else None
+        return self._finish(completed, "") if completed is not None else end
+
+    def _may_open(self, start: int, end: int) -> bool:
+        """Tell whether a sign can open a formula that goes on to the end of the text: few can, of however many."""
+        if self._formulas_from < 0:
+            self._formulas_from = open_from(self._text)
+        if end < self._formulas_from or self._openers == _MOST_OPENERS:
+            return False
+        if self._text[start] == "\\":
+            closing = _CLOSINGS.get(self._text[start:end])
+            if not closing or self._text.find(closing, end) >= 0:
+                return False
+        self._openers += 1
+        return True
 
     def _bracket(self, run: str, start: int, end: int) -> int:
         """Return where to scan on; -1 if a link's target goes on behind the end."""

@@ -30,7 +30,7 @@ def outside_code(text):
         ("- [x] a\n- [ ] b", "- ☑ a\n- ☐ b"),
         ("> a\n> b", "> a\n> b"),
         ("```py\n*x* @everyone <@1> \\_\n```", "```py\n*x* @everyone <@1> \\_\n```"),
-        ("````\n```\n````", "```\n``\u200b`\n```"),
+        ("````\n```\n````", "```\n`\u200b`\u200b`\n```"),
         ("| a | b |\n|---|---|\n| 1 | 2 |", "```\na | b\n--+--\n1 | 2\n```"),
         ("![alt](https://x.y/p.png)", "[alt](https://x.y/p.png)"),
         ("[a](https://x.y/(b))", "[a](https://x.y/%28b%29)"),
@@ -70,6 +70,17 @@ ALL_WORDS = [
 ]
 
 
+@pytest.mark.parametrize("count", range(3, 12))
+@pytest.mark.parametrize(
+    ("frame", "fences"),
+    [("~~~\n{}\n@everyone\n~~~", 2), ("> ~~~\n> {} x\n> ~~~", 2), ("|a|\n|-|\n|{} b|", 2), ("`` {} @everyone ``", 0), ("- `` b{}c ``", 0)],
+)
+def test_no_code_ends_before_its_fence(frame, fences, count):
+    text = render(frame.format("`" * count)).text
+    assert text.count("```") == fences
+    assert "`" * count in text.replace("\u200b", ""), "nothing is lost"
+
+
 SPOILER = re.compile(r"(?<!\\)(?:\\\\)*\|\|")
 
 
@@ -82,7 +93,7 @@ def test_nothing_is_hidden_as_a_spoiler(text):
 @settings(max_examples=300, deadline=None)
 @given(st.text(alphabet="a|||*_~`[]()\\ \n", max_size=40))
 def test_no_text_is_hidden_as_a_spoiler(text):
-    assert not SPOILER.search(outside_code(render(text).text.replace("``\u200b`", "")))
+    assert not SPOILER.search(outside_code(render(text).text.replace("`\u200b`\u200b`", "")))
 
 
 @pytest.mark.parametrize(("name", "document"), ALL_WORDS)

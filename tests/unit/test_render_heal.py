@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.render import telegram
+from bot.render.formula import complete
 from bot.render.heal import heal
 from bot.render.text import clean
 from tests.support.documents import ANSWER, DOCUMENTS
@@ -110,3 +111,38 @@ def test_healing_takes_any_text(text):
     healed = heal(clean(text))
     assert isinstance(healed, str)
     assert len(healed) <= 4 * len(text) + 8
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "$ ",
+        "$a ",
+        "$x^2 ",
+        "$$ ",
+        "\\(word ",
+        "\\[word ",
+        "\\(} ",
+        "$5 for a `$HOME` ",
+        "| Tea | $4.50 |\n",
+        'echo "$HOME/$USER"\n',
+        "\\alpha ",
+    ],
+)
+def test_a_text_full_of_dollars_is_looked_at_a_bounded_number_of_times(piece, monkeypatch):
+    looked_at = []
+
+    def counted(text, start):
+        looked_at.append(len(text) - start)
+        return complete(text, start)
+
+    monkeypatch.setattr("bot.render.heal.complete", counted)
+    text = piece * (10_000 // len(piece))
+    heal(text)
+    assert sum(looked_at) <= 2 * len(text), f"{len(looked_at)} times"
+
+
+@pytest.mark.parametrize("before", ["It costs \\$5. ", "\\[1\\] says ", "`$x` ", "$x$ is ", "A \\(x\\) "])
+@pytest.mark.parametrize(("half", "healed"), [("$x^2 + ", "$x^2$"), ("\\(x^2 + ", "\\(x^2\\)"), ("$$\\frac{a}{b", "$$\\frac{a}{b}$$")])
+def test_a_formula_behind_other_signs_is_closed(before, half, healed):
+    assert heal(before * 20 + half) == before * 20 + healed
