@@ -180,7 +180,7 @@ class Pager:
             draft, rest = self._written(source, meant=meant)
             shown = draft.shown()
             if self._style.measure(shown) > self._style.limit:
-                self._freeze(rest)
+                self._freeze(rest, source)
                 window = self._window
             elif is_all:
                 return _Page(shown, draft)
@@ -234,22 +234,24 @@ class Pager:
 
     # ---------------------------------------------------------------------------------------------- those before it
 
-    def _freeze(self, source: str) -> None:
-        """End the last page, which begins with more than it can hold, and begin another."""
+    def _freeze(self, source: str, said: str = "") -> None:
+        """End the last page, which begins with more than it can hold, and begin another.
+
+        Args:
+            source: Of the page, as it was read.
+            said: The same before anything half-written was closed, if it was.
+        """
         start, draft, characters, last = self._settled
         above = None
         if start and not (last and last.kind is Kind.HEADING):
-            above, source = Above(draft, characters), source[start:]
+            above, source, said = Above(draft, characters), source[start:], said[start:]
             self._begin(start)
-        blocks = self._read(source, 0, located=True)
         if above is None and self._top is not self._style.draft:
             above = Above(self._top, 0)
-        splitter = Splitter(blocks, self._cut, self._style, above)
-        position = splitter.split()
-        if not position and not above:  # not even the formatting of one character fits: leave it out
-            blocks = [block._replace(spans=tuple([span._replace(marks=0, url=None) for span in block.spans])) for block in blocks]
-            splitter = Splitter(blocks, self._cut, self._style)
-            position = splitter.split() or 1
+        blocks, splitter, position = self._split(source, above)
+        if said and said != source and splitter.locate(position)[1].skip:
+            # It ends in what was closed as a guess (code, a formula). The next page is read without that, and would begin elsewhere.
+            blocks, splitter, position = self._split(said, above, whole=False)
         page = splitter.page(position).shown()
         if not is_blank(page.text):
             self._frozen.append(page)
@@ -259,6 +261,17 @@ class Pager:
         self._advance(blocks, *splitter.locate(position))
         if not above and (len(self._tail), self._cut) == before:  # whatever the text, no call may go on for ever
             self._cut = self._cut._replace(skip=self._cut.skip + 1)
+
+    def _split(self, source: str, above: Above | None, *, whole: bool = True) -> tuple[list[Block], Splitter, int]:
+        """Read the last page and find where it has to end."""
+        blocks = self._read(source, 0, located=True)
+        splitter = Splitter(blocks, self._cut, self._style, above)
+        position = splitter.split(whole=whole)
+        if not position and not above:  # not even the formatting of one character fits: leave it out
+            blocks = [block._replace(spans=tuple([span._replace(marks=0, url=None) for span in block.spans])) for block in blocks]
+            splitter = Splitter(blocks, self._cut, self._style)
+            position = splitter.split() or 1
+        return blocks, splitter, position
 
     def _advance(self, blocks: Sequence[Block], index: int, cut: Cut) -> None:
         """Cut off what is frozen, as far as reading can start anew."""

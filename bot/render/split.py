@@ -27,7 +27,8 @@ class Cut(NamedTuple):
 
     Attributes:
         offset: Place in the source where the next page begins.
-        skip: Characters of the span beginning there that are already shown; for spans that don't correspond to their source one to one.
+        skip: Characters from there on that are already shown; for spans that don't correspond to their source one to one. If the span there
+            has become shorter, the rest of them is in those that follow.
     """
 
     offset: int
@@ -48,26 +49,38 @@ def _first(block: Block, count: int) -> Block:
 def drop(blocks: Sequence[Block], cut: Cut, source: str) -> list[Block]:
     """Return what stands from `cut` on in blocks that were read, located, from `source`."""
     left: list[Block] = []
+    skip = cut.skip
     for block in blocks:
         if block.start >= cut.offset and not (cut.skip and block.start == cut.offset):
             left.append(block)
         elif block.end > cut.offset:
-            spans = tuple([rest for span in block.spans if (rest := _rest(span, cut, source)).text])
+            spans: list[Span] = []
+            for span in block.spans:
+                rest = _rest(span, cut.offset, source)
+                skipped = min(skip, len(rest.text))
+                skip -= skipped
+                if skipped < len(rest.text):
+                    spans.append(_behind(rest, skipped, cut.offset) if skipped else rest)
             if spans:
-                left.append(block._replace(spans=spans, marker="", task=None))
+                left.append(block._replace(spans=tuple(spans), marker="", task=None))
     return left
 
 
-def _rest(span: Span, cut: Cut, source: str) -> Span:
-    if span.start > cut.offset:
+def _rest(span: Span, offset: int, source: str) -> Span:
+    if span.start >= offset:
         return span
-    if span.start == cut.offset:
-        return span._replace(text=span.text[cut.skip :], end=span.start) if cut.skip else span
-    if span.end <= cut.offset:
+    if span.end <= offset:
         return span._replace(text="")
     if span.end - span.start == len(span.text):
-        return span._replace(text=span.text[cut.offset - span.start :], start=cut.offset)
-    return span._replace(text=source[cut.offset : span.end], start=cut.offset)  # became something else since: show it raw
+        return span._replace(text=span.text[offset - span.start :], start=offset)
+    return span._replace(text=source[offset : span.end], start=offset)  # became something else since: show it raw
+
+
+def _behind(span: Span, skipped: int, offset: int) -> Span:
+    """Return a span without its first characters. What isn't its source is found by what is skipped from `offset` on."""
+    if span.end - span.start == len(span.text):
+        return span._replace(text=span.text[skipped:], start=span.start + skipped)
+    return span._replace(text=span.text[skipped:], start=offset, end=offset)
 
 
 class Above(NamedTuple):
@@ -96,9 +109,13 @@ class Splitter:
         self._drafts = [above.draft if above else style.draft]  # with the first blocks, as many as were asked for
         self._flat = "\n".join(self._texts)[: style.limit + _BEYOND]
 
-    def split(self) -> int:
-        """Return the position where the page ends; without anything above, 0 means that not one character fits."""
-        most = self._most()
+    def split(self, *, whole: bool = True) -> int:
+        """Return the position where the page ends; without anything above, 0 means that not one character fits.
+
+        Args:
+            whole: It may end with the blocks, should they fit; if not, it ends before.
+        """
+        most = self._most() if whole else min(self._most(), self._starts[-1] - 2)
         while most > 0:
             position = self._nice(most)
             if self._length(position) <= self._style.limit:

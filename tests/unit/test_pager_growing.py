@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.render import discord, pager, telegram
-from bot.render.base import Draft
+from bot.render.base import Draft, Rendered
 from bot.render.heal import heal
 from bot.render.pager import Pager
 from bot.render.text import is_blank
@@ -158,3 +159,49 @@ def test_nothing_is_rendered_where_nothing_is_new():
     assert growing.pages("some *text*") == pages
     assert written == []
     assert growing.pages("some *text", final=False) != growing.pages("some *text*", final=True, note="note")
+
+
+OPENERS = {
+    "backtick": "Press the ` key.",
+    "two backticks": "Quote `` so.",
+    "bracket": "see \\[ here",
+    "formula in brackets": "see \\[ x^2 prose is here",
+    "parenthesis": "see \\( x^2 prose",
+    "two dollars": "It costs $$ x^2 prose",
+    "dollar": "It costs $x^2 for",
+    "stars": "a **b",
+    "tildes": "a ~~b",
+    "label": "a [b",
+    "target": "a [b](http://x.y/",
+    "fence": "so\n\n```py\nx",
+    "closed code": "a `code\ntwo` b",
+    "entity": "a &amp; ` b &amp;",
+}
+LAYOUTS = {"one line": (" ", " "), "lines": ("\n", "\n"), "list": ("\n  ", "\n  "), "quote": ("\n> ", "\n> "), "late": (" ", "\n")}
+
+
+def numbered(opener, layout):
+    """Return an opener that nothing closes and 1,500 numbered words."""
+    join, line = LAYOUTS[layout]
+    rows = [" ".join([f"w{number}" for number in range(first, first + 12)]) for first in range(0, 1500, 12)]
+    words = (
+        line.join(rows[:50]) + join + OPENERS[opener] + join + line.join(rows[50:])
+        if layout == "late"
+        else OPENERS[opener] + join + line.join(rows)
+    )
+    return {"list": "- ", "quote": "> "}.get(layout, "") + words
+
+
+@pytest.mark.parametrize("platform", STYLES)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("opener", OPENERS)
+@pytest.mark.parametrize("step", [40, ENDLESS])
+def test_what_nothing_closes_makes_no_word_come_twice(opener, layout, platform, step):
+    text = numbered(opener, layout)
+    growing = Pager(STYLES[platform])
+    before: tuple[Rendered, ...] = ()
+    for end in [*range(step, len(text), step), len(text)]:
+        pages = growing.pages(text[:end], final=end == len(text))
+        assert pages[: max(0, len(before) - 1)] == before[:-1], "a page that is followed has changed"
+        before = pages
+    assert re.findall(r"w\d+", "\n".join([page.text for page in before])) == [f"w{number}" for number in range(1500)]
