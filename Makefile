@@ -6,7 +6,7 @@ UV := scripts/uv
 help:
 	@echo "make run     no platform token set: open the sandbox; with DISCORD_TOKEN or TELEGRAM_TOKEN in .env: run the bot"
 	@echo "make test    run every test"
-	@echo "make crash   kill the bridge 208 times and more, and see what it owes (half an hour)"
+	@echo "make crash   kill the bridge 208 times and more, and see what it owes (three quarters of an hour)"
 	@echo "make lint    check style, types and import rules"
 	@echo "make bench   measure how late the text is, on the sandbox, under load; make bench-startup: start-up time and memory;"
 	@echo "             make bench-render: what rendering costs; make bench-providers: CPU time from a provider's bytes to events"
