@@ -40,7 +40,7 @@ async def test_after_kill_9_every_accepted_question_is_answered_whole_once_and_i
         bot,
         Round("after_commit", "telegram", downtime=True),
         Round("before_record", "telegram"),
-        Round("mid_stream", "discord", passings=4, again=True),
+        Round("mid_stream", "discord", passings=9, again=True),
         Round("before_final_edit", "discord"),
         Round("shutdown_settling", orderly=True, pause=0.6),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import shutil
 import sqlite3
 import sys
@@ -230,3 +231,16 @@ def stored(database: Path) -> int:
 def answers(chat: Chat) -> list[int]:
     """Which questions were answered, in order; an answer may take several messages."""
     return [int(text.split("question ", 1)[1].split()[0]) for text in chat.texts() if "heard: question" in text]
+
+
+# ------------------------------------------------------------------------------------------------ rights
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="rights of files do not bind root; the read-only file system above binds it, too")
+async def test_a_file_without_the_right_to_write_is_told(tmp_path: Path) -> None:
+    place = SqlitePlace(tmp_path)
+    async with opened(place.store()):
+        pass
+    place.path.chmod(0o400)
+    with pytest.raises(StoreUnavailableError, match=r"Permission denied\. Check the path and who may write there"):
+        await place.store().open()

@@ -250,7 +250,7 @@ async def test_an_answer_that_is_cut_off_costs_no_update() -> None:
     assert [incoming.kind for incoming in bench.taken] == [EventKind.MESSAGE]
 
 
-@pytest.mark.parametrize("depth", range(100, 1000, 100))
+@pytest.mark.parametrize("depth", range(100, 1100, 100))
 async def test_an_update_of_any_depth_that_can_be_parsed_holds_up_nobody(depth: int) -> None:
     odd = unparseable(f'{{"update_id":5,"message":{nested(depth)}}}')
     try:
