@@ -34,6 +34,7 @@ from bot.model import Incoming, Target
 from bot.outbox import Delivery, DeliveryError, Outbox
 from bot.platforms.base import Platform, Refusal, SupportsTyping
 from bot.preferences import Choice, Preferences
+from bot.racing import background, unless
 from bot.reply import Buttons, Filing, Reply
 from storage.base import Owner, OwnerKind, ProviderStateRow, StopSignal, Store, StoreError, Turn, TurnAnswer, TurnState
 
@@ -181,7 +182,8 @@ class Turns:
                 raise UnshownError from error  # nobody can be told anything; it waits for a token that is good
             if course.answered and error.refusal is None and turn.attempt < MOST_SHOWINGS:
                 raise UnshownError from error
-            await self._store.close(turn, TurnState.FAILED, error=f"delivery: {error}", forget=course.forget)
+            partial = None if course.answered else course.said
+            await self._store.close(turn, TurnState.FAILED, error=f"delivery: {error}", partial=partial, forget=course.forget)
         except asyncio.CancelledError:
             course.delivery.abandon()
             raise
@@ -262,8 +264,11 @@ class Turns:
     async def _answer(self, course: _Course) -> None:
         course.asked_before = self._asked_before(course.turn)
         signal = self._store.stop_signal(course.turn.id)
-        async with _background(self._typing(course)), _background(self._keep_shown(course.delivery)):
-            await _unless(signal, self._read(course))
+        if signal.is_set():
+            raise _Stopped
+        async with background(self._typing(course)), background(self._keep_shown(course.delivery)):
+            # What nobody can be shown is not read on: it is billed.
+            await unless(self._read(course), _stop(signal), course.delivery.hopeless())
         finished = course.finished or Finished(FinishReason.UNKNOWN, complete=False)
         finish: dict[str, Any] = {
             "reason": finished.reason,
@@ -438,6 +443,11 @@ class Turns:
             await delivery.draft.keep(self._clock, delivery.touch)
 
 
+async def _stop(signal: StopSignal) -> _Stopped:
+    await signal.wait()
+    return _Stopped()
+
+
 def _usage(usage: Usage | None, *, possibly_double: bool) -> str | None:
     if usage is None:
         return None
@@ -464,40 +474,3 @@ def _instead_note(said: Mapping[str, Any]) -> str:
         return ""
     provider, model, chosen, why = said["instead"]
     return texts.instead(provider, model, chosen, ErrorKind(why) if why else None)
-
-
-class _background:  # noqa: N801 - used like a function: `async with _background(work):`
-    """Run something beside a block and end it with the block. Its own failure is logged and harms nobody."""
-
-    def __init__(self, work: Awaitable[None]) -> None:
-        self._task = asyncio.ensure_future(work)
-
-    async def __aenter__(self) -> None:
-        return None
-
-    async def __aexit__(self, *_: object) -> None:
-        self._task.cancel()
-        (outcome,) = await asyncio.gather(self._task, return_exceptions=True)
-        if isinstance(outcome, Exception):
-            log.warning("turn.background_failed: %s", type(outcome).__name__)
-
-
-async def _unless(signal: StopSignal, work: Awaitable[T]) -> T:
-    """Await `work`, but end it at once when the signal comes.
-
-    Raises:
-        _Stopped: The signal came first.
-    """
-    if signal.is_set():
-        raise _Stopped
-    job, stopper = asyncio.ensure_future(work), asyncio.ensure_future(signal.wait())
-    try:
-        await asyncio.wait({job, stopper}, return_when=asyncio.FIRST_COMPLETED)
-        if not job.done():
-            raise _Stopped
-        return job.result()
-    finally:
-        stopper.cancel()
-        if not job.done():
-            job.cancel()
-        await asyncio.gather(job, stopper, return_exceptions=True)

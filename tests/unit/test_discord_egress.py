@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from bot.model import Button, ButtonStyle, ChatAddress, ChatKind, Page, ReplyRoute, Target
+from bot.model import Button, ButtonStyle, ChatAddress, ChatKind, File, Page, ReplyRoute, Target
 from bot.platforms.base import Allowance, Call, FloodError, Refusal, RefusedError, UnavailableError, UnknownOutcomeError
 from bot.platforms.budgets import DISCORD_CREATE, DISCORD_DELETE, DISCORD_EDIT, DISCORD_GLOBAL, DISCORD_INTERACTION_EDIT
-from bot.platforms.discord.egress import Egress
+from bot.platforms.discord.egress import BARRED_SECONDS, Egress
 from bot.platforms.discord.rest import Rest
 from bot.platforms.discord.routes import Acknowledgements, InteractionRoute, unpack
 from sandbox.faults import Fault
@@ -126,6 +126,40 @@ async def test_where_the_bot_may_not_write_further_pages_go_by_the_interaction(s
     await egress.edit(target(route=True), "8", PAGE, first=False)
     assert trail(server) == [("POST", CHANNEL), ("POST", HOOK), ("PATCH", f"{CHANNEL}/8"), ("PATCH", f"{HOOK}/messages/8")]
     assert server.calls[1].body["flags"] == 4
+
+
+@pytest.mark.parametrize("route", [ROUTE, PRESS])
+async def test_a_channel_that_refused_is_not_asked_again_for_a_while(server, egress, now, route):
+    where = replace(target(), route=replace(ROUTE.pack(1000.0), value=route.pack(1000.0).value, expires_at=9000.0))
+    server.refuse(403, 50001, path="/channels/*", times=2)
+    for nonce in ("a", "b", "c"):
+        await egress.send(where, PAGE, nonce=nonce, first=False)
+        for _ in range(3):
+            await egress.edit(where, "8", PAGE, first=False)
+    assert len([path for _, path in trail(server) if path.startswith("/channels/")]) == 2
+    assert not any(call.body["flags"] & 64 for call in server.calls)  # what was public stays public
+    interaction = [Allowance(route.bucket, DISCORD_INTERACTION_EDIT)]
+    assert list(egress.allowances(Call.SEND, where, first=False)) == list(egress.allowances(Call.EDIT, where, first=False)) == interaction
+    now.value += BARRED_SECONDS
+    await egress.send(where, PAGE, nonce="d", first=False)
+    await egress.edit(where, "8", PAGE, first=False)
+    assert trail(server)[-2:] == [("POST", CHANNEL), ("PATCH", f"{CHANNEL}/8")]
+
+
+async def test_where_the_bot_may_not_write_it_is_not_typing_and_every_answer_asks_once(server, egress):
+    server.refuse(403, 50001, path="/channels/*", times=-1)
+    for _ in range(3):
+        with pytest.raises(RefusedError):
+            await egress.send(target(), PAGE, nonce="n", first=True)
+        await egress.typing(target())
+    assert trail(server) == [("POST", CHANNEL)] * 3
+
+
+async def test_a_channel_that_takes_no_files_is_still_asked_for_text(server, egress):
+    server.refuse(403, 50013, path="/channels/*")
+    await egress.send(target(route=True), replace(PAGE, file=File("a.md", "text/markdown", b"x")), nonce="n", first=False)
+    await egress.send(target(route=True), PAGE, nonce="m", first=False)
+    assert trail(server) == [("POST", CHANNEL), ("POST", HOOK), ("POST", CHANNEL)]
 
 
 async def test_the_answer_to_a_press_never_takes_the_place_of_the_message_with_the_button(server, egress):

@@ -26,8 +26,11 @@ from bot.platforms.discord.routes import Acknowledgements, InteractionRoute, unp
 SUPPRESS_EMBEDS: Final = 1 << 2
 EPHEMERAL: Final = 1 << 6
 """Message flags. Documented: message resource, message flags."""
-DEAD_KEPT: Final = 1000
-"""So many interactions that failed are remembered, oldest forgotten first; a forgotten one costs a call in vain."""
+KEPT: Final = 1000
+"""So many interactions that failed and channels that refused are remembered; a forgotten one, the oldest first, costs a call in vain."""
+BARRED_SECONDS: Final = 600.0
+"""So long a channel in which the bot may not write is not asked again while an interaction can be used instead. Each refusal counts as an
+invalid request, of which Discord takes 10,000 in as many seconds. Documented: rate limits, invalid request limit."""
 ACTION_ROW, BUTTON = 1, 2
 """Component types. Documented: component reference."""
 BUTTON_STYLES: Final = {ButtonStyle.PLAIN: 2, ButtonStyle.PRIMARY: 1, ButtonStyle.DANGER: 4}
@@ -43,13 +46,14 @@ class Egress:
         self._overall = overall
         self._now = now
         self._dead: dict[str, None] = {}
+        self._barred: dict[tuple[Call, str], float] = {}
 
     def allowances(self, call: Call, target: Target, *, first: bool) -> Sequence[Allowance]:
         """Name the budgets of a call. The tighter one of edits of old messages is left to the headers: the age is not known here.
 
         Deletes have a bucket of their own: were they counted in the overall one alone, one flooded delete would halt every channel.
         """
-        route = self._interaction(target, first=first and call is not Call.DELETE)
+        route = self._interaction(target, call, first=first)
         if route is not None:
             return (Allowance(route.bucket, DISCORD_INTERACTION_EDIT),)
         channel = target.chat.chat
@@ -63,15 +67,17 @@ class Egress:
 
     async def send(self, target: Target, page: Page, *, nonce: str, first: bool) -> Receipt:
         """Make a message. Without a live interaction route a private one becomes public: Discord has no other way to show it."""
-        route = self._interaction(target, first=first)
+        route = self._interaction(target, Call.SEND, first=first)
         if route is not None:
+            original = first and not route.press
             try:
-                return await (self._answer(route, page) if first and not route.press else self._follow_up(route, page, private=True))
+                return await (self._answer(route, page) if original else self._follow_up(route, page, private=target.private))
             except CodedRefusedError as refused:
                 self._give_up(route, refused)
         try:
             return await self._create(target, page, nonce=nonce, first=first)
         except CodedRefusedError as refused:
+            self._remember(Call.SEND, target, page, refused)
             spare = self._live(target.route)
             if spare is None or (first and not spare.press) or refused.reason is not Refusal.FORBIDDEN:
                 raise
@@ -79,7 +85,7 @@ class Egress:
 
     async def edit(self, target: Target, message_id: str, page: Page, *, first: bool) -> Receipt:
         """Edit a message, by the interaction as long as that lives, by the channel afterwards."""
-        route = self._interaction(target, first=first)
+        route = self._interaction(target, Call.EDIT, first=first)
         if route is not None:
             try:
                 return await self._edit_answer(route, message_id, page)
@@ -88,6 +94,7 @@ class Egress:
         try:
             answer = await self._rest.call("PATCH", f"/channels/{target.chat.chat}/messages/{message_id}", _edited(page), file=page.file)
         except CodedRefusedError as refused:
+            self._remember(Call.EDIT, target, page, refused)
             spare = self._live(target.route)
             if route is not None or spare is None or refused.reason is not Refusal.FORBIDDEN:
                 raise
@@ -96,7 +103,7 @@ class Egress:
 
     async def delete(self, target: Target, message_id: str) -> None:
         """Delete a message of the bot. A private one can only be reached through its interaction."""
-        route = self._interaction(target, first=False)
+        route = self._interaction(target, Call.DELETE, first=False)
         if route is not None:
             try:
                 await self._rest.call("DELETE", f"{route.webhook}/messages/{message_id}", authorised=False)
@@ -121,19 +128,37 @@ class Egress:
             await self._follow_up(live, page, private=True)
 
     async def typing(self, target: Target) -> None:
-        """Show that the bot is writing; a command's interaction shows it by itself.
+        """Show that the bot is writing, where it may write; a command's interaction shows it by itself.
 
         Raises:
             PlatformError: One of the seam's tree.
         """
         live = self._live(target.route)
-        if live is None or live.press:
+        if (live is None or live.press) and not self._is_barred(Call.SEND, target):
             await self._rest.call("POST", f"/channels/{target.chat.chat}/typing")
 
-    def _interaction(self, target: Target, *, first: bool) -> InteractionRoute | None:
-        """Return the route of calls that go by the interaction: those of a command's first page, and all of a private answer."""
+    def _interaction(self, target: Target, call: Call, *, first: bool) -> InteractionRoute | None:
+        """Return the route of calls that go by the interaction.
+
+        Those of a command's first page, all of a private answer, and such as the channel refused lately.
+        """
         route = self._live(target.route)
-        return route if route is not None and (target.private or (first and not route.press)) else None
+        if route is None:
+            return None
+        original = first and not route.press and call is not Call.DELETE
+        return route if target.private or original or self._is_barred(call, target) else None
+
+    def _remember(self, call: Call, target: Target, page: Page, refused: CodedRefusedError) -> None:
+        """Take note that the bot may not write in a channel. A page with a file may have been refused for the file."""
+        if refused.reason is not Refusal.FORBIDDEN or page.file is not None:
+            return
+        self._barred.pop((call, target.chat.chat), None)
+        self._barred[call, target.chat.chat] = self._now() + BARRED_SECONDS
+        if len(self._barred) > KEPT:
+            del self._barred[next(iter(self._barred))]
+
+    def _is_barred(self, call: Call, target: Target) -> bool:
+        return self._now() < self._barred.get((call, target.chat.chat), 0.0)
 
     def _live(self, stored: ReplyRoute | None) -> InteractionRoute | None:
         route = unpack(stored, self._now())
@@ -143,7 +168,7 @@ class Egress:
         """Return if the channel may do what the interaction could not; raise the refusal if not."""
         if refused.code in ROUTE_IS_DEAD:
             self._dead[route.interaction] = None
-            if len(self._dead) > DEAD_KEPT:
+            if len(self._dead) > KEPT:
                 del self._dead[next(iter(self._dead))]
         elif refused.code != Code.UNKNOWN_MESSAGE:
             raise refused
