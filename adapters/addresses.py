@@ -1,4 +1,9 @@
-"""Which host names may lead into a private network."""
+"""Which hosts may lead into a private network.
+
+A name may if it says so (``localhost``, ``ollama``, ``box.local``), an address written out only if it is this machine's own. Everything
+else needs the operator's permission, however it is spelt: ``http://2130706433/`` and ``http://0x7f.1/`` are 127.0.0.1, and the system's
+resolver takes both.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +12,49 @@ import socket
 from typing import Any
 
 import aiohttp
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+_EMBEDDED_IPV4 = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("64:ff9b::/96"))
+"""IPv6 addresses whose last 32 bits are an IPv4 address that they lead to: RFC 4291 2.5.5.1, RFC 6052 2.1. `ipaddress` itself knows those
+of ::ffff:0:0/96 and 2002::/16."""
 _PRIVATE_SUFFIXES = (".local", ".localhost", ".internal", ".lan", ".home.arpa", ".test")
 
 
 class PrivateAddressError(OSError):
-    """A name that looks public leads to a private address."""
+    """A name that looks public leads to a private address, or a host is one that is not this machine's own."""
 
 
 def looks_private(host: str) -> bool:
     """Whether a host name says by itself that it is on a private network: ``localhost``, one without a dot, ``….local`` and the like."""
     name = host.rstrip(".").lower()
+    if written_address(name) is not None:
+        return False
     return "." not in name or name.endswith(_PRIVATE_SUFFIXES)
+
+
+def written_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address that a host is, in any of the spellings that the system's resolver takes; None for a name.
+
+    IPv4: fewer than four parts, hexadecimal and octal ones (inet_aton). IPv6: without brackets.
+    """
+    plain = host.partition("%")[0].rstrip(".")
+    try:
+        return ipaddress.ip_address(plain)
+    except ValueError:
+        pass
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(plain)) if plain.isascii() else None
+    except (OSError, ValueError):
+        return None
+
+
+def needs_permission(host: str) -> bool:
+    """Whether a host is a private address written out, other than this machine's own in its usual spelling (127.0.0.1, ::1)."""
+    address = written_address(host)
+    if address is None or is_public(str(address)):
+        return False
+    return not (address.is_loopback and host.rstrip(".") == str(address))
 
 
 def is_public(address: str) -> bool:
@@ -28,8 +63,23 @@ def is_public(address: str) -> bool:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    inner = getattr(parsed, "ipv4_mapped", None) or getattr(parsed, "sixtofour", None) or parsed
-    return inner.is_global and not inner.is_multicast
+    if isinstance(parsed, ipaddress.IPv6Address):
+        inner = parsed.ipv4_mapped or parsed.sixtofour
+        if inner is None and any(parsed in network for network in _EMBEDDED_IPV4):
+            inner = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
+        return (inner or parsed).is_global and not (inner or parsed).is_multicast
+    return parsed.is_global and not parsed.is_multicast
+
+
+async def refuse_private(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    """Let no request out to a private address that is written out; a middleware of aiohttp, since addresses pass by its resolver.
+
+    Raises:
+        aiohttp.ClientConnectorError: It would go there; its `os_error` is a `PrivateAddressError`.
+    """
+    if needs_permission(request.url.raw_host or ""):
+        raise aiohttp.ClientConnectorError(request.connection_key, PrivateAddressError(None, "it is a private address"))
+    return await handler(request)
 
 
 class GuardedResolver(AbstractResolver):

@@ -22,7 +22,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from adapters.addresses import GuardedResolver, PrivateAddressError
+from adapters.addresses import GuardedResolver, PrivateAddressError, refuse_private
 from adapters.base import Billed, ErrorKind, ProviderError, Scope
 from adapters.failures import error_code, error_text, excerpt, redact, retry_after
 from adapters.verdicts import Verdict, classify
@@ -104,7 +104,7 @@ def open_session(*, private_addresses: bool = False) -> aiohttp.ClientSession:
     in flight is bounded by the callers, and waiting for a pool slot would look like a slow provider. Certificates are verified.
 
     Args:
-        private_addresses: Names that look public may lead to private addresses. An address written as such is always used.
+        private_addresses: Names that look public may lead to private addresses, and private addresses may be written out.
     """
     try:
         release = version("dragoman")
@@ -116,6 +116,7 @@ def open_session(*, private_addresses: bool = False) -> aiohttp.ClientSession:
         timeout=aiohttp.ClientTimeout(total=None),
         headers={"User-Agent": f"Dragoman/{release}"},
         trust_env=False,
+        middlewares=() if private_addresses else (refuse_private,),
     )
 
 
@@ -440,9 +441,10 @@ def _reason(error: aiohttp.ClientError | aiohttp.InvalidURL) -> str:
         return "no connection in time"
     if isinstance(error, aiohttp.InvalidURL):
         return "not a usable address"
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, PrivateAddressError):
+        return f"{error.os_error.strerror}, which is not allowed"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        private = isinstance(error.os_error, PrivateAddressError)
-        return "its name leads to a private address, which is not allowed" if private else "the host name is unknown"
+        return "the host name is unknown"
     if isinstance(error, aiohttp.ClientSSLError):
         return "TLS failed or its certificate is not trusted"
     return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__

@@ -4,7 +4,7 @@
 api_key_env = "GROQ_API_KEY"
 
 [gpu-box]
-base_url = "http://10.0.0.7:8000/v1"
+base_url = "http://gpu-box:8000/v1"
 default_model = "qwen3-32b"
 [gpu-box.models."qwen3-*"]              # what is different for some models
 starts_thinking = ["*"]

@@ -15,7 +15,9 @@ from dotenv import dotenv_values
 from platformdirs import user_data_path
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from yarl import URL
 
+from adapters.addresses import needs_permission
 from bot import endpoints
 from bot.access import Access, AllowList
 from bot.allocator import FIRST_TEXT_SECONDS
@@ -209,6 +211,7 @@ def load(env_file: Path | None = Path(".env"), **values: Any) -> Settings:
         raise SettingsError("The settings are not right:\n" + "\n".join(lines)) from None
     except UnicodeDecodeError:
         raise SettingsError(f"{env_file} is not UTF-8 text: save it in that encoding.") from None
+    _refuse_private(settings)
     names = [*endpoints.TAKEN, *(endpoint.vendor.name for endpoint in settings.endpoints)]
     chosen = {"DEFAULT_PROVIDER": [settings.default_provider or names[0]], "FALLBACK_PROVIDERS": settings.fallback_providers}
     for variable, wanted in chosen.items():
@@ -218,6 +221,22 @@ def load(env_file: Path | None = Path(".env"), **values: Any) -> Settings:
                 f"The settings are not right:\n  {variable}: {takes} {', '.join(names)}, or a further one from PROVIDERS_FILE"
             )
     return settings
+
+
+def _refuse_private(settings: Settings) -> None:
+    """See to it that no provider's address is a private one that nobody allowed.
+
+    Raises:
+        SettingsError: One is.
+    """
+    own = {f"{name.upper()}_BASE_URL": getattr(settings, f"{name}_base_url") for name in ("netmind", "segmind", "modelslab", "openai")}
+    further = {f"{settings.providers_file}, [{one.vendor.name}], base_url": one.vendor.base_url for one in settings.endpoints}
+    for where, address in () if settings.provider_private_addresses else {**own, **further}.items():
+        if address is not None and needs_permission(URL(address).raw_host or ""):
+            raise SettingsError(
+                f"{where} leads to a private address. If that is meant, set PROVIDER_PRIVATE_ADDRESSES=true "
+                "(this machine is localhost, 127.0.0.1 or [::1], and needs no permission)."
+            )
 
 
 def _line(problem: Mapping[str, Any]) -> str:
