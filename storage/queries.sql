@@ -139,7 +139,8 @@ RETURNING chat;
 -- End a turn. No row: fenced.
 UPDATE turn SET state = $3, error = $4, closed_at = $5
 WHERE id = $1 AND attempt = $2 AND state IN ('accepted', 'generating', 'answered')
-RETURNING chat, event, CASE WHEN event <= (SELECT c.forgotten_event FROM conversation c WHERE c.id = turn.conversation) THEN 1 ELSE 0 END AS forgotten;
+RETURNING chat, event, COALESCE(newest_event, event) AS newest_event,
+          CASE WHEN event <= (SELECT c.forgotten_event FROM conversation c WHERE c.id = turn.conversation) THEN 1 ELSE 0 END AS forgotten;
 
 -- name: turns_stop_running
 -- Ask the claimed turn to stop, if an older event than the given one asked for it.

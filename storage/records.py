@@ -405,7 +405,7 @@ async def _close(
     for provider in forget:
         await tx.fetch("state_drop", turn.conversation, provider)
     if rows[0]["forgotten"]:
-        await clear_away(tx, turn.conversation, above=rows[0]["event"] - 1, upto=rows[0]["event"])
+        await clear_away(tx, turn.conversation, above=rows[0]["event"] - 1, upto=rows[0]["newest_event"])
     await tx.forget(turn.id)
     return True
 

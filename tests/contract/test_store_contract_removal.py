@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.base import EventKind, NewEvent, Owner, OwnerKind, Store, TurnState
+from storage.base import EventKind, Merge, NewEvent, NewTurn, Owner, OwnerKind, Store, TurnState
 from tests.support.stores import (
     HERE,
     PLACES,
@@ -241,6 +241,52 @@ class TestAge:
         await sweep(store, older_than=DAY)
         assert not await store.edit_entry(HERE, "m-q1", "[new]")
         assert await store.counts(1) == (0, 0)
+
+
+class TestMerged:
+    """Several messages that make one question go together, once their turn is over."""
+
+    @pytest.fixture
+    async def pieces(self, store: Store) -> list[int]:
+        """A question of three messages that waits behind a running answer; the numbers of its events."""
+        await ask(store, "running")
+        taken = [await accept(store, self.piece(key)) for key in "abc"]
+        assert [one.turn for one in taken] == [taken[0].turn] * 3
+        return [one.event for one in taken]
+
+    @staticmethod
+    def piece(key: str) -> NewEvent:
+        return NewEvent(key, EventKind.MESSAGE, HERE, f'{{"of": "{key}"}}', NewTurn(key, f"m-{key}", "7", "Ada", Merge(2.0, more=False)))
+
+    async def end(self, store: Store) -> None:
+        """End what runs, and then the question."""
+        for _ in range(2):
+            await store.close(await claim(store, 1), TurnState.DONE, partial="[half]")
+
+    async def test_no_piece_of_an_open_question_goes_by_age(self, store: Store, place: Place, pieces: list[int]) -> None:
+        place.now.seconds += 3 * DAY
+        assert await sweep(store, older_than=DAY) == 0
+        assert all([await payload(store, event) for event in pieces])
+        await self.end(store)
+        assert await sweep(store, older_than=DAY) == 4
+        assert [await payload(store, event) for event in pieces] == [""] * 3
+        assert await store.counts(1) == (0, 0)
+
+    async def test_none_goes_by_forgetting_before_its_question_ends_and_all_do_then(self, store: Store, pieces: list[int]) -> None:
+        await forget(store)
+        assert await sweep(store) == 0
+        assert all([await payload(store, event) for event in pieces])
+        await self.end(store)
+        assert [await payload(store, event) for event in pieces] == [""] * 3
+        assert await store.counts(1) == (0, 0)
+
+    async def test_what_comes_after_it_is_no_piece_of_it(self, store: Store, place: Place, pieces: list[int]) -> None:
+        order = (await accept(store, command("c1"))).event
+        await store.finish_event(order)
+        place.now.seconds += 3 * DAY
+        assert await sweep(store, older_than=DAY) == 1
+        assert await payload(store, order) == ""
+        assert all([await payload(store, event) for event in pieces])
 
 
 async def test_conversations_are_listed_in_pages(store: Store) -> None:
