@@ -5,7 +5,7 @@ Errors, grouped by what the caller can do next (`ErrorKind`):
     ProviderError
     ├── ask again later      RATE_LIMIT  OVERLOADED  SERVER  CONNECT  TIMEOUT_FIRST  TIMEOUT_IDLE  TIMEOUT_TOTAL
     ├── mend the settings    AUTH  QUOTA  MODEL_NOT_FOUND  BAD_REQUEST
-    ├── change the request   CONTEXT_OVERFLOW  CONTENT_FILTER
+    ├── change the request   CONTEXT_OVERFLOW  CONTENT_FILTER  NO_PICTURES
     └── no usable answer     PROTOCOL  INCOMPLETE  EMPTY  STATE_LOST
 
 What a person is told about each stands in `bot.texts`, the one place of user-visible strings.
@@ -209,6 +209,7 @@ class ErrorKind(StrEnum):
     BAD_REQUEST = "bad_request"
     CONTEXT_OVERFLOW = "context_overflow"
     CONTENT_FILTER = "content_filter"
+    NO_PICTURES = "no_pictures"
     PROTOCOL = "protocol"
     INCOMPLETE = "incomplete"
     EMPTY = "empty"
@@ -278,24 +279,25 @@ class Capabilities:
     Attributes:
         streaming: Text arrives in pieces.
         server_memory: The provider keeps the chat and continues it by `ChatRequest.state`.
-        images: `ImagePart` is understood.
+        images: `ImagePart` is understood; None: nobody has said so. A provider that then refuses a picture with NO_PICTURES has learned it.
         context_tokens: Size of the model's window in tokens, prompt and answer together.
         max_output_tokens: The most one answer may have, if there is a cap.
     """
 
     streaming: bool = True
     server_memory: bool = False
-    images: bool = False
+    images: bool | None = False
     context_tokens: int = 8192
     max_output_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model on offer. `id` is what `ChatRequest.model` takes."""
+    """A model on offer. `id` is what `ChatRequest.model` takes; `images`: it takes pictures, None where the list does not say."""
 
     id: str
     context_tokens: int | None = None
+    images: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ _DEPTH = 4  # error objects nest at most so deep: error.message.0.msg
 _BLOCKS = re.compile(r"<(script|style|head)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
 _TAGS = re.compile(r"<[!/a-zA-Z][^>]*>")
 _BLANKS = re.compile(r"\s+")
+_DATA = re.compile(r"data:[\w/+.-]{0,60};base64,[A-Za-z0-9+/=\\…]*")
 _KEYS = re.compile(r"(?i)\b(bearer\s+)[^\s\"',;]{8,}|\b(?:sk|SG|pk|gsk)[-_][A-Za-z0-9_-]{12,}")
 
 
@@ -98,6 +99,7 @@ def redact(text: str, secrets: Sequence[str], private: Sequence[str] = ()) -> st
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= 4:  # noqa: PLR2004 - a shorter one would eat ordinary words and is no secret
             text = text.replace(secret, REDACTED)
+    text = _DATA.sub(REDACTED, text)  # a picture, which some echo
     text = _KEYS.sub(lambda found: f"{found[1] or ''}{REDACTED}", text)
     for prompt in private:
         text = _without_echo(text, _BLANKS.sub(" ", prompt).strip())

@@ -11,6 +11,7 @@ Traps this module closes (each measured on aiohttp 3.14):
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -45,6 +46,9 @@ __all__ = [
 
 BODY_BYTES = 2 * 1024 * 1024
 """Largest answer body that is read whole. A long answer is some 100 KB."""
+
+STREAMED_FROM_BYTES = 512 * 1024
+"""A larger request body is sent in pieces, so that nothing else waits while it is."""
 
 _REDIRECTS = range(300, 400)
 _PADDING = b" \t\r\n\xef\xbb\xbf"
@@ -375,8 +379,7 @@ class Http:
                 response = await self._session.request(
                     call.method,
                     call.url,
-                    json=call.body,
-                    headers=call.headers,
+                    **_payload(call),
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(total=None, connect=call.budgets.connect),
                 )
@@ -409,6 +412,15 @@ class _Call:
 
     def failed(self, kind: ErrorKind, detail: str) -> ProviderError:
         return ProviderError(kind, detail, billed=self.billed, scope=Scope.PROVIDER)
+
+
+def _payload(call: _Call) -> dict[str, Any]:
+    """Return headers and body as aiohttp takes them: a large body, one with pictures, as a stream, which it sends piece by piece."""
+    if call.body is None:
+        return {"headers": call.headers}
+    body = json.dumps(call.body).encode()
+    headers = {**(call.headers or {}), "Content-Type": "application/json"}
+    return {"headers": headers, "data": body if len(body) <= STREAMED_FROM_BYTES else io.BytesIO(body)}
 
 
 async def _read(response: aiohttp.ClientResponse, held: bytes = b"") -> Reply:

@@ -21,7 +21,17 @@ from adapters.http import Budgets, Http, Reply, Stream
 from adapters.openai_answer import Answer
 from adapters.openai_parameters import OpenAIParameters, Vendor, fits, parameters_without
 from adapters.openai_vendors import GENERIC, OPENAI
-from adapters.openai_wire import is_error, private_texts, read_body, read_models, read_others, read_piece, request_body
+from adapters.openai_wire import (
+    has_pictures,
+    is_error,
+    private_texts,
+    read_body,
+    read_models,
+    read_others,
+    read_piece,
+    refuses_pictures,
+    request_body,
+)
 from adapters.sse import Decoder, EventTooLarge, ServerEvent
 
 GRACE_S = 2.0
@@ -72,12 +82,16 @@ class OpenAICompatible:
             self._headers["Connection"] = "close"
         self._ask_usage = vendor.usage_in_stream
         self._contexts = dict(vendor.contexts)
+        self._listed_images: dict[str, bool] = {}
+        self._blind: set[str] = set()
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         """Ask, and yield events as they arrive; see `adapters.base.Provider.stream`."""
         parameters = self._validated(request)
         vendor = self._vendor.of(request.model)
         completion = (parameters.endpoint or ("completion" if fits(request.model, vendor.completion_models) else "chat")) == "completion"
+        if completion and has_pictures(request):
+            raise ProviderError(ErrorKind.NO_PICTURES, "the completion endpoint takes text alone", billed=Billed.NO)
         url = f"{self._url}/completions" if completion else f"{self._url}/chat/completions"
         budgets = self._http.budgets
         if parameters.stream is False:
@@ -92,7 +106,7 @@ class OpenAICompatible:
                     if _refuses_usage(body, reply):
                         self._ask_usage = False
                         continue
-                    raise self._http.failure(reply, private=private)
+                    raise self._refusal(request, reply, private)
                 answer = Answer(inside=fits(request.model, vendor.starts_thinking), tags=vendor.think_tags, trim=completion)
                 reading = _Reading(self._http, stream, answer, vendor, budgets=budgets, began=began, private=private)
                 while not reading.over:
@@ -115,6 +129,7 @@ class OpenAICompatible:
                 ErrorKind.PROTOCOL, "the model list can't be read", status=reply.status, billed=Billed.NO, scope=Scope.PROVIDER
             )
         self._contexts.update({model.id: model.context_tokens for model in found if model.context_tokens})
+        self._listed_images.update({model.id: model.images for model in found if model.images is not None})
         return found
 
     async def check(self) -> Health:
@@ -122,8 +137,25 @@ class OpenAICompatible:
         return Health(note=f"{len(await self.models())} models on offer")
 
     def capabilities(self, model: str) -> Capabilities:
-        """Tell the window from the vendor's table, or from the last model list, or guess low."""
-        return Capabilities(images=self._vendor.images, context_tokens=self._contexts.get(model, self._vendor.context))
+        """Tell the window from the vendor's table, or from the last model list, or guess low; and whether pictures are taken."""
+        return Capabilities(images=self._images(model), context_tokens=self._contexts.get(model, self._vendor.context))
+
+    def _images(self, model: str) -> bool | None:
+        vendor = self._vendor.of(model)
+        if model in self._blind or fits(model, vendor.completion_models):
+            return False
+        if vendor.vision:
+            return fits(model, vendor.vision)
+        return self._listed_images.get(model, vendor.images)
+
+    def _refusal(self, request: ChatRequest, reply: Reply, private: Sequence[str]) -> ProviderError:
+        """Return the error of a refusal; that a model takes no pictures is remembered, so that it is not sent any more."""
+        if not refuses_pictures(request, reply.status, reply.text):
+            return self._http.failure(reply, private=private)
+        self._blind.add(request.model)
+        return ProviderError(
+            ErrorKind.NO_PICTURES, self._http.excerpt(reply.data or reply.text, private), status=reply.status, billed=Billed.NO
+        )
 
     async def aclose(self) -> None:
         """Nothing is held between calls: the session is its opener's."""

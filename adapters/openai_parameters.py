@@ -106,7 +106,8 @@ class Vendor:
         completion_models: Models (patterns) that default to the completion endpoint.
         contexts: Window sizes in tokens, by model id.
         context: Window size of any other model; low, as an unknown window must not be overrun.
-        images: Its models take pictures.
+        images: Its models take pictures; None: not known, a picture is sent and a refusal remembered. Its model list knows better.
+        vision: Models (patterns) that take pictures; where any is named, all others take none.
         lists_all_models: Its model list is complete.
         models: What is different for some models: by pattern of the model id, fields of this class; the first that fits.
     """
@@ -127,7 +128,8 @@ class Vendor:
     completion_models: frozenset[str] = frozenset()
     contexts: Mapping[str, int] = field(default_factory=dict)
     context: int = 8192
-    images: bool = False
+    images: bool | None = None
+    vision: frozenset[str] = frozenset()
     lists_all_models: bool = True
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 

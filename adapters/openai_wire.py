@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -209,7 +210,7 @@ def read_models(data: Any) -> tuple[ModelInfo, ...] | None:
     for entry in entries:
         name = entry.get("id") if isinstance(entry, dict) else entry
         if isinstance(name, str) and name:
-            found.setdefault(name, ModelInfo(name, _window(entry)))
+            found.setdefault(name, ModelInfo(name, _window(entry), _pictures(entry)))
     return tuple(found.values())
 
 
@@ -219,3 +220,47 @@ def _window(entry: Any) -> int | None:
     names: Sequence[str] = ("context_length", "context_window", "max_model_len", "max_context_length")
     counts: Iterable[int | None] = (_count(entry.get(name)) for name in names)
     return next((count for count in counts if count), None)
+
+
+def _pictures(entry: Any) -> bool | None:
+    """Tell whether a model takes pictures, in the spellings met: OpenRouter's modalities, Mistral's and LM Studio's capabilities."""
+    if not isinstance(entry, dict):
+        return None
+    architecture = entry.get("architecture")
+    places = [architecture, entry] if isinstance(architecture, dict) else [entry]
+    for place in places:
+        if isinstance(taken := place.get("input_modalities"), list):
+            return "image" in taken
+        if isinstance(modality := place.get("modality"), str) and "->" in modality:
+            return "image" in modality.partition("->")[0]
+    able = entry.get("capabilities")
+    if isinstance(able, dict) and isinstance(able.get("vision"), bool):
+        return bool(able["vision"])
+    return True if isinstance(able, list) and not {"vision", "multimodal", "image"}.isdisjoint(map(str, able)) else None
+
+
+_NO_PICTURES = re.compile(
+    r"(image|vision|multi-?modal|picture)[^.]{0,60}(not supported|unsupported|only supported|not available|not enabled|requires)"
+    r"|(not|n't|cannot|unable to) (support|accept|take|handle|allow)[^.]{0,40}(image|vision|multi-?modal|picture)"
+    r"|no endpoints found that support image|missing data required for image|at most 0 image"
+    r"|(not|n't) a (multi-?modal|vision)|non-text content"
+    r"|(unsupported|unknown|invalid) (content )?(part )?(type|variant)[^.]{0,40}image"
+    r"|content[^.]{0,40}must be a string|should be a valid string|should be 'text'",
+    re.IGNORECASE,
+)
+"""How providers say that a model takes no pictures: OpenAI, Groq, vLLM, llama.cpp, Ollama, LM Studio, OpenRouter, pydantic's own words."""
+
+
+def refuses_pictures(request: ChatRequest, status: int, text: str) -> bool:
+    """Whether an error says that the model takes no pictures. One about the picture itself, such as a broken file, does not."""
+    if status not in {400, 404, 415, 422, 500, 501} or not has_pictures(request):
+        return False
+    return _NO_PICTURES.search(text[:_REFUSAL_CHARS]) is not None
+
+
+_REFUSAL_CHARS = 2000
+
+
+def has_pictures(request: ChatRequest) -> bool:
+    """Whether a request shows a picture."""
+    return any(isinstance(part, ImagePart) for message in request.messages for part in message.parts)

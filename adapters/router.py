@@ -205,6 +205,19 @@ class Router:
         asked = self._providers.get(candidate.provider)
         if asked is None:
             raise ProviderError(ErrorKind.BAD_REQUEST, f"no provider {candidate.provider!r} is set up", billed=Billed.NO)
+        for again in (False, True):
+            try:
+                async with aclosing(self._asked(asked, candidate, alone=alone)) as events:
+                    async for event in events:
+                        yield event
+                return
+            except ProviderError as error:
+                if again or error.kind is not ErrorKind.NO_PICTURES or error.billed is not Billed.NO:
+                    raise
+            log.info("provider.no_pictures provider=%s model=%s", candidate.provider, candidate.model)
+            # It has learned that by now, and the request is made anew without them.
+
+    async def _asked(self, asked: Provider, candidate: Candidate, *, alone: bool) -> AsyncGenerator[Event | _Anew, None]:
         request = await candidate.request()
         visit = self._cooldowns.visit(asked, candidate.model)
         known = False

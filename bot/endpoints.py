@@ -69,6 +69,7 @@ class Quirks(BaseModel):
     completion_models: frozenset[str] | None = None
     context: int | None = Field(None, ge=256)
     images: bool | None = None
+    vision: frozenset[str] | None = None
 
     @model_validator(mode="after")
     def _tags_are_a_pair(self) -> Quirks:

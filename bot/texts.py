@@ -29,6 +29,7 @@ _PROVIDER_ERRORS = {
     ErrorKind.BAD_REQUEST: "{provider} did not accept the request{detail}. Check /settings, or choose another model with /model.",
     ErrorKind.CONTEXT_OVERFLOW: "This conversation is too long for {model}. Use /reset to start afresh, or choose another /model.",
     ErrorKind.CONTENT_FILTER: "{provider} declined to answer that. Ask in other words.",
+    ErrorKind.NO_PICTURES: "{model} can't see pictures. Choose another with /model, then use /retry.",
     ErrorKind.PROTOCOL: "{provider} sent something that can't be understood. Use /retry to ask again.",
     ErrorKind.INCOMPLETE: "The answer was cut off on its way. Use /retry to ask again.",
     ErrorKind.EMPTY: "{model} gave an empty answer. Use /retry to ask again, or choose another model with /model.",

@@ -19,7 +19,7 @@ from typing import Any
 from aiohttp import web
 
 from sandbox.faults import write
-from sandbox.providers.netmind_schema import Refused, check_chat, check_completion
+from sandbox.providers.netmind_schema import Refused, check_chat, check_completion, check_pictures
 from sandbox.providers.tokens import Limited, count_messages
 from sandbox.providers.voices import Voice
 from sandbox.server import Server
@@ -33,6 +33,9 @@ MODELS = (
     "openai/gpt-5.4",
 )
 """The two that the document names, and two ids of the shapes seen since: always with a vendor's name and a slash."""
+
+VISION = frozenset({"openai/gpt-5.4"})
+"""Those that take pictures; the others refuse them as text models do."""
 
 CONTEXT_TOKENS = 131_072
 """Window of the stand-in's models (that of Llama 3.1), counted as the stand-in counts."""
@@ -124,6 +127,7 @@ class NetmindSandbox(Server):
             body = await self._read(request)
             check_chat(body, stream_options=self.stream_options)
             messages = body["messages"]
+            check_pictures(messages, taken=body["model"] in VISION)
             self._fits(messages)
         except Refused as refused:
             return _refusal(refused)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sandbox.providers.checks import Check, flag, number, text, whole
 
 ROLES = ("system", "user", "assistant")
+PICTURE_BYTES = 20 * 1024 * 1024
+"""Largest picture, as OpenAI's; Netmind's document does not speak of pictures."""
 MAX_CHOICES = 128
 """Largest ``n``, as at OpenAI; Netmind's document gives no range."""
 
@@ -74,6 +80,40 @@ def check_completion(body: dict[str, Any], *, stream_options: bool) -> None:
     _check(body, {**_COMMON, "prompt": (text, "a string")}, stream_options=stream_options)
     if "prompt" not in body:
         raise Refused("you must provide a prompt parameter", param="prompt")
+
+
+_DATA_URL = re.compile(r"data:(image/[a-z]+);base64,([A-Za-z0-9+/]+={0,2})")
+_SIGNATURES = {
+    "image/png": (b"\x89PNG\r\n\x1a\n",),
+    "image/jpeg": (b"\xff\xd8\xff",),
+    "image/gif": (b"GIF87a", b"GIF89a"),
+    "image/webp": (b"RIFF",),
+}
+
+
+def check_pictures(messages: Iterable[Mapping[str, Any]], *, taken: bool) -> None:
+    """Check the pictures of a chat.
+
+    Args:
+        messages: Checked by `check_chat`.
+        taken: The model takes pictures at all.
+
+    Raises:
+        Refused: It does not; or one is no picture of the type it is said to be, too large, or an address: nothing is fetched here.
+    """
+    parts = [part for message in messages if isinstance(message["content"], list) for part in message["content"]]
+    for url in (part["image_url"]["url"] for part in parts if part["type"] == "image_url"):
+        if not taken:
+            raise Refused("Invalid content type. image_url is only supported by certain models.", param="messages")
+        found = _DATA_URL.fullmatch(url)
+        try:
+            data = base64.b64decode(found[2], validate=True) if found else b""
+        except binascii.Error:
+            data = b""
+        if found is None or not data.startswith(_SIGNATURES.get(found[1], ())):
+            raise Refused("Invalid image data.", code="invalid_image", param="messages")
+        if len(data) > PICTURE_BYTES:
+            raise Refused(f"An image has at most {PICTURE_BYTES} bytes.", code="image_too_large", param="messages")
 
 
 def _check(body: dict[str, Any], known: dict[str, tuple[Check, str]], *, stream_options: bool) -> None:

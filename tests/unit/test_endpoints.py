@@ -148,3 +148,11 @@ async def test_one_of_them_answers(tmp_path: Path) -> None:
         provider = OpenAICompatible(session, made.vendor, key=made.key.get_secret_value())
         assert "Hello" in [getattr(event, "text", "") async for event in provider.stream(request(MODEL))]
         assert server.calls[0].headers["X-Title"] == "us"
+
+
+async def test_models_that_take_pictures_are_declared_by_pattern(tmp_path: Path) -> None:
+    text = '[box]\nbase_url = "http://10.0.0.7:8000/v1"\ndefault_model = "m"\nvision = ["qwen*-vl-*"]'
+    (made,) = read(written(tmp_path, text), {})
+    async with open_session() as session:
+        provider = OpenAICompatible(session, made.vendor, key=None)
+        assert [provider.capabilities(model).images for model in ("qwen3-vl-8b", "qwen3-8b")] == [True, False]

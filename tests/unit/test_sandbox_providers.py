@@ -389,3 +389,37 @@ async def test_faults_meet_every_stand_in(http, netmind, segmind, modelslab):
         status, body, headers = await post(http, url, {})
         assert (status, body, headers["Retry-After"]) == (503, {"error": "busy"}, "3")
         assert server.calls[-1].status == 503
+
+
+# ----------------------------------------------------------------------------------------------- netmind: pictures
+
+
+def looking(model: str, url: str) -> dict[str, Any]:
+    content = [{"type": "text", "text": "what is it?"}, {"type": "image_url", "image_url": {"url": url}}]
+    return {"model": model, "messages": [{"role": "user", "content": content}]}
+
+
+PNG_URL = "data:image/png;base64,iVBORw0KGgoAAAAN"
+
+
+async def test_netmind_shows_pictures_to_models_that_take_them_and_to_no_others(http, netmind):
+    url = f"{netmind.base_url}/chat/completions"
+    status, body, _ = await post(http, url, looking("openai/gpt-5.4", PNG_URL), **BEARER)
+    assert (status, "what is it?" in body["choices"][0]["message"]["content"]) == (200, True)
+    status, body, _ = await post(http, url, looking(LLAMA, PNG_URL), **BEARER)
+    assert (status, body["error"]["message"]) == (400, "Invalid content type. image_url is only supported by certain models.")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com/cat.png",
+        "data:image/png;base64,R0lGODlh",  # a GIF
+        "data:image/svg+xml;base64,PHN2Zz4=",
+        "data:image/png;base64,%%%",
+        "data:text/html;base64,PGgxPg==",
+    ],
+)
+async def test_netmind_refuses_what_is_no_picture(http, netmind, url):
+    status, body, _ = await post(http, f"{netmind.base_url}/chat/completions", looking("openai/gpt-5.4", url), **BEARER)
+    assert (status, body["error"]["message"]) == (400, "Invalid image data.")
