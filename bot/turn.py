@@ -28,7 +28,7 @@ from adapters.base import (
     Usage,
 )
 from adapters.router import Asked, Candidate, ChainEvent, Router
-from bot import controls, texts, transcript
+from bot import controls, endings, texts, transcript
 from bot.clock import Clock
 from bot.model import Incoming, Target
 from bot.outbox import Delivery, DeliveryError, Outbox
@@ -270,18 +270,13 @@ class Turns:
             # What nobody can be shown is not read on: it is billed.
             await unless(self._read(course), _stop(signal), course.delivery.hopeless())
         finished = course.finished or Finished(FinishReason.UNKNOWN, complete=False)
-        finish: dict[str, Any] = {
-            "reason": finished.reason,
-            "raw": finished.raw_reason,
-            "complete": finished.complete,
-            "cut": finished.likely_truncated,
-        }
-        finish["pages"] = self._long_answer_pages  # after a crash it is shown as it would have been
+        # After a crash it is shown as it would have been.
+        finish = endings.stored(finished, {"pages": self._long_answer_pages, **self._instead(course)})
         choice = course.choice
         answer = TurnAnswer(
             text=course.reply.text,
             content=transcript.content(course.reply.text),
-            finish=json.dumps({**finish, **self._instead(course)}),
+            finish=finish,
             provider=choice.provider,
             model=choice.model,
             state=_state(choice, self._providers[choice.provider], finished),
@@ -368,7 +363,7 @@ class Turns:
         at = next((place for place, choice in enumerate(course.choices) if choice.provider == error.provider), 0)
         sentence = texts.provider_error(error, self._title(course.choices[at]), course.choices[at].model)
         if course.said is not None:
-            note = _instead_note(self._instead(course))
+            note = endings.instead_note(self._instead(course))
         else:
             others = sorted({*course.passed, course.asked} - {at})
             note = texts.nobody_else([self._title(course.choices[place]) for place in others]) if others else ""
@@ -376,8 +371,8 @@ class Turns:
 
     async def _show(self, course: _Course, finish: str | None) -> None:
         said: dict[str, Any] = json.loads(finish) if finish else {}
-        note, more = _ending(said)
-        notes = [note, _instead_note(said), texts.FILES_IGNORED if course.incoming.attachments else ""]
+        note, more = endings.ending(said)
+        notes = [note, endings.instead_note(said), texts.FILES_IGNORED if course.incoming.attachments else ""]
         course.reply.end("\n\n".join(note for note in notes if note), controls.ended(course.turn.id, more=more))
         await course.delivery.finish()
         await self._insist(lambda: self._store.close(course.turn, TurnState.DONE))
@@ -458,19 +453,3 @@ def _state(choice: Choice, provider: Provider, finished: Finished) -> ProviderSt
     if finished.state is None:
         return None
     return ProviderStateRow(choice.provider, provider.account, choice.model, choice.persona_hash, 0, finished.state)
-
-
-def _ending(said: Mapping[str, Any]) -> tuple[str, bool]:
-    """Return the words about how an answer ended, and whether there may be more of it to be had."""
-    reason = FinishReason(said.get("reason", FinishReason.STOP))
-    complete, cut = said.get("complete", True), said.get("cut", False)
-    more = reason is not FinishReason.CONTENT_FILTER and (reason is FinishReason.LENGTH or cut or not complete)
-    return texts.finish_note(reason, complete=complete, likely_truncated=cut), more
-
-
-def _instead_note(said: Mapping[str, Any]) -> str:
-    """Return the words about who answered in the place of who was chosen; empty if that one did."""
-    if "instead" not in said:
-        return ""
-    provider, model, chosen, why = said["instead"]
-    return texts.instead(provider, model, chosen, ErrorKind(why) if why else None)

@@ -1,0 +1,32 @@
+"""How an answer ended, as it is stored with it: what stands below it is the same after a crash."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from adapters.base import ErrorKind, Finished, FinishReason
+from bot import texts
+
+
+def stored(finished: Finished, more: Mapping[str, Any]) -> str:
+    """Return the end of an answer as JSON, with what else is to be told of it."""
+    own = {"reason": finished.reason, "raw": finished.raw_reason, "complete": finished.complete, "cut": finished.likely_truncated}
+    return json.dumps({**own, **more})
+
+
+def ending(said: Mapping[str, Any]) -> tuple[str, bool]:
+    """Return the words about how an answer ended, and whether there may be more of it to be had."""
+    reason = FinishReason(said.get("reason", FinishReason.STOP))
+    complete, cut = said.get("complete", True), said.get("cut", False)
+    more = reason is not FinishReason.CONTENT_FILTER and (reason is FinishReason.LENGTH or cut or not complete)
+    return texts.finish_note(reason, complete=complete, likely_truncated=cut), more
+
+
+def instead_note(said: Mapping[str, Any]) -> str:
+    """Return the words about who answered in the place of who was chosen; empty if that one did."""
+    if "instead" not in said:
+        return ""
+    provider, model, chosen, why = said["instead"]
+    return texts.instead(provider, model, chosen, ErrorKind(why) if why else None)
