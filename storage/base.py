@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
+from storage.usage import Amounts, UsageStore
+
 
 class StoreError(Exception):
     """The store could not do what was asked. The message says what happened and what to do next."""
@@ -232,7 +234,8 @@ class TurnAnswer:
         content: The same as JSON list of content parts, for the transcript.
         finish: JSON note on how it ended.
         state: The provider's state with ``last_entry`` ignored: the store sets it to the answer's own entry. None drops the row.
-        usage: Tokens and cost as JSON, or None.
+        usage: Tokens and cost as the provider reported them, as JSON, or None.
+        spent: What is counted in the place of what was reserved; None: what was reserved stays counted.
     """
 
     text: str = field(repr=False)
@@ -242,6 +245,7 @@ class TurnAnswer:
     model: str
     state: ProviderStateRow | None
     usage: str | None = None
+    spent: Amounts | None = None
 
 
 class OwnerKind(StrEnum):
@@ -327,7 +331,7 @@ class DeliveryStore(Protocol):
         ...
 
 
-class Store(DeliveryStore, Protocol):
+class Store(DeliveryStore, UsageStore, Protocol):
     """Durable state of the bridge. Every method that writes returns after the commit."""
 
     async def open(self) -> None:

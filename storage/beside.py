@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from storage.base import StoreError
 from storage.files import explain, lock_of, too_new, unavailable
-from storage.statements import migrations, statements
+from storage.statements import for_sqlite, migrations, statements
+from storage.tallies import summed
+from storage.usage import Tally
 
 BUSY_TIMEOUT_SECONDS = 5.0
 NEWEST_SHOWN = 3
+SCHEMA_WITH_SUMS = 9
+"""Migration that made the table of sums."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,28 @@ def schema_of(database: sqlite3.Connection, path: Path) -> int:
         raise StoreError(f"{path} is no database of Dragoman. Check DATABASE_URL.")
     ((schema,),) = database.execute(statements()["schema_version"].sql)
     return int(schema)
+
+
+def usage_by_day(path: Path, first_day: int, end_day: int, *, of: str) -> Mapping[tuple[int, str], Sequence[Tally]]:
+    """Return the usage of the subjects whose names begin with `of`: (day, subject) → sums by provider and currency, newest day first.
+
+    Raises:
+        StoreError: There is no database, it is not ours, or of a version that kept no sums.
+    """
+    path = path.expanduser().absolute()
+    with connected(path) as database:
+        schema, newest = schema_of(database, path), len(migrations())
+        if schema > newest:
+            raise too_new(path, schema, newest)
+        if schema < SCHEMA_WITH_SUMS:
+            raise StoreError(
+                f"{path} is from an older version, which kept no sums. Start the bridge once: it brings the database up to date."
+            )
+        rows = database.execute(for_sqlite(statements()["tallies_by_day"].sql), (first_day, end_day, of)).fetchall()
+    found: dict[tuple[int, str], list[sqlite3.Row]] = {}
+    for row in rows:
+        found.setdefault((row["day"], row["subject"]), []).append(row)
+    return {key: sums for key in sorted(found, key=lambda key: (-key[0], key[1])) if (sums := summed(found[key]))}
 
 
 def survey(path: Path) -> Survey:

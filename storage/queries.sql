@@ -316,8 +316,69 @@ DELETE FROM provider_state WHERE conversation = $1 AND provider = $2;
 DELETE FROM provider_state WHERE conversation = $1;
 
 -- name: usage_insert
--- Record what an answer cost.
-INSERT INTO usage (turn, provider, model, amounts, recorded_at) VALUES ($1, $2, $3, $4, $5);
+-- Record what the provider reported of an answer for which nothing was reserved.
+INSERT INTO usage (turn, provider, model, amounts, recorded_at) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (turn) DO UPDATE SET amounts = excluded.amounts;
+
+-- name: turn_mine
+-- Tell whether a turn is still open in the hands of the worker that claimed it as the given attempt.
+SELECT id FROM turn WHERE id = $1 AND attempt = $2 AND state IN ('accepted', 'generating', 'answered');
+
+-- name: usage_get
+-- What a turn used, or has reserved.
+SELECT turn, provider, model, day, subjects, input_tokens, output_tokens, cost, currency, estimated, possibly_double FROM usage WHERE turn = $1;
+
+-- name: usage_reserve
+-- Write down what a turn is about to use, in the place of what it reserved before.
+INSERT INTO usage (turn, provider, model, amounts, recorded_at, day, subjects, input_tokens, output_tokens, cost, currency, estimated,
+                   possibly_double, reserved)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, TRUE)
+ON CONFLICT (turn) DO UPDATE
+SET provider = excluded.provider, model = excluded.model, amounts = excluded.amounts, recorded_at = excluded.recorded_at, day = excluded.day,
+    subjects = excluded.subjects, input_tokens = excluded.input_tokens, output_tokens = excluded.output_tokens, cost = excluded.cost,
+    currency = excluded.currency, estimated = excluded.estimated, possibly_double = excluded.possibly_double, reserved = TRUE;
+
+-- name: usage_settle
+-- Write down what a turn has used, in the place of what it had reserved.
+UPDATE usage
+SET provider = $2, model = $3, amounts = $4, input_tokens = $5, output_tokens = $6, cost = $7, currency = $8, estimated = $9,
+    possibly_double = $10, reserved = FALSE
+WHERE turn = $1;
+
+-- name: usage_drop
+-- Forget what a turn had reserved: nothing was billed.
+DELETE FROM usage WHERE turn = $1;
+
+-- name: spender_hold
+-- Keep everybody else from checking a limit of the same subject until the commit.
+INSERT INTO spender (subject) VALUES ($1) ON CONFLICT (subject) DO UPDATE SET subject = excluded.subject;
+
+-- name: tally_add
+-- Add to a day's sums of a subject.
+INSERT INTO tally (subject, day, provider, currency, questions, input_tokens, output_tokens, estimated, possibly_double, unpriced, cost)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+ON CONFLICT (subject, day, provider, currency) DO UPDATE
+SET questions = tally.questions + excluded.questions,
+    input_tokens = tally.input_tokens + excluded.input_tokens,
+    output_tokens = tally.output_tokens + excluded.output_tokens,
+    estimated = tally.estimated + excluded.estimated,
+    possibly_double = tally.possibly_double + excluded.possibly_double,
+    unpriced = tally.unpriced + excluded.unpriced,
+    cost = tally.cost + excluded.cost;
+
+-- name: tallies
+-- The sums of a subject from one day until, but not including, another.
+SELECT day, subject, provider, currency, questions, input_tokens, output_tokens, estimated, possibly_double, unpriced, cost
+FROM tally
+WHERE subject = $1 AND day >= $2 AND day < $3
+ORDER BY day;
+
+-- name: tallies_by_day
+-- The sums of all subjects that begin with some letters, from one day until, but not including, another.
+SELECT day, subject, provider, currency, questions, input_tokens, output_tokens, estimated, possibly_double, unpriced, cost
+FROM tally
+WHERE day >= $1 AND day < $2 AND SUBSTR(subject, 1, LENGTH($3)) = $3
+ORDER BY day;
 
 -- name: settings_get
 -- All settings of one scope.

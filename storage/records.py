@@ -6,7 +6,7 @@ makes a `storage.base.Store`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -31,7 +31,8 @@ from storage.base import (
 )
 from storage.merging import join, ready_at
 from storage.removal import clear_away, step
-from storage.tx import Db, Row, Tx
+from storage.tallies import UsageRecords, settle
+from storage.tx import Row, Tx
 
 T = TypeVar("T")
 
@@ -50,17 +51,13 @@ COUNTED_AT_ONCE = 1000
 """Turns counted by one statement: some milliseconds, so that a huge conversation does not hold up the reads of all others."""
 
 
-class Records:
+class Records(UsageRecords):
     """The meaning of every method of `storage.base.Store` that does not depend on the driver; see there.
 
     Args:
         db: The driver.
         now: Epoch seconds.
     """
-
-    def __init__(self, db: Db, now: Callable[[], float]) -> None:
-        self._db = db
-        self._now = now
 
     # intake
 
@@ -386,7 +383,9 @@ async def _answered(tx: Tx, turn: Turn, answer: TurnAnswer, now: float) -> bool:
         state = answer.state
         memory = (state.provider, state.account, state.model, state.persona, entry, state.value)
         await tx.fetch("state_put", turn.conversation, turn.seq, *memory)
-    if answer.usage is not None:
+    asked = {"provider": answer.provider, "model": answer.model}
+    settled = answer.spent is not None and await settle(tx, turn.id, answer.spent, **asked, report=answer.usage)
+    if answer.usage is not None and not settled:
         await tx.fetch("usage_insert", turn.id, answer.provider, answer.model, answer.usage, now)
     return True
 
