@@ -17,8 +17,6 @@ from storage.usage import Tally
 
 BUSY_TIMEOUT_SECONDS = 5.0
 NEWEST_SHOWN = 3
-SCHEMA_WITH_SUMS = 9
-"""Migration that made the table of sums."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +101,7 @@ def usage_by_day(path: Path, first_day: int, end_day: int, *, of: str) -> Mappin
         schema, newest = schema_of(database, path), len(migrations())
         if schema > newest:
             raise too_new(path, schema, newest)
-        if schema < SCHEMA_WITH_SUMS:
+        if not database.execute("PRAGMA table_info(tally)").fetchall():
             raise StoreError(
                 f"{path} is from an older version, which kept no sums. Start the bridge once: it brings the database up to date."
             )
