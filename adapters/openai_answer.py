@@ -52,6 +52,12 @@ class Answer:
         text, reasoning = self._splitter.feed(piece.text) if piece.text else ("", "")
         return self._add(piece, text, reasoning)
 
+    def take_text(self, text: str) -> list[Event]:
+        """Return the events of text that comes with nothing else. Not blank, as nearly every piece of an answer that has begun."""
+        if self.visible and self._splitter.passes(text):
+            return [TextDelta(text)]
+        return self.take(Piece(text))
+
     def take_whole(self, piece: Piece, others: Sequence[str] = ()) -> list[Event]:
         """Return the events of a whole answer, and of the texts of other answers to the same question."""
         events = self._add(piece, *self._split(piece.text))
@@ -117,3 +123,17 @@ class Answer:
 
     def _failed(self, kind: ErrorKind, detail: str, scope: Scope = Scope.REQUEST) -> ProviderError:
         return ProviderError(kind, detail, status=200, billed=Billed.MAYBE, scope=scope, in_stream=self.visible)
+
+
+def joined(events: Sequence[Event]) -> list[Event]:
+    """Return the events with neighbours of text, or of reasoning, made one."""
+    made: list[Event] = []
+    for event in events:
+        last = made[-1] if made else None
+        if isinstance(event, TextDelta) and isinstance(last, TextDelta):
+            made[-1] = TextDelta(last.text + event.text)
+        elif isinstance(event, ReasoningDelta) and isinstance(last, ReasoningDelta):
+            made[-1] = ReasoningDelta(last.text + event.text)
+        else:
+            made.append(event)
+    return made

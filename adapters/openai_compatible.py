@@ -18,7 +18,8 @@ from pydantic import ValidationError
 
 from adapters.base import Billed, Capabilities, ChatRequest, ErrorKind, Event, Health, ModelInfo, Parameters, ProviderError, Scope, Started
 from adapters.http import Budgets, Http, Reply, Stream
-from adapters.openai_answer import Answer
+from adapters.openai_answer import Answer, joined
+from adapters.openai_chunks import Shortcut
 from adapters.openai_parameters import OpenAIParameters, Vendor, fits, parameters_without
 from adapters.openai_vendors import GENERIC, OPENAI
 from adapters.openai_wire import (
@@ -211,6 +212,7 @@ class _Reading:
         self._stream = stream
         self._answer = answer
         self._reasoning_fields = vendor.reasoning_fields
+        self._shortcut = Shortcut(vendor.reasoning_fields)
         self._budgets = budgets
         self._private = private
         self._loop = asyncio.get_running_loop()
@@ -241,9 +243,18 @@ class _Reading:
             return await self._end()
         self._rearm()
         chunk = await self._next()
+        if self._decoder.clean and (text := self._shortcut.text(chunk)):  # nearly every chunk
+            self._alive = True
+            return self._answer.take_text(text)
+        events = self._read(self._decoder, chunk)
+        return events if events or not self._done else await self._end()
+
+    def _read(self, decoder: Decoder, chunk: bytes) -> list[Event]:
+        """Return what the bytes bring, however they are cut; text that came together as one piece."""
         events: list[Event] = []
+        began = decoder.clean
         try:
-            for event in self._decoded(self._decoder, chunk):
+            for event in self._decoded(decoder, chunk):
                 if event.data.lstrip().startswith("[DONE]"):
                     self._done = self._said_done = True
                     break
@@ -253,7 +264,9 @@ class _Reading:
                 raise
             self._failed = error  # what came before it is given out first
         self._done = self._done or not chunk
-        return events if events or not self._done else await self._end()
+        if began and events and decoder.clean and not self._done:
+            self._shortcut.learn(chunk)
+        return events if len(events) <= 1 else joined(events)
 
     async def _end(self) -> list[Event]:
         if not self._flushed:

@@ -44,7 +44,7 @@ class Decoder:
         Raises:
             EventTooLarge: One event exceeds `EVENT_BYTES`; the decoder is of no further use.
         """
-        if self._clean() and _one_event(chunk):  # nearly every chunk
+        if self.clean and _one_event(chunk):  # nearly every chunk
             return [ServerEvent(chunk[6:-2].decode("utf-8", "replace"))]
         if self._after_cr and chunk:
             self._after_cr = False
@@ -68,7 +68,9 @@ class Decoder:
                 raise EventTooLarge(f"an event of more than {EVENT_BYTES} bytes")
         return events
 
-    def _clean(self) -> bool:
+    @property
+    def clean(self) -> bool:
+        """Nothing is held: the next byte begins an event. False before the first chunk, which may begin with a BOM."""
         return not (self._size or self._name or self._first or self._after_cr)
 
     def end(self) -> list[ServerEvent]:

@@ -44,10 +44,16 @@ class ThinkSplitter:
 
     def feed(self, piece: str) -> Split:
         """Split what `piece` makes certain; less than a tag's length is held back for the next call."""
-        if self._at is _At.ANSWER and not self._held and (self._closed or self._close[0] not in piece):  # nearly every piece
-            self._last = piece[-1:] or self._last
+        if self.passes(piece):  # nearly every piece
             return Split(piece)
         return self._run(self._held + piece, last=False)
+
+    def passes(self, piece: str) -> bool:
+        """Take a piece that is all text of the answer; False if it has to be fed."""
+        if self._at is not _At.ANSWER or self._held or not (self._closed or self._close[0] not in piece):
+            return False
+        self._last = piece[-1:] or self._last
+        return True
 
     def end(self) -> Split:
         """Give what is held back."""
