@@ -177,6 +177,7 @@ def build_platforms(settings: Settings, menu: LateMenu, memo: Callable[[str], Me
             style=DISCORD_STYLE,
             api_base_url=settings.discord_api_base_url,
             gateway_url=settings.discord_gateway_url,
+            cdn_base_url=settings.discord_cdn_base_url,
             message_content=settings.discord_message_content,
             members=settings.access != "open",
             reach=Reach(settings.discord_catch_up_hours, settings.discord_catch_up_messages),

@@ -96,6 +96,7 @@ class Settings(BaseSettings):
     discord_token: SecretStr | None = None
     discord_api_base_url: Address = None
     discord_gateway_url: Address = None
+    discord_cdn_base_url: Address = None
     discord_message_content: bool = False
     discord_catch_up_hours: float = Field(default=24.0, ge=0, le=168, allow_inf_nan=False)
     discord_catch_up_messages: int = Field(default=500, ge=0, le=10_000)

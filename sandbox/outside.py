@@ -83,6 +83,7 @@ class Outside:
             "discord_token": self.discord.token,
             "discord_api_base_url": self.discord.api_url,
             "discord_gateway_url": self.discord.gateway_url,
+            "discord_cdn_base_url": self.discord.cdn_url,
             "telegram_token": self.telegram.token,
             "telegram_api_base_url": self.telegram.api_url,
         }

@@ -6,6 +6,7 @@ Errors, grouped by what the caller can do next:
     ├── FloodError         wait exactly as long as told, this chat only (or all, where the platform says so), then repeat
     ├── UnavailableError   nothing was done: repeat with back-off
     ├── UnknownOutcomeError  it may or may not have been done
+    ├── FileError          a file that somebody sent can't be had; `trouble` says whether trying again helps
     └── RefusedError       repeating is of no use; `reason` says why
 """
 
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from bot.model import Incoming, Page, Receipt, ReplyRoute, Target
+from bot.model import Attachment, ChatAddress, Incoming, Page, Receipt, ReplyRoute, Target
 from bot.platforms.budgets import Budget
 from bot.render.base import Style
 
@@ -60,6 +61,23 @@ class RefusedError(PlatformError):
     def __init__(self, reason: Refusal, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else str(reason))
         self.reason = reason
+
+
+class FileTrouble(StrEnum):
+    """Why a file can't be had."""
+
+    TOO_LARGE = "too_large"
+    GONE = "gone"  # the platform does not have it any more
+    REFUSED = "refused"  # it does not come from where the platform keeps files, or not as it should
+    UNAVAILABLE = "unavailable"  # not now
+
+
+class FileError(PlatformError):
+    """A file that somebody sent can't be had. The message holds no address: it would open the file."""
+
+    def __init__(self, trouble: FileTrouble, detail: str) -> None:
+        super().__init__(f"{trouble}: {detail}")
+        self.trouble = trouble
 
 
 class Call(StrEnum):
@@ -204,6 +222,27 @@ class SupportsTyping(Protocol):
 
     async def typing(self, target: Target) -> None:
         """Show it for `typing_seconds`. Failures are of no importance and are swallowed."""
+        ...
+
+
+@runtime_checkable
+class SupportsAttachments(Protocol):
+    """A platform whose people's files can be fetched."""
+
+    async def fetch(self, attachment: Attachment, chat: ChatAddress, message_id: str | None, *, most_bytes: int) -> bytes:
+        """Return a file's content, within `budgets.ATTACHMENT_SECONDS`, from where the platform itself keeps files and from nowhere else.
+
+        Nothing else that is said of the file is to be believed: neither its type nor its size.
+
+        Args:
+            attachment: As it came with the message.
+            chat: Where.
+            message_id: Of the message, by which a file can be found whose address has expired.
+            most_bytes: More is not read.
+
+        Raises:
+            FileError: It can't be had.
+        """
         ...
 
 

@@ -29,6 +29,9 @@ class Budget:
     burst: int = 0
 
 
+ATTACHMENT_SECONDS = 20.0
+"""A file that somebody sent is given up after so long: 10 MB at 4 Mbit/s. Ours."""
+
 # Discord -----------------------------------------------------------------------------------------------------------
 DISCORD_MESSAGE_CODE_POINTS = 2000
 """Longest `content`. Documented: message resource, create and edit."""
@@ -50,6 +53,10 @@ DISCORD_TYPING = Budget(BudgetKind.FIXED_WINDOW, 5, 5.0)
 """Typing calls per channel, a bucket of its own. Assumed, after that of edits; the headers rule."""
 DISCORD_HISTORY = Budget(BudgetKind.FIXED_WINDOW, 5, 5.0)
 """Reads of a channel's history, a bucket of its own. Assumed, after that of edits; the headers rule."""
+DISCORD_MESSAGE_READ = Budget(BudgetKind.FIXED_WINDOW, 5, 5.0)
+"""Reads of single messages per channel, a bucket of its own. Assumed, after that of edits; the headers rule."""
+DISCORD_LINK_SECONDS = 86_400.0
+"""The address of an attachment holds that long. Observed; its end is part of it. Documented: reference, signed attachment CDN URLs."""
 DISCORD_HISTORY_MESSAGES = 100
 """Most messages of one read. Documented: message resource, get channel messages."""
 DISCORD_INTERACTION_EDIT = Budget(BudgetKind.FIXED_WINDOW, 5, 5.0)
@@ -78,6 +85,10 @@ TELEGRAM_CAPTION_UTF16_UNITS = 1024
 """Longest text beside a file after entities, in UTF-16 units. Documented: sendDocument; unit as of entity offsets."""
 TELEGRAM_FILE_BYTES = 50_000_000
 """Largest file that a bot sends. Documented: sendDocument (50 MB)."""
+TELEGRAM_DOWNLOAD_BYTES = 20_000_000
+"""Largest file that a bot can fetch. Documented: getFile (20 MB)."""
+TELEGRAM_FILE_LINK_SECONDS = 3600.0
+"""The address that getFile names holds at least that long. Documented: getFile."""
 TELEGRAM_ENTITIES = 100
 """Most entities of a message; the rest is dropped silently. Undocumented, from python-telegram-bot's constants."""
 TELEGRAM_PRIVATE = Budget(BudgetKind.TOKEN_BUCKET, 1, 1.0, burst=3)

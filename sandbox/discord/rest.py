@@ -13,6 +13,7 @@ from bot.platforms.budgets import (
     DISCORD_EDIT,
     DISCORD_HISTORY,
     DISCORD_HISTORY_MESSAGES,
+    DISCORD_MESSAGE_READ,
     DISCORD_OLD_EDIT,
     DISCORD_OLD_EDIT_SECONDS,
     DISCORD_TYPING,
@@ -178,6 +179,9 @@ class Rest:
         return answer([self._world.rest_view(stored) for stored in reversed(picked)])
 
     async def _read(self, request: web.Request) -> web.Response:
+        self._guard.spend("message", request.match_info["channel"], DISCORD_MESSAGE_READ)
+        if request.match_info["channel"] in self._world.without_history:
+            raise ApiError(50001)
         return answer(self._world.rest_view(self._message(request)))
 
     async def _create(self, request: web.Request) -> web.Response:

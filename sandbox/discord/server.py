@@ -106,6 +106,11 @@ class DiscordSandbox(Server):
         """Address of the gateway, for `DiscordWebSocket.DEFAULT_GATEWAY`."""
         return f"{self.url}/gateway".replace("http://", "ws://")
 
+    @property
+    def cdn_url(self) -> str:
+        """Where attachments are."""
+        return self.url
+
     async def _find_gateway(self, _request: web.Request) -> web.Response:
         return answer({"url": self.gateway_url})
 
@@ -114,7 +119,9 @@ class DiscordSandbox(Server):
 
     async def _attachment(self, request: web.Request) -> web.Response:
         file = self.world.files.get(request.match_info["file"])
-        return web.Response(status=404) if file is None else web.Response(body=file.data, content_type=file.media_type)
+        if file is None or not self.world.links.hold(request.path_qs):
+            return web.Response(status=404, text="This content is no longer available.")
+        return web.Response(body=file.data, content_type=file.media_type)
 
     async def _nowhere(self, _request: web.Request) -> web.Response:
         raise ApiError(0)

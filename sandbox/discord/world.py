@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from sandbox.discord.errors import ApiError, invalid_form
 from sandbox.discord.forms import File, Pings
+from sandbox.discord.links import Links
 from sandbox.discord.places import (
     DIRECT_MESSAGES,
     DIRECT_TYPING,
@@ -69,6 +70,7 @@ class World(Places):
 
     Attributes:
         files: Content of the attachments, by id.
+        links: Signs the attachments' addresses; they expire.
         pings: What the bot's messages pinged.
     """
 
@@ -76,6 +78,7 @@ class World(Places):
         super().__init__(now, bot_name=bot_name)
         self.message_content = message_content
         self.files: dict[str, File] = {}
+        self.links = Links(now)
         self.pings: list[dict[str, Any]] = []
         self._base_url = base_url
         self._messages: dict[str, dict[str, Stored]] = {}
@@ -192,6 +195,7 @@ class World(Places):
     def rest_view(self, stored: Stored, *, fresh: bool = False) -> dict[str, Any]:
         """Return a message as REST tells it; the nonce is only in the answer to the create (`fresh`)."""
         view = self._view(stored, full=self.message_content)
+        view["attachments"] = [self._signed_anew(one) for one in view["attachments"]]
         if not fresh:
             view.pop("nonce", None)
         return view
@@ -268,10 +272,14 @@ class World(Places):
         for file in files:
             file_id = self.new_id()
             self.files[file_id] = file
-            url = f"{self._base_url()}/attachments/{channel_id}/{file_id}/{quote(file.name, safe='')}"
+            url = self.links.signed(f"{self._base_url()}/attachments/{channel_id}/{file_id}/{quote(file.name, safe='')}")
             about = {"id": file_id, "filename": file.name, "content_type": file.media_type, "size": len(file.data)}
             kept.append({**about, "url": url, "proxy_url": url})
         return kept
+
+    def _signed_anew(self, attachment: dict[str, Any]) -> dict[str, Any]:
+        url = self.links.signed(attachment["url"].partition("?")[0])
+        return {**attachment, "url": url, "proxy_url": url}
 
     @staticmethod
     def _intent(channel: dict[str, Any], guild: int, direct: int) -> int:

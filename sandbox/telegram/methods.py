@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bot.platforms.budgets import TELEGRAM_POLL_SECONDS
+from bot.platforms.budgets import TELEGRAM_DOWNLOAD_BYTES, TELEGRAM_POLL_SECONDS
 from sandbox.telegram.documents import ATTACHED
 from sandbox.telegram.errors import WEBHOOK_ACTIVE, ApiError, Json, bad
 from sandbox.telegram.menus import Menus
@@ -199,6 +199,8 @@ class Methods:
         content = self._world.files.get(file_id)
         if content is None:
             raise bad("wrong file_id or the file is temporarily unavailable")
+        if len(content) > TELEGRAM_DOWNLOAD_BYTES:
+            raise bad("file is too big")
         unique = file_id.removeprefix(FILE_PREFIX).removeprefix(DOCUMENT_PREFIX)
         path = f"documents/{file_id}" if file_id.startswith(DOCUMENT_PREFIX) else f"photos/{file_id}.png"
-        return {"file_id": file_id, "file_unique_id": unique, "file_size": len(content), "file_path": path}
+        return {"file_id": file_id, "file_unique_id": unique, "file_size": len(content), "file_path": self._world.link(path)}

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import copy
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bot.platforms.budgets import TELEGRAM_CALLBACK_SECONDS, TELEGRAM_MESSAGE_UTF16_UNITS
 from sandbox.telegram.errors import Json
 from sandbox.telegram.text import BLANK, detect, marked, units
 from sandbox.telegram.updates import Updates
-from sandbox.telegram.world import FILE_PREFIX, Chat, World
+from sandbox.telegram.world import DOCUMENT_PREFIX, FILE_PREFIX, Chat, World
 
 CAPTION_UNITS = 1024
 """Longest caption, in UTF-16 units. Documented: sendPhoto."""
@@ -21,6 +21,15 @@ PIXEL = bytes.fromhex(
     "00000c4944415478da63506838000002240161e3e9493c0000000049454e44ae426082"
 )
 """The picture people send: a PNG of one pixel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A file that a person sends: without a name as a photo, with one as a document."""
+
+    data: bytes
+    name: str | None = None
+    media_type: str = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +49,19 @@ class People:
         self._world, self._updates, self._now = world, updates, now
         self._presses: dict[str, Press] = {}
 
-    def say(self, chat_id: int, user_id: int, text: str, *, reply_to: int | None, thread: int | None, mention: bool, photo: bool) -> Json:
-        """Write a message; a text too long for one becomes several, of which the last is returned."""
+    def say(
+        self,
+        chat_id: int,
+        user_id: int,
+        text: str,
+        *,
+        reply_to: int | None,
+        thread: int | None,
+        mention: bool,
+        photo: bool = False,
+        files: Sequence[Sent] = (),
+    ) -> Json:
+        """Write a message; what is too long for one, or brings several files, becomes several, of which the last is returned."""
         chat = self._place(chat_id, user_id)
         if reply_to is not None:
             self._world.message(chat_id, reply_to)
@@ -49,7 +69,8 @@ class People:
             raise ValueError(f"chat {chat_id} has no topic {thread}")
         if mention:
             text = f"@{self._world.bot['username']} {text}"
-        contents = [self._photo(text)] if photo else [_written(part) for part in split(text)]
+        files = [Sent(PIXEL)] if photo else files
+        contents = self._sent(files, text) if files else [_written(part) for part in split(text)]
         if not contents:
             raise ValueError("an empty message can't be written")
         if chat.private:
@@ -64,7 +85,7 @@ class People:
         chat, message = self._world.chat(chat_id), self._world.message(chat_id, message_id)
         if message["from"]["is_bot"]:
             raise ValueError("people can't edit a message of the bot")
-        key = "caption" if "photo" in message else "text"
+        key = "text" if "text" in message else "caption"
         found = detect(text)
         content = {key: text, ("entities" if key == "text" else "caption_entities"): found} if found else {key: text}
         message = self._world.rewrite(chat, message_id, content, drop=("entities", "caption_entities"))
@@ -134,18 +155,26 @@ class People:
             raise ValueError(f"{user_id} is not in the chat {chat_id}")
         return chat
 
-    def _photo(self, caption: str) -> Json:
+    def _sent(self, files: Sequence[Sent], caption: str) -> list[Json]:
+        """Return the messages that bring files, the caption with the first; several are an album."""
         if units(caption) > CAPTION_UNITS:
             raise ValueError(f"a caption has at most {CAPTION_UNITS} UTF-16 units")
-        unique = secrets.token_hex(8)
-        file_id = f"{FILE_PREFIX}{unique}"
-        self._world.files[file_id] = PIXEL
-        content: Json = {"photo": [{"file_id": file_id, "file_unique_id": unique, "width": 1, "height": 1, "file_size": len(PIXEL)}]}
+        contents = [self._kept(file) for file in files]
         if caption:
-            content["caption"] = caption
+            contents[0]["caption"] = caption
             if found := detect(caption):
-                content["caption_entities"] = found
-        return content
+                contents[0]["caption_entities"] = found
+        album = {"media_group_id": str(secrets.randbelow(10**17))} if len(files) > 1 else {}
+        return [content | album for content in contents]
+
+    def _kept(self, file: Sent) -> Json:
+        unique = secrets.token_hex(8)
+        file_id = f"{FILE_PREFIX if file.name is None else DOCUMENT_PREFIX}{unique}"
+        self._world.files[file_id] = file.data
+        about = {"file_id": file_id, "file_unique_id": unique, "file_size": len(file.data)}
+        if file.name is None:
+            return {"photo": [{**about, "width": 1, "height": 1}]}
+        return {"document": {**about, "file_name": file.name, "mime_type": file.media_type}}
 
     def _report(self, kind: str, chat: Chat, message: Json) -> None:
         """Give the bot the update, if it may see the message."""

@@ -16,7 +16,7 @@ from sandbox.telegram.errors import ApiError, Json, bad
 from sandbox.telegram.flood import Flood
 from sandbox.telegram.menus import Menus
 from sandbox.telegram.methods import Methods
-from sandbox.telegram.people import People
+from sandbox.telegram.people import People, Sent
 from sandbox.telegram.sending import Sending
 from sandbox.telegram.updates import Updates
 from sandbox.telegram.webhook import Webhook
@@ -150,12 +150,13 @@ class TelegramSandbox(Server):
         thread: int | None = None,
         mention: bool = False,
         photo: bool = False,
+        files: Sequence[Sent] = (),
     ) -> Json:
         """Let a person write; the bot gets the update unless privacy mode keeps it.
 
-        A text beyond 4096 UTF-16 units is sent in parts, as clients do; the last is returned.
+        A text beyond 4096 UTF-16 units is sent in parts, as clients do; several files are an album, a message each; the last is returned.
         """
-        return self._people.say(chat_id, user_id, text, reply_to=reply_to, thread=thread, mention=mention, photo=photo)
+        return self._people.say(chat_id, user_id, text, reply_to=reply_to, thread=thread, mention=mention, photo=photo, files=files)
 
     async def edit(self, chat_id: int, message_id: int, text: str) -> Json:
         """Let a person change a message of theirs."""
@@ -238,7 +239,7 @@ class TelegramSandbox(Server):
     async def _file(self, request: web.Request) -> web.Response:
         name = request.match_info["path"].rpartition("/")[2].partition(".")[0]
         content = self.world.files.get(name) if name.startswith((FILE_PREFIX, DOCUMENT_PREFIX)) else None
-        if request.match_info["token"] != self.token or content is None:
+        if request.match_info["token"] != self.token or content is None or not self.world.link_holds(request.match_info["path"]):
             return _json(404, ApiError(404, "Not Found").answer())
         return web.Response(body=content, content_type="application/octet-stream")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bot.platforms.budgets import TELEGRAM_FILE_LINK_SECONDS
 from sandbox.telegram.errors import Json
 
 BOT_USERNAME = "dragoman_bot"
@@ -82,6 +83,7 @@ class World:
         private_topics: Private chats may have topics.
         on_change: Called with every visible change.
         files: Content by `file_id`.
+        links: When the addresses that were given out expire, epoch seconds by path.
         without_documents: Chats where the bot may not send files.
     """
 
@@ -94,9 +96,19 @@ class World:
         self.users: dict[int, Json] = {bot_id: self.bot}
         self.chats: dict[int, Chat] = {}
         self.files: dict[str, bytes] = {}
+        self.links: dict[str, float] = {}
         self.without_documents: set[int] = set()
         self.on_change: list[Callable[[Json], None]] = []
         self._private_message_id = 0
+
+    def link(self, path: str) -> str:
+        """Let a file be had at a path for an hour; return the path."""
+        self.links[path] = self._now() + TELEGRAM_FILE_LINK_SECONDS
+        return path
+
+    def link_holds(self, path: str) -> bool:
+        """Tell whether a file can be had at a path."""
+        return self.links.get(path, 0.0) > self._now()
 
     def add_user(self, name: str) -> int:
         """Add a person, whose private chat has the same id and is not open yet."""

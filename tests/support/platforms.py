@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from bot.clock import SystemClock
@@ -14,10 +14,11 @@ from bot.platforms.base import Call, Platform, SupportsDrafts
 from bot.platforms.discord import DiscordPlatform
 from bot.platforms.telegram import DraftMode, TelegramPlatform
 from sandbox.discord import DiscordSandbox
-from sandbox.discord.forms import EPHEMERAL
+from sandbox.discord.forms import EPHEMERAL, File
 from sandbox.discord.interactions import Interaction
 from sandbox.faults import Fault
 from sandbox.telegram import TelegramSandbox
+from sandbox.telegram.people import Sent
 from tests.support.seam import Memo, Menu, eventually, plain
 
 NOBODY_LISTENS = "http://127.0.0.1:1"
@@ -95,6 +96,26 @@ class World(Protocol):
         """Return the bot's messages, oldest first."""
         ...
 
+    async def attach(self, where: Target, text: str, *files: tuple[str, str, bytes]) -> str:
+        """Let a person speak to the bot and send files, each with name, media type and content; return the first message's id."""
+        ...
+
+    def swap_files(self, content: bytes) -> None:
+        """Let all files have another content than was said of them."""
+        ...
+
+    def harm_download(self, fault: Fault) -> None:
+        """Let this happen to the next fetches of a file."""
+        ...
+
+    def downloads(self) -> int:
+        """Return how often a file was fetched."""
+        ...
+
+    def lose_files(self) -> None:
+        """Let the platform have no file any more."""
+        ...
+
     def harm(self, call: Call, *, drop: str | None = None, delay: float = 0.0, down: bool = False, flood: int | None = None) -> None:
         """Let the next call of a kind meet a cut connection, a wait, an error of the server, or a flood of so many seconds."""
         ...
@@ -150,12 +171,33 @@ class DiscordWorld:
             style=plain(2000),
             api_base_url=address or self.sandbox.api_url,
             gateway_url=self.sandbox.gateway_url,
+            cdn_base_url=self.sandbox.cdn_url,
             clock=SystemClock(),
         )
 
     async def say(self, where: Target, text: str) -> str:
         mention = where.chat_kind is ChatKind.GROUP
         return str((await self.sandbox.say(where.chat.chat, self.sandbox.user_id, text, mention=mention))["id"])
+
+    async def attach(self, where: Target, text: str, *files: tuple[str, str, bytes]) -> str:
+        mention = where.chat_kind is ChatKind.GROUP
+        said = await self.sandbox.say(
+            where.chat.chat, self.sandbox.user_id, text, mention=mention, attachments=[File(*file) for file in files]
+        )
+        return str(said["id"])
+
+    def swap_files(self, content: bytes) -> None:
+        kept = self.sandbox.world.files
+        kept.update({number: replace(file, data=content) for number, file in kept.items()})
+
+    def harm_download(self, fault: Fault) -> None:
+        self.sandbox.faults.add(replace(fault, method="GET", path="/attachments/*"))
+
+    def downloads(self) -> int:
+        return len(self.sandbox.calls_to("GET", "/attachments/"))
+
+    def lose_files(self) -> None:
+        self.sandbox.world.files.clear()
 
     async def rewrite(self, where: Target, message_id: str, text: str) -> None:
         mention = f"<@{self.account}> " if where.chat_kind is ChatKind.GROUP else ""
@@ -254,6 +296,25 @@ class TelegramWorld:
     async def say(self, where: Target, text: str) -> str:
         mention = where.chat_kind is ChatKind.GROUP
         return str((await self.sandbox.say(int(where.chat.chat), self.sandbox.user_id, text, mention=mention))["message_id"])
+
+    async def attach(self, where: Target, text: str, *files: tuple[str, str, bytes]) -> str:
+        mention = where.chat_kind is ChatKind.GROUP
+        sent = [Sent(content, name, media_type) for name, media_type, content in files]
+        said = await self.sandbox.say(int(where.chat.chat), self.sandbox.user_id, text, mention=mention, files=sent)
+        return str(said["message_id"] - len(files) + 1)
+
+    def swap_files(self, content: bytes) -> None:
+        kept = self.sandbox.world.files
+        kept.update(dict.fromkeys(kept, content))
+
+    def harm_download(self, fault: Fault) -> None:
+        self.sandbox.faults.add(replace(fault, method="GET", path="/file/*"))
+
+    def downloads(self) -> int:
+        return len(self.sandbox.calls_to("GET", "/file/"))
+
+    def lose_files(self) -> None:
+        self.sandbox.world.files.clear()
 
     async def rewrite(self, where: Target, message_id: str, text: str) -> None:
         mention = f"@{self.sandbox.bot_username} " if where.chat_kind is ChatKind.GROUP else ""

@@ -13,7 +13,7 @@ import discord
 
 from bot.clock import Clock
 from bot.commands.base import Menu
-from bot.model import Page, Receipt, ReplyRoute, Target
+from bot.model import Attachment, ChatAddress, Page, Receipt, ReplyRoute, Target
 from bot.platforms.base import Accept, Allowance, Call, Cursors, Limits, Memo, PlatformError, Refusal, RefusedError, Spend
 from bot.platforms.budgets import (
     DISCORD_BUTTON_ROWS,
@@ -25,6 +25,7 @@ from bot.platforms.budgets import (
 from bot.platforms.discord.catchup import CatchUp, Reach
 from bot.platforms.discord.commands import sync
 from bot.platforms.discord.egress import Egress
+from bot.platforms.discord.files import Files
 from bot.platforms.discord.gateway import Gateway, point_at
 from bot.platforms.discord.identifies import Identifies, TooManyIdentifiesError
 from bot.platforms.discord.intake import Intake
@@ -57,7 +58,7 @@ _CLOSE_CODES: Final = {
 
 
 class DiscordPlatform:
-    """Discord behind the seam of `bot.platforms.base`; also `SupportsTyping`, `SupportsPresses` and `SupportsCatchUp`.
+    """Discord behind the seam of `bot.platforms.base`; with all optional protocols but that of drafts.
 
     Args:
         token: The bot's token.
@@ -66,6 +67,7 @@ class DiscordPlatform:
         style: How text is rendered and measured.
         api_base_url: Base of the HTTP API with its version, as in ``https://discord.com/api/v10``.
         gateway_url: Where the gateway is dialled.
+        cdn_base_url: Where people's files come from, instead of Discord's own CDN.
         message_content: The application has the message content intent; then replies need no ping, and joined threads no mention.
         members: Find out whether people who write directly are in a server of the bot. Without it nobody who writes directly is a member,
             and Discord is asked nothing: for a bot that is open to everybody.
@@ -96,6 +98,7 @@ class DiscordPlatform:
         style: Style,
         api_base_url: str | None = None,
         gateway_url: str | None = None,
+        cdn_base_url: str | None = None,
         message_content: bool = False,
         members: bool = True,
         reach: Reach = DAY,
@@ -116,6 +119,7 @@ class DiscordPlatform:
         self._rest = Rest(self._base_url, token)
         self._acknowledgements = Acknowledgements()
         self._egress = Egress(self._rest, self._acknowledgements, OVERALL, now)
+        self._files = Files(self._rest, OVERALL, cdn_base_url, now)
         self._account: str | None = None
         point_at(api_base_url, gateway_url)
 
@@ -133,6 +137,7 @@ class DiscordPlatform:
     def catch_up_with(self, cursors: Cursors, spend: Spend) -> None:
         """Take what is needed to read back what was missed."""
         self._catching = (cursors, spend)
+        self._files.spend = spend
 
     async def run(self, accept: Accept, ready: Callable[[], None]) -> None:
         """Take events in until cancelled."""
@@ -171,6 +176,10 @@ class DiscordPlatform:
         """Delete a message of the bot."""
         await self._egress.delete(target, message_id)
 
+    async def fetch(self, attachment: Attachment, chat: ChatAddress, message_id: str | None, *, most_bytes: int) -> bytes:
+        """Return a file's content."""
+        return await self._files.fetch(attachment, chat, message_id, most_bytes=most_bytes)
+
     async def pressed(self, route: ReplyRoute | None, note: Page | None = None) -> None:
         """Say a word to who pressed a button; Discord itself was told of the press as soon as it was committed."""
         if note is None:
@@ -189,6 +198,7 @@ class DiscordPlatform:
 
     async def aclose(self) -> None:
         """Let go of connections."""
+        await self._files.aclose()
         await self._rest.aclose()
 
     def _catch_up(self, account: int) -> CatchUp | None:

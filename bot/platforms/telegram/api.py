@@ -18,9 +18,12 @@ import json
 import logging
 import re
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 from telegram import Bot
 from telegram.error import BadRequest, NetworkError, TelegramError
 from telegram.request import HTTPXRequest
@@ -90,6 +93,16 @@ class Wire(HTTPXRequest):
         if status >= CLIENT_ERRORS:
             self.parse_json_payload(payload)  # a proxy's own 403 or 404 says nothing about the chat or the token
         return status, payload
+
+    @asynccontextmanager
+    async def opened(self, url: str) -> AsyncIterator[httpx.Response]:
+        """Open a file's address, through the same proxy and with the same certificates as every call. No redirect is followed.
+
+        Raises:
+            httpx.HTTPError: It can't be had. It holds the address, and that the token.
+        """
+        async with self._gate, self._client.stream("GET", url, headers={"Accept-Encoding": "identity"}, follow_redirects=False) as response:
+            yield response
 
     @staticmethod
     def parse_json_payload(payload: bytes) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from telegram.error import InvalidToken, TelegramError
 
 from bot.clock import Clock
 from bot.commands.base import Menu
-from bot.model import ChatKind, Page, Receipt, ReplyRoute, Target
+from bot.model import Attachment, ChatAddress, ChatKind, Page, Receipt, ReplyRoute, Target
 from bot.platforms.base import Accept, Allowance, Call, Limits, Memo, PlatformError, Refusal, RefusedError, UnavailableError
 from bot.platforms.budgets import (
     TELEGRAM_BUTTON_ROWS,
@@ -28,7 +28,7 @@ from bot.platforms.budgets import (
     TELEGRAM_TYPING_SECONDS,
 )
 from bot.platforms.errands import Errands
-from bot.platforms.telegram import egress
+from bot.platforms.telegram import egress, files
 from bot.platforms.telegram.api import Api, make_api
 from bot.platforms.telegram.drafts import RICH_REFUSALS, DraftMode, Drafts
 from bot.platforms.telegram.errors import TOKEN_REFUSED, platform_error
@@ -152,6 +152,10 @@ class TelegramPlatform:
     async def delete(self, target: Target, message_id: str) -> None:
         """Delete a message; see `bot.platforms.base.Platform.delete`."""
         await self._errands.run(egress.delete(self._open()[0], target, message_id))
+
+    async def fetch(self, attachment: Attachment, chat: ChatAddress, message_id: str | None, *, most_bytes: int) -> bytes:  # noqa: ARG002 - of the seam
+        """Return a file's content; see `bot.platforms.base.SupportsAttachments`. Its id holds for ever."""
+        return await files.fetch(self._open()[0], attachment, most_bytes=most_bytes)
 
     def drafts(self, target: Target) -> bool:
         """Tell whether drafts can be shown there; see `bot.platforms.base.SupportsDrafts`."""
