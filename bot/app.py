@@ -23,6 +23,7 @@ from bot.inbox import Inbox
 from bot.merging import Merging
 from bot.model import ChatAddress
 from bot.outbox import Outbox
+from bot.parking import Parking
 from bot.platforms.base import Memo, Platform, SupportsCatchUp
 from bot.preferences import Defaults, Preferences
 from bot.settings import Settings, SettingsError
@@ -251,6 +252,7 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
             long_answer_pages=settings.long_answer_pages,
             reask=settings.reask_after_crash == "ask",
         )
+        parking = Parking(store, outbox, platforms, clock, settings.parking_rule)
         dispatcher = Dispatcher(
             store=store,
             turns=turns,
@@ -263,8 +265,9 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
             access=settings.rule,
             commands=COMMANDS,
             clock=clock,
+            parking=parking,
         )
         menu.completer = dispatcher.complete
-        inbox = Inbox(store, dispatcher, settings.rule, Merging(platforms, settings.merge_window_seconds))
+        inbox = Inbox(store, dispatcher, settings.rule, Merging(platforms, settings.merge_window_seconds), parking)
         housekeeper = Housekeeper(store, preferences, clock)
         yield Bridge(store, providers, platforms, accounts, outbox, dispatcher, inbox, clock, housekeeper)

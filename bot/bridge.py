@@ -64,10 +64,11 @@ class Bridge:
         intakes = {asyncio.create_task(self._take_in(name, ready)): name for name in self.platforms}
         stopper = asyncio.create_task(stop.wait())
         tidying = asyncio.create_task(self._tidy())
+        watching = asyncio.create_task(self.inbox.watch())
         try:
             await self._serve(drain, intakes, stopper)
         finally:
-            await self._end_in_order(drain, stopper, tidying, *intakes, grace=grace)
+            await self._end_in_order(drain, stopper, tidying, watching, *intakes, grace=grace)
 
     async def _end_in_order(self, drain: asyncio.Task[None], *rest: asyncio.Task[Any], grace: float) -> None:
         await _end(*rest)

@@ -1,4 +1,4 @@
-"""The command line: `dragoman run | sandbox | doctor | backup`."""
+"""The command line: `dragoman run | sandbox | doctor | backup | retry`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from bot.platforms.base import PlatformError
 from bot.settings import Settings, SettingsError, load, misspelt
 from storage.backup import back_up
 from storage.base import StoreError
+from storage.wishes import want_again
 
 OK, FAILED, USAGE = 0, 1, 2
 """Exit codes: done; something outside went wrong; something has to be set or mended first."""
@@ -30,6 +31,8 @@ LEAVE_SECONDS = 2.0
 """After a second signal the process is gone at the latest after so long."""
 LEFT = "dragoman: left at once; what is open is taken up at the next start"
 MOST_PORT = 65535
+EVENT_DIGITS = 18
+"""Longest number that is read as an event's: more would not fit the database."""
 NOTHING_TO_RUN = """No platform is set up: {names} are both missing.
 Put at least one of them into the environment or into .env (see .env.example):
   DISCORD_TOKEN   from the Discord developer portal: your application, page "Bot"
@@ -69,7 +72,22 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("doctor", help="check settings, database, providers and platforms, and say what to mend")
     backup = commands.add_parser("backup", help="copy the database to FILE, also while the bot runs")
     backup.add_argument("file", metavar="FILE", type=Path, help="where the copy goes; it must not exist yet")
+    retry = commands.add_parser(
+        "retry",
+        help="try again what failed too often and was set aside, also while the bot runs",
+        description="Try again what failed too often and was set aside; `dragoman doctor` lists it. A running bot does so within "
+        "seconds. If none runs, the next one that starts does it first.",
+    )
+    which = retry.add_mutually_exclusive_group(required=True)
+    which.add_argument("events", metavar="ID", type=_event, nargs="*", default=[], help="number of an event, as `dragoman doctor` shows it")
+    which.add_argument("--all", action="store_true", help="everything that is set aside")
     return parser
+
+
+def _event(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > EVENT_DIGITS:
+        raise argparse.ArgumentTypeError(f"takes the number of an event, and {text!r} is none; `dragoman doctor` shows them")
+    return int(text)
 
 
 def _port(text: str) -> int:
@@ -83,7 +101,7 @@ def _default(settings: Settings) -> str:
 
 
 def _commands() -> dict[str, Callable[[Settings, argparse.Namespace], int]]:
-    return {"run": _run, "sandbox": _sandbox, "doctor": _doctor, "backup": _backup}
+    return {"run": _run, "sandbox": _sandbox, "doctor": _doctor, "backup": _backup, "retry": _retry}
 
 
 def _run(settings: Settings, _: argparse.Namespace) -> int:
@@ -127,6 +145,18 @@ def _backup(settings: Settings, arguments: argparse.Namespace) -> int:
     copy = back_up(settings.database_path, arguments.file)
     print(f"{copy.path}: {texts.size(copy.size)}, schema {copy.schema}")
     return OK
+
+
+def _retry(settings: Settings, arguments: argparse.Namespace) -> int:
+    wishes = want_again(settings.database_path, None if arguments.all else arguments.events)
+    soon = "the running bot tries it again within seconds" if wishes.in_use else "no bot runs: the next start tries it again"
+    for event in wishes.taken:
+        print(f"event {event}: {soon}")
+    for refused in wishes.refused:
+        print(f"event {refused.event}: {refused.why}", file=sys.stderr)
+    if arguments.all and not wishes.taken:
+        print("nothing is set aside")
+    return FAILED if wishes.refused else OK
 
 
 def _until_signalled(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:

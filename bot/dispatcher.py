@@ -19,9 +19,11 @@ from bot.access import Access
 from bot.catalogue import Catalogue, nearest
 from bot.clock import Clock
 from bot.commands.base import Answer, Command, Context
+from bot.insist import insist
 from bot.lanes import Lanes
-from bot.model import ChatAddress, EventKind, Incoming, Page, Target
+from bot.model import ChatAddress, EventKind, Incoming, Page, ReplyRoute, Target
 from bot.outbox import DeliveryError, Outbox
+from bot.parking import Parking
 from bot.payload import load
 from bot.platforms.base import Platform, Refusal, SupportsPresses
 from bot.preferences import Preferences
@@ -63,6 +65,7 @@ class Dispatcher:
         access: Access,
         commands: Sequence[Command],
         clock: Clock,
+        parking: Parking,
     ) -> None:
         self.commands = commands
         self._by_name = {command.name: command for command in commands}
@@ -76,6 +79,7 @@ class Dispatcher:
         self._access = access
         self._accounts = accounts
         self._clock = clock
+        self._parking = parking
         self._lanes: Lanes[int] = Lanes()
         self._answering: dict[int, asyncio.Event] = {}
         self._changing: dict[int, dict[int, asyncio.Event]] = {}
@@ -99,6 +103,11 @@ class Dispatcher:
             await self._drain(conversation)
         finally:
             self._leave()
+
+    @property
+    def closing(self) -> bool:
+        """No further turn and no further attempt is begun."""
+        return self._closing
 
     @property
     def idle(self) -> bool:
@@ -139,35 +148,47 @@ class Dispatcher:
                 await self._clock.sleep(min(held, HOLD_STEP_SECONDS))
                 continue
             try:
-                incoming = load((await self._store.event(turn.event)).payload)
-            except ValueError:  # written by another version, or by hand: it must not hold up the next ones of the conversation
-                log.error("turn.unreadable turn=%d event=%d", turn.id, turn.event)  # noqa: TRY400 - the error quotes what people wrote
-                await self._store.close(turn, TurnState.FAILED, error="its event can't be read back")
-                continue
-            if not self._access.admits(incoming):
-                await self._turns.refuse(turn, incoming, texts.refusal(incoming))
-                continue
-            await self._settled_before(turn)
-            ended = self._answering[turn.id] = asyncio.Event()
-            try:
-                await self._turns.run(turn, incoming)
-            except (StoreError, UnshownError):
+                await self._take(turn)
+            except Exception as error:
+                await self._parking.note(turn, error)
                 raise  # the turn is open: it is claimed again after a pause
-            except Exception:  # a fault of ours in one turn must not hold up the next ones of the conversation
-                log.exception("turn.crashed turn=%d", turn.id)
-                await self._crashed(turn, incoming)
-            finally:
-                ended.set()
-                del self._answering[turn.id]
+
+    async def _take(self, turn: Turn) -> None:
+        """Bring a claimed turn to its end, or park it if it has failed too often."""
+        try:
+            incoming = load((await self._store.event(turn.event)).payload)
+        except ValueError:  # written by another version, or by hand: it must not hold up the next ones of the conversation
+            log.error("turn.unreadable turn=%d event=%d", turn.id, turn.event)  # noqa: TRY400 - the error quotes what people wrote
+            await self._store.close(turn, TurnState.FAILED, error="its event can't be read back")
+            return
+        if self._parking.due(turn):
+            await self._parking.park(turn, incoming)
+            return
+        if not self._access.admits(incoming):
+            await self._turns.refuse(turn, incoming, texts.refusal(incoming))
+            return
+        await self._settled_before(turn)
+        ended = self._answering[turn.id] = asyncio.Event()
+        try:
+            await self._turns.run(turn, incoming)
+        except (StoreError, UnshownError):
+            raise
+        except Exception:  # a fault of ours in one turn must not hold up the next ones of the conversation
+            log.exception("turn.crashed turn=%d", turn.id)
+            await self._crashed(turn, incoming)
+        finally:
+            ended.set()
+            del self._answering[turn.id]
 
     async def _crashed(self, turn: Turn, incoming: Incoming) -> None:
         try:
             await self._turns.fail(turn, incoming, texts.INTERNAL, "internal error")
         except UnshownError:
             raise  # it is told when the platform takes the bot's token again
-        except Exception:  # nothing can be said any more; what is left is to end the turn, so that it is not asked for ever
+        except Exception as error:  # nothing can be said; it gets out of the way of the next ones, for the operator to see
             log.exception("turn.crash_not_told turn=%d", turn.id)
-            await self._store.close(turn, TurnState.FAILED, error="internal error")
+            await self._parking.note(turn, error)
+            await self._parking.park(turn, None)
 
     async def _settled_before(self, turn: Turn) -> None:
         """Wait for commands that came before the question and set what it is asked with."""
@@ -186,6 +207,8 @@ class Dispatcher:
 
     def carry_out(self, accepted: Accepted, incoming: Incoming) -> Coroutine[Any, Any, None]:
         """Return the work of an event that asks no model anything: a command, a button, a message without text.
+
+        What it raises keeps the event open: it is to be carried out again.
 
         Those of a conversation are carried out in order, urgent ones at once. A question that comes after this call waits for a change that
         came before it.
@@ -217,7 +240,7 @@ class Dispatcher:
                     log.warning("command.undeliverable event=%d: %s", accepted.event, error)
                     if error.refusal is Refusal.TOKEN:
                         return  # it stays open, and is carried out when the token is good
-            await self._store.finish_event(accepted.event)
+            await insist(self._clock, lambda: self._store.finish_event(accepted.event))
         finally:
             self._leave()
 
@@ -268,14 +291,17 @@ class Dispatcher:
         if not isinstance(platform, SupportsPresses):
             return answer
         note = pages(platform, answer.text)[0] if answer is not None and answer.note else None
-        await platform.pressed(await self._store.reply_route(accepted.event), note)
+        await platform.pressed(await self._route(accepted), note)
         return answer if note is None else None
+
+    async def _route(self, accepted: Accepted) -> ReplyRoute | None:
+        return await insist(self._clock, lambda: self._store.reply_route(accepted.event))
 
     async def _say(self, accepted: Accepted, incoming: Incoming, answer: Answer) -> None:
         platform = self._platforms[incoming.chat.platform]
         command = self._by_name.get(incoming.command.name) if incoming.command else None
         private = command is not None and command.private
-        target = Target.answering(incoming, await self._store.reply_route(accepted.event), private=private)
+        target = Target.answering(incoming, await self._route(accepted), private=private)
         await self._outbox.post(Owner(OwnerKind.EVENT, accepted.event), target, pages(platform, answer.text, answer.buttons))
 
     # completions

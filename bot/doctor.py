@@ -17,7 +17,7 @@ from bot.clock import SystemClock
 from bot.platforms.base import Platform, PlatformError
 from bot.settings import Settings, SettingsError
 from storage.base import StoreError
-from storage.beside import Survey, survey
+from storage.beside import Parked, Survey, survey
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ async def _database(path: Path) -> list[Finding]:
     if seen.in_use:
         holder = f"process {seen.holder}" if seen.holder else "another process"
         words += f", in use by {holder}, which is fine while the bot runs"
-    return [Finding(True, "database", words), *_set_aside(seen), *_interrupted(seen)]
+    return [Finding(True, "database", words), *_set_aside(seen), *_interrupted(seen), *_parked(seen)]
 
 
 def _interrupted(seen: Survey) -> list[Finding]:
@@ -84,6 +84,23 @@ def _interrupted(seen: Survey) -> list[Finding]:
     return [
         Finding(True, "interrupted", f"{many} interrupted by a crash and not asked again (REASK_AFTER_CRASH=never); their askers were told")
     ]
+
+
+def _parked(seen: Survey) -> list[Finding]:
+    if not seen.parked:
+        return []
+    many = "1 event has failed too often" if seen.parked == 1 else f"{seen.parked} events have failed too often"
+    advice = "`dragoman retry ID` tries one again, `dragoman retry --all` all of them"
+    newest = [Finding(False, "parked", _parked_one(one)) for one in seen.newest_parked]
+    left = seen.parked - len(newest)
+    more = [Finding(False, "parked", f"… and {left} older")] if left else []
+    return [Finding(False, "parked", f"{many} and nothing waits for it any more: mend what is behind it, then {advice}"), *newest, *more]
+
+
+def _parked_one(one: Parked) -> str:
+    words = f"event {one.id} ({one.kind} from {one.platform}), {_when(one.parked_at)}, "
+    words += f"after {one.failures} failed attempt{'' if one.failures == 1 else 's'} since {_when(one.since)}: {one.reason}"
+    return f"{words}; another try is asked for, the bot makes it while it runs" if one.wanted else words
 
 
 def _set_aside(seen: Survey) -> list[Finding]:

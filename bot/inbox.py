@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
 
 from bot import transcript
 from bot.access import Access
@@ -11,23 +14,28 @@ from bot.commands.base import question_of
 from bot.dispatcher import Dispatcher
 from bot.merging import Merging
 from bot.model import EventKind, Incoming
+from bot.parking import WATCH_SECONDS, Parking
 from bot.payload import dump, load
-from storage.base import Accepted, NewEvent, NewTurn, Store
+from storage.base import Accepted, NewEvent, NewTurn, Store, StoredEvent, StoreError, StoreUnavailableError
 
 log = logging.getLogger(__name__)
 
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 1.0, 60.0
+"""Before what could not be carried out is tried again: first and longest pause, doubled in between."""
 ASKING = frozenset({EventKind.MESSAGE, EventKind.COMMAND})
 
 
 class Inbox:
     """Commits events, recognises duplicates, hands on what is new."""
 
-    def __init__(self, store: Store, dispatcher: Dispatcher, access: Access, merging: Merging) -> None:
+    def __init__(self, store: Store, dispatcher: Dispatcher, access: Access, merging: Merging, parking: Parking) -> None:
         self._store = store
         self._dispatcher = dispatcher
         self._access = access
         self._merging = merging
+        self._parking = parking
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def accept(self, incoming: Incoming) -> bool:
         """Commit an event; True if it is new. When it returns, the platform may acknowledge.
@@ -62,18 +70,40 @@ class Inbox:
     async def recover(self, platform: str) -> None:
         """Take up what a crash interrupted on a platform: commands, buttons, edits. Turns are taken up by the store's own run."""
         for event in await self._store.open_events():
-            accepted = Accepted(event.id, event.conversation, None)
-            try:
-                incoming = load(event.payload)
-            except ValueError:  # written by another version, or by hand: it must not keep the bot from starting
-                log.error("command.unreadable event=%d", event.id)  # noqa: TRY400 - the error quotes what people wrote
-                await self._store.finish_event(event.id)
+            incoming = await self._read_back(event)
+            if incoming is None or incoming.chat.platform != platform or not self._dispatcher.serves(incoming.chat):
                 continue
-            if incoming.chat.platform == platform and self._dispatcher.serves(incoming.chat):
-                self._hand_on(accepted, incoming)
+            if not await self._given_up(event.id, incoming, None):
+                self._hand_on(Accepted(event.id, event.conversation, None), incoming)
+
+    async def watch(self) -> None:
+        """Try again what is parked and what somebody wants to be tried again, until cancelled."""
+        while True:
+            try:
+                for event in await self._store.retries_wanted():
+                    await self._unpark(event)
+            except StoreError as error:
+                log.warning("what is to be tried again could not be looked up: %s", error)
+            await self._parking.clock.sleep(WATCH_SECONDS)
+
+    async def _unpark(self, event_id: int) -> None:
+        log.info("event.unparked event=%d", event_id)
+        event = await self._store.unpark(event_id)  # a turn is drained by the store; an event is open from here on, also after a crash
+        incoming = await self._read_back(event) if event is not None else None
+        if event is not None and incoming is not None and self._dispatcher.serves(incoming.chat):
+            self._hand_on(Accepted(event.id, event.conversation, None), incoming)
+
+    async def _read_back(self, event: StoredEvent) -> Incoming | None:
+        try:
+            return load(event.payload)
+        except ValueError:  # written by another version, or by hand: it must not keep the bot from starting
+            log.error("command.unreadable event=%d", event.id)  # noqa: TRY400 - the error quotes what people wrote
+            await self._store.finish_event(event.id)
+            return None
 
     async def aclose(self) -> None:
         """Stop what is being carried out; it is taken up again at the next start."""
+        self._closed = True
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -83,14 +113,39 @@ class Inbox:
             await self._store.edit_entry(incoming.chat, incoming.message_id, transcript.content(incoming.text))
         await self._store.finish_event(accepted.event)
 
-    def _hand_on(self, accepted: Accepted, incoming: Incoming) -> None:
+    def _hand_on(self, accepted: Accepted, incoming: Incoming, pause: float = FIRST_RETRY_SECONDS) -> None:
         edit = incoming.kind is EventKind.EDIT
         work = self._edited(accepted, incoming) if edit else self._dispatcher.carry_out(accepted, incoming)
+        self._spawn(work).add_done_callback(partial(self._ended, accepted, incoming, pause))
+
+    def _ended(self, accepted: Accepted, incoming: Incoming, pause: float, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if not isinstance(error, Exception):
+            return
+        if isinstance(error, StoreUnavailableError):  # it says what to mend
+            log.error("command.failed event=%d, it is tried again: %s", accepted.event, error)
+        else:
+            log.error("command.failed event=%d, it is tried again", accepted.event, exc_info=error)
+        if not self._closed:
+            self._spawn(self._again(accepted, incoming, pause, error))
+
+    async def _again(self, accepted: Accepted, incoming: Incoming, pause: float, error: Exception) -> None:
+        """Carry an event out once more after a pause, unless it has failed too often."""
+        if await self._given_up(accepted.event, incoming, error):
+            return
+        await self._parking.clock.sleep(pause)
+        if not self._dispatcher.closing and self._dispatcher.serves(incoming.chat):
+            self._hand_on(accepted, incoming, min(2 * pause, LONGEST_RETRY_SECONDS))
+
+    async def _given_up(self, event: int, incoming: Incoming, error: Exception | None) -> bool:
+        try:
+            return await self._parking.failed(event, incoming, error)
+        except StoreError as problem:
+            log.warning("event.failure_not_counted event=%d: %s", event, problem)
+            return False
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("command.died", exc_info=error)
+        task.add_done_callback(self._tasks.discard)
+        return task

@@ -21,6 +21,7 @@ from adapters.addresses import needs_permission
 from bot import endpoints
 from bot.access import Access, AllowList
 from bot.allocator import FIRST_TEXT_SECONDS
+from bot.parking import PARK_ATTEMPTS, PARK_HOURS, ParkingRule
 from bot.preferences import MOST_KEEP_DAYS
 
 PREFIXES = ("DISCORD_", "TELEGRAM_", "NETMIND_", "SEGMIND_", "MODELSLAB_")
@@ -140,6 +141,8 @@ class Settings(BaseSettings):
     database_url: Annotated[str, AfterValidator(_database)] = Field(default_factory=default_database)
     first_text_seconds: float = Field(default=FIRST_TEXT_SECONDS, ge=0, le=60)
     reask_after_crash: Literal["ask", "never"] = "ask"
+    park_after_attempts: int = Field(default=PARK_ATTEMPTS, ge=2, le=10_000)
+    park_after_hours: float = Field(default=PARK_HOURS, ge=0, le=720, allow_inf_nan=False)
     merge_window_seconds: float = Field(default=1.5, ge=0, le=MOST_MERGE_SECONDS)
     retention_days: int | None = Field(default=None, ge=1, le=MOST_KEEP_DAYS)
     access: Literal["allowlist", "open"] = "allowlist"
@@ -176,6 +179,11 @@ class Settings(BaseSettings):
     def database_path(self) -> Path:
         """File of the SQLite database."""
         return Path(self.database_url.removeprefix(DATABASE_SCHEME)).expanduser()
+
+    @property
+    def parking_rule(self) -> ParkingRule:
+        """When what fails again and again is parked."""
+        return ParkingRule(self.park_after_attempts, self.park_after_hours * 3600)
 
     @property
     def rule(self) -> Access:

@@ -145,6 +145,15 @@ FORGOTTEN = (
 )
 
 
+def parked(seconds: float, *, asked: bool = True) -> str:
+    """Say that something failed too often and is set aside. `asked`: it was a question, not a command."""
+    again = "press Retry, or use /retry, to ask it again" if asked else "use the command again"
+    return (
+        f"⚠️ I could not finish this: it failed again and again for {duration(seconds)} and is set aside now. "
+        f"The operator of this bot can see it and have it tried again; you can also {again}."
+    )
+
+
 def kept(days: int | None, most: int | None) -> str:
     """Say how long what is said in a conversation is kept. `most` is the operator's limit in days, None if there is none."""
     if days is None and most is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -30,6 +30,7 @@ from adapters.base import (
 from adapters.router import Asked, Candidate, ChainEvent, Router
 from bot import controls, endings, texts, transcript
 from bot.clock import Clock
+from bot.insist import insist
 from bot.model import Incoming, Target
 from bot.outbox import Delivery, DeliveryError, Outbox
 from bot.platforms.base import Platform, Refusal, SupportsTyping
@@ -42,14 +43,10 @@ log = logging.getLogger(__name__)
 
 MOST_ATTEMPTS = 3
 """A question is asked once and, after crashes, at most twice again."""
-MOST_SHOWINGS = 10
-"""An answer that a fault of ours keeps from being shown is tried so often, with growing pauses, before the turn is given up."""
 TYPING_AFTER_SECONDS = 0.3
 """A model that answers sooner needs no typing indicator."""
 TYPING_SHARE = 0.8
 """The indicator is renewed after this share of the time it shows."""
-STORE_TRIES, STORE_PAUSE_SECONDS = 6, 0.25
-"""A finished answer is not given up because the store fails for a moment: so many tries, the pause doubling."""
 
 INTERRUPTED = "interrupted"
 """Why a turn failed that a crash interrupted and that is not asked again; what counts them looks for it."""
@@ -59,6 +56,10 @@ T = TypeVar("T")
 
 class UnshownError(Exception):
     """A fault of ours, or a refused token, kept an answer from being shown: the turn stays open and is taken up again."""
+
+
+class TokenRefusedError(UnshownError):
+    """The platform refuses the bot's token: the turn waits for a good one."""
 
 
 class _Stopped(Exception):  # noqa: N818 - it is a signal between two functions of this module, not a failure
@@ -179,8 +180,8 @@ class Turns:
         except DeliveryError as error:
             log.warning("turn.undeliverable turn=%d: %s", turn.id, error)
             if error.refusal is Refusal.TOKEN:
-                raise UnshownError from error  # nobody can be told anything; it waits for a token that is good
-            if course.answered and error.refusal is None and turn.attempt < MOST_SHOWINGS:
+                raise TokenRefusedError from error  # nobody can be told anything
+            if course.answered and error.refusal is None:
                 raise UnshownError from error
             partial = None if course.answered else course.said
             await self._store.close(turn, TurnState.FAILED, error=f"delivery: {error}", partial=partial, forget=course.forget)
@@ -189,7 +190,7 @@ class Turns:
             raise
         except Exception as error:  # what is still to be shown must not come after the sentence that tells of the fault
             await course.delivery.abandoned()
-            if course.answered and turn.attempt < MOST_SHOWINGS and not isinstance(error, StoreError):
+            if course.answered and not isinstance(error, StoreError):
                 raise UnshownError from error
             raise
 
@@ -205,7 +206,7 @@ class Turns:
         """End a turn with a sentence in the chat.
 
         Raises:
-            UnshownError: The platform refuses the bot's token: the turn is still open.
+            TokenRefusedError: The platform refuses the bot's token: the turn is still open.
         """
         course = await self._begin(turn, incoming)
         course.reply.end(text, buttons)
@@ -214,7 +215,7 @@ class Turns:
         except DeliveryError as problem:
             log.warning("turn.undeliverable turn=%d: %s", turn.id, problem)
             if problem.refusal is Refusal.TOKEN:
-                raise UnshownError from problem
+                raise TokenRefusedError from problem
         await self._store.close(turn, TurnState.FAILED, error=error)
 
     async def _begin(self, turn: Turn, incoming: Incoming) -> _Course:
@@ -241,11 +242,11 @@ class Turns:
         if turn.stop_requested:
             await self._stopped(course)
             return
-        if self._asked_before(turn) and not self._reask:
+        if self._asked_before(turn) and not self._reask and turn.tries > 1:  # not where the operator wants it asked again
             log.warning("turn.not_asked_again turn=%d attempt=%d", turn.id, turn.attempt)
             await self._end_below(course, texts.INTERRUPTED, controls.ended(turn.id), TurnState.FAILED, INTERRUPTED)
             return
-        if turn.attempt > MOST_ATTEMPTS:
+        if turn.tries > MOST_ATTEMPTS:
             await self._failed(course, texts.TOO_MANY_ATTEMPTS, "too many attempts")
             return
         course.choices = await self._preferences.chain(turn.conversation, turn.chat, course.incoming.server)
@@ -282,7 +283,7 @@ class Turns:
             state=_state(choice, self._providers[choice.provider], finished),
             usage=_usage(course.usage, possibly_double=course.asked_before),
         )
-        if not await self._insist(lambda: self._store.answered(course.turn, answer)):
+        if not await insist(self._clock, lambda: self._store.answered(course.turn, answer)):
             raise _Fenced
         course.answered = True
         await self._show(course, answer.finish)
@@ -375,7 +376,7 @@ class Turns:
         notes = [note, endings.instead_note(said), texts.FILES_IGNORED if course.incoming.attachments else ""]
         course.reply.end("\n\n".join(note for note in notes if note), controls.ended(course.turn.id, more=more))
         await course.delivery.finish()
-        await self._insist(lambda: self._store.close(course.turn, TurnState.DONE))
+        await insist(self._clock, lambda: self._store.close(course.turn, TurnState.DONE))
 
     def _asked_before(self, turn: Turn) -> bool:
         """Tell whether a provider may have been asked already, and billed it. A job that is collected is not asked again."""
@@ -395,26 +396,14 @@ class Turns:
             note = Reply(self._platforms[course.turn.chat.platform].style)
             note.end(text, buttons)
             await self._outbox.post(Owner(OwnerKind.EVENT, course.turn.event), course.delivery.target, note.pages())
-        await self._insist(lambda: self._store.close(course.turn, state, error=error, partial=course.said, forget=course.forget))
+        await insist(self._clock, lambda: self._store.close(course.turn, state, error=error, partial=course.said, forget=course.forget))
 
     async def _failed(self, course: _Course, text: str, error: str) -> None:
         course.reply.end(text, controls.ended(course.turn.id, more=course.said is not None))
         await course.delivery.finish()
-        await self._insist(lambda: self._store.close(course.turn, TurnState.FAILED, error=error, partial=course.said, forget=course.forget))
-
-    async def _insist(self, write: Callable[[], Awaitable[T]]) -> T:
-        """Write, again if the store fails for a moment: what was heard is not to be lost, nor asked and shown once more.
-
-        Raises:
-            StoreError: It failed every time.
-        """
-        for number in range(STORE_TRIES - 1):
-            try:
-                return await write()
-            except StoreError as error:
-                log.warning("turn.store_failed: %s", error)
-                await self._clock.sleep(STORE_PAUSE_SECONDS * 2**number)
-        return await write()
+        await insist(
+            self._clock, lambda: self._store.close(course.turn, TurnState.FAILED, error=error, partial=course.said, forget=course.forget)
+        )
 
     async def _typing(self, course: _Course) -> None:
         """Show that the bot is writing until its first text is there, and while more of it comes than is shown.

@@ -4,7 +4,7 @@ States of a turn:
 
     accepted ──claim──▶ generating ──answered──▶ answered ──close──▶ done
         │                   │  ▲ claim (again, after a crash)
-        └───────────────────┴──┴──close──▶ stopped | failed
+        └───────────────────┴──┴──close──▶ stopped | failed | parked ──unpark──▶ accepted | answered
 
 Every write of a turn carries the `attempt` its worker claimed: a worker whose attempt is no longer the turn's writes nothing and is told
 so by False. Content (transcript entries, event payloads, provider state) is opaque text here; what it means is the caller's business.
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
+from storage.troubles import Trouble, TroubleStore
 from storage.usage import Amounts, UsageStore
 
 
@@ -161,7 +162,7 @@ class StoredEvent:
 
 
 class TurnState(StrEnum):
-    """See the drawing at the top of the module. The first three are open."""
+    """See the drawing at the top of the module. The first three are open; `storage.troubles` says what is parked."""
 
     ACCEPTED = "accepted"
     GENERATING = "generating"
@@ -169,6 +170,7 @@ class TurnState(StrEnum):
     DONE = "done"
     STOPPED = "stopped"
     FAILED = "failed"
+    PARKED = "parked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,8 @@ class Turn:
         answer: The full text, from `answered` on; the partial text of a stopped or failed one.
         finish: The caller's JSON note on how the answer ended.
         handle: A provider job to collect (`Submitted`).
+        earlier_attempts: Those before it was parked.
+        trouble: How earlier attempts failed; None for the first one.
     """
 
     id: int
@@ -199,6 +203,13 @@ class Turn:
     model: str | None
     handle: str | None = field(repr=False)
     error: str | None
+    earlier_attempts: int = 0
+    trouble: Trouble | None = None
+
+    @property
+    def tries(self) -> int:
+        """How often it was claimed since it was accepted or unparked."""
+        return self.attempt - self.earlier_attempts
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +342,7 @@ class DeliveryStore(Protocol):
         ...
 
 
-class Store(DeliveryStore, UsageStore, Protocol):
+class Store(DeliveryStore, UsageStore, TroubleStore, Protocol):
     """Durable state of the bridge. Every method that writes returns after the commit."""
 
     async def open(self) -> None:
@@ -413,7 +424,7 @@ class Store(DeliveryStore, UsageStore, Protocol):
     async def close(
         self, turn: Turn, state: TurnState, *, error: str | None = None, partial: str | None = None, forget: Sequence[str] = ()
     ) -> bool:
-        """End a turn as done, stopped or failed.
+        """End a turn as done, stopped or failed, or park it.
 
         `partial`, JSON content parts, enters the transcript as the assistant's entry; a failed or stopped turn without it is left out of
         later requests. `forget` names providers whose states of the conversation are dropped: what they remember of the turn is not known.

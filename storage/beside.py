@@ -17,6 +17,7 @@ from storage.usage import Tally
 
 BUSY_TIMEOUT_SECONDS = 5.0
 NEWEST_SHOWN = 3
+PARKED_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,25 @@ class SetAside:
     platform: str
     reason: str
     received_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """An event that failed too often. `reason` quotes nothing that was said; times are in epoch seconds.
+
+    Attributes:
+        since: When it first failed.
+        wanted: Somebody asked for another try, which is still to come.
+    """
+
+    id: int
+    kind: str
+    platform: str
+    failures: int
+    since: float
+    reason: str
+    parked_at: float
+    wanted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +62,8 @@ class Survey:
         set_aside: How many events could not be read.
         newest_set_aside: The newest of them, newest first.
         interrupted: How many questions were interrupted by a crash and not asked again.
+        parked: How many events failed too often and are parked.
+        newest_parked: The newest of them, newest first.
     """
 
     path: Path
@@ -53,6 +75,8 @@ class Survey:
     set_aside: int
     newest_set_aside: tuple[SetAside, ...]
     interrupted: int
+    parked: int = 0
+    newest_parked: tuple[Parked, ...] = ()
 
 
 @contextmanager
@@ -78,6 +102,11 @@ def connected(path: Path) -> Iterator[sqlite3.Connection]:
         database.close()
 
 
+def run(database: sqlite3.Connection, name: str, *args: object) -> Sequence[sqlite3.Row]:
+    """Run a named statement."""
+    return database.execute(for_sqlite(statements()[name].sql), args).fetchall()
+
+
 def schema_of(database: sqlite3.Connection, path: Path) -> int:
     """Return the number of the newest migration.
 
@@ -86,7 +115,7 @@ def schema_of(database: sqlite3.Connection, path: Path) -> int:
     """
     if not database.execute("PRAGMA table_info(schema_version)").fetchall():
         raise StoreError(f"{path} is no database of Dragoman. Check DATABASE_URL.")
-    ((schema,),) = database.execute(statements()["schema_version"].sql)
+    ((schema,),) = run(database, "schema_version")
     return int(schema)
 
 
@@ -127,9 +156,10 @@ def survey(path: Path) -> Survey:
         ((sound, *_), *_) = database.execute("PRAGMA quick_check(1)")
         if sound != "ok":
             raise unavailable(sqlite3.SQLITE_CORRUPT, path)
-        ((count,),) = database.execute(statements()["unreadable_count"].sql)
-        ((interrupted,),) = database.execute(statements()["interrupted_count"].sql)
-        rows = database.execute(statements()["unreadable_newest"].sql.replace("$1", "?"), (NEWEST_SHOWN,)).fetchall()
+        ((count,),) = run(database, "unreadable_count")
+        ((interrupted,),) = run(database, "interrupted_count")
+        rows = run(database, "unreadable_newest", NEWEST_SHOWN)
+        parked, newest_parked = _parked(database)
     if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         raise unavailable(sqlite3.SQLITE_READONLY, path)
     in_use, holder = lock_of(path.resolve()).held()
@@ -143,4 +173,27 @@ def survey(path: Path) -> Survey:
         set_aside=count,
         newest_set_aside=tuple(SetAside(row["id"], row["platform"], row["error"] or "", row["received_at"]) for row in rows),
         interrupted=interrupted,
+        parked=parked,
+        newest_parked=newest_parked,
     )
+
+
+def _parked(database: sqlite3.Connection) -> tuple[int, tuple[Parked, ...]]:
+    if not database.execute("PRAGMA table_info(trouble)").fetchall():  # the database is of an older version
+        return 0, ()
+    ((count,),) = run(database, "parked_count")
+    rows = run(database, "parked_newest", PARKED_SHOWN)
+    newest = (
+        Parked(
+            row["event"],
+            row["kind"],
+            row["platform"],
+            row["failures"],
+            row["since"],
+            row["reason"],
+            row["parked_at"],
+            row["retry_at"] is not None,
+        )
+        for row in rows
+    )
+    return count, tuple(newest)

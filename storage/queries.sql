@@ -110,7 +110,7 @@ WHERE conversation = $1 AND state IN ('accepted', 'generating', 'answered') ORDE
 -- name: turn_get
 -- A turn with the chat it is answered in.
 SELECT t.id, t.conversation, t.seq, t.event, t.state, t.attempt, t.stop_requested, t.answer, t.finish, t.provider, t.model, t.handle, t.error,
-       c.platform, c.account, c.chat, c.thread
+       t.earlier_attempts, c.platform, c.account, c.chat, c.thread
 FROM turn t JOIN chat c ON c.id = t.chat
 WHERE t.id = $1;
 
@@ -442,6 +442,11 @@ WHERE (owner_kind = 'turn' AND owner IN (
         SELECT o.id FROM event_over o
         WHERE o.conversation = $1 AND o.id > $2 AND o.id <= $3 AND (o.forgotten = 1 OR o.received_at < $4)));
 
+-- name: troubles_remove
+-- Forget how the same events failed.
+DELETE FROM trouble
+WHERE event IN (SELECT o.id FROM event_over o WHERE o.conversation = $1 AND o.id > $2 AND o.id <= $3 AND (o.forgotten = 1 OR o.received_at < $4));
+
 -- name: turns_empty
 -- Empty the same turns.
 UPDATE turn SET answer = NULL, finish = NULL, handle = NULL, error = NULL
@@ -472,3 +477,73 @@ ORDER BY e.id DESC LIMIT $1;
 -- name: interrupted_count
 -- How many questions were interrupted and not asked again, of those that are kept.
 SELECT COUNT(*) AS n FROM turn WHERE error = 'interrupted';
+
+-- name: trouble_count
+-- Add to the failures of an event. An empty reason leaves the one noted before; where none was, it is the last argument.
+INSERT INTO trouble (event, failures, since, reason) VALUES ($1, $2, $3, CASE WHEN $4 = '' THEN $5 ELSE $4 END)
+ON CONFLICT (event) DO UPDATE
+SET failures = trouble.failures + $2, reason = CASE WHEN $4 = '' THEN trouble.reason ELSE $4 END
+RETURNING failures, since, reason;
+
+-- name: trouble_drop
+-- Forget how an event failed.
+DELETE FROM trouble WHERE event = $1;
+
+-- name: trouble_park
+-- Mark an event as parked; if nobody counted how it failed, with so many failures and this reason.
+INSERT INTO trouble (event, failures, since, reason, parked_at) VALUES ($1, $2, $3, $4, $3)
+ON CONFLICT (event) DO UPDATE SET parked_at = excluded.parked_at;
+
+-- name: troubles_wanted
+-- Parked events that are to be tried again.
+SELECT event FROM trouble WHERE retry_at IS NOT NULL AND parked_at IS NOT NULL ORDER BY event;
+
+-- name: trouble_unpark
+-- Forget that an event was parked, and how it failed. No row: it is not parked.
+DELETE FROM trouble WHERE event = $1 AND parked_at IS NOT NULL RETURNING event;
+
+-- name: turn_unpark
+-- Open the parked turn of an event again, if its content is still kept.
+UPDATE turn
+SET state = CASE WHEN answer IS NULL THEN 'accepted' ELSE 'answered' END, error = NULL, closed_at = NULL, stop_requested = FALSE,
+    earlier_attempts = attempt, ready_at = NULL
+WHERE event = $1 AND state = 'parked' AND EXISTS (SELECT 1 FROM event e WHERE e.id = $1 AND e.payload <> '')
+RETURNING id, conversation;
+
+-- name: turn_give_up
+-- End a parked turn.
+UPDATE turn SET state = 'failed' WHERE id = $1 AND state = 'parked' RETURNING event;
+
+-- name: event_unpark
+-- Open a parked event again, if its content is still kept.
+UPDATE event SET finished_at = NULL WHERE id = $1 AND payload <> '' RETURNING id, key, kind, conversation, payload;
+
+-- name: parked_count
+-- How many events are parked and still kept.
+SELECT COUNT(*) AS n FROM trouble t JOIN event e ON e.id = t.event WHERE t.parked_at IS NOT NULL AND e.payload <> '';
+
+-- name: parked_newest
+-- The newest events that are parked, without their content.
+SELECT t.event, e.kind, c.platform, t.failures, t.since, t.reason, t.parked_at, t.retry_at
+FROM trouble t JOIN event e ON e.id = t.event JOIN chat c ON c.id = e.chat
+WHERE t.parked_at IS NOT NULL AND e.payload <> ''
+ORDER BY t.event DESC LIMIT $1;
+
+-- name: parked_want
+-- Ask for another try of a parked event. No row: it is not parked, or its content is not kept any more.
+UPDATE trouble SET retry_at = $2
+WHERE event = $1 AND parked_at IS NOT NULL AND EXISTS (SELECT 1 FROM event e WHERE e.id = $1 AND e.payload <> '')
+RETURNING event;
+
+-- name: parked_want_all
+-- Ask for another try of everything that is parked.
+UPDATE trouble SET retry_at = $1
+WHERE parked_at IS NOT NULL AND EXISTS (SELECT 1 FROM event e WHERE e.id = trouble.event AND e.payload <> '')
+RETURNING event;
+
+-- name: event_standing
+-- How it stands with an event: what it is, whether its content is kept, whether it is finished, and how often it has failed.
+SELECT e.kind, CASE WHEN e.payload = '' THEN 0 ELSE 1 END AS kept, CASE WHEN e.finished_at IS NULL THEN 0 ELSE 1 END AS finished,
+       tn.state AS turn, t.failures
+FROM event e LEFT JOIN trouble t ON t.event = e.id LEFT JOIN turn tn ON tn.event = e.id
+WHERE e.id = $1;

@@ -7,6 +7,7 @@ makes a `storage.base.Store`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -30,6 +31,7 @@ from storage.base import (
     TurnState,
 )
 from storage.merging import join, ready_at
+from storage.parking import ParkingRecords, closed, count, finish, give_up, stored_event
 from storage.removal import clear_away, step
 from storage.tallies import UsageRecords, settle
 from storage.tx import Row, Tx
@@ -51,7 +53,7 @@ COUNTED_AT_ONCE = 1000
 """Turns counted by one statement: some milliseconds, so that a huge conversation does not hold up the reads of all others."""
 
 
-class Records(UsageRecords):
+class Records(UsageRecords, ParkingRecords):
     """The meaning of every method of `storage.base.Store` that does not depend on the driver; see there.
 
     Args:
@@ -67,14 +69,14 @@ class Records(UsageRecords):
 
     async def open_events(self) -> Sequence[StoredEvent]:
         """List events not carried out yet that no turn carries, oldest first."""
-        return [_stored_event(row) for row in await self._db.fetch("events_open")]
+        return [stored_event(row) for row in await self._db.fetch("events_open")]
 
     async def event(self, event_id: int) -> StoredEvent:
         """Read one event back."""
         rows = await self._db.fetch("event_get", event_id)
         if not rows:
             raise StoreError(f"There is no event {event_id} in the database")
-        return _stored_event(rows[0])
+        return stored_event(rows[0])
 
     async def finish_event(self, event_id: int) -> None:
         """Mark an event that no turn carries as carried out."""
@@ -320,9 +322,8 @@ async def _accept(tx: Tx, event: NewEvent, now: float) -> Accepted | None:
 
 
 async def _finish_event(tx: Tx, event_id: int, now: float) -> None:
-    for row in await tx.fetch("event_finish", event_id, now):
-        if row["forgotten"]:
-            await clear_away(tx, row["conversation"], above=event_id - 1, upto=event_id)
+    await tx.fetch("trouble_drop", event_id)
+    await finish(tx, event_id, now)
 
 
 async def _new_turn(
@@ -367,6 +368,8 @@ async def _claim(tx: Tx, conversation: int, now: float) -> Turn | None:
     if not claimed:
         return None
     turn = _turn((await tx.fetch("turn_get", claimed[0]["id"]))[0])
+    if turn.tries > 1:  # the attempt before this one has not ended it
+        turn = replace(turn, trouble=await count(tx, turn.event, now))
     if turn.stop_requested:  # asked while it waited, or before a crash
         await tx.interrupt(turn.id)
     return turn
@@ -403,6 +406,7 @@ async def _close(
         await _reply(tx, turn.id, partial, rows[0]["chat"], now)
     for provider in forget:
         await tx.fetch("state_drop", turn.conversation, provider)
+    await closed(tx, turn, state, now)
     if rows[0]["forgotten"]:
         await clear_away(tx, turn.conversation, above=rows[0]["event"] - 1, upto=rows[0]["newest_event"])
     await tx.forget(turn.id)
@@ -442,6 +446,7 @@ async def _retry(tx: Tx, conversation: int, event_id: int, address: ChatAddress,
     chat, _ = await _chat(tx, address, now)
     fresh = await _new_turn(tx, conversation, event_id, chat, now, again=asked, continues=former[0]["continues"])
     await tx.fetch("question_copy", turn, fresh, now)
+    await give_up(tx, turn)
     if newest and newest[0]["asked"] == asked:  # nothing was built on its answer: the new one takes its place
         await tx.fetch("entries_supersede", newest[0]["id"])
         await tx.fetch("states_drop", conversation)
@@ -476,10 +481,6 @@ def _address(row: Row) -> ChatAddress:
     return ChatAddress(row["platform"], row["account"], row["chat"], row["thread"])
 
 
-def _stored_event(row: Row) -> StoredEvent:
-    return StoredEvent(row["id"], row["key"], EventKind(row["kind"]), row["conversation"], row["payload"])
-
-
 def _turn(row: Row) -> Turn:
     return Turn(
         id=row["id"],
@@ -496,6 +497,7 @@ def _turn(row: Row) -> Turn:
         model=row["model"],
         handle=row["handle"],
         error=row["error"],
+        earlier_attempts=row["earlier_attempts"],
     )
 
 

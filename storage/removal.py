@@ -31,6 +31,7 @@ async def clear_away(tx: Tx, conversation: int, *, above: int, upto: int, came_b
     span = (conversation, above, upto, came_before)
     await tx.fetch("entries_remove", *span)
     await tx.fetch("deliveries_remove", *span)
+    await tx.fetch("troubles_remove", *span)
     turns = await tx.fetch("turns_empty", *span)
     events = await tx.fetch("events_empty", *span)
     if turns:

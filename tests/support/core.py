@@ -37,6 +37,7 @@ from bot.model import (
     Target,
 )
 from bot.outbox import Outbox
+from bot.parking import Parking, ParkingRule
 from bot.platforms.base import Allowance, Call, Platform
 from bot.platforms.budgets import Budget, BudgetKind
 from bot.preferences import Defaults, Preferences
@@ -134,6 +135,7 @@ class World:
     long_answer_pages: int = 0
     reask: bool = True
     merge_window: float = 0.0
+    parking_rule: ParkingRule = field(default_factory=ParkingRule)
     chat: Chat = field(default_factory=Chat)
     core: Core | None = None
 
@@ -180,6 +182,7 @@ class World:
             reask=self.reask,
         )
         catalogue = Catalogue(providers, clock)
+        parking = Parking(store, outbox, platforms, clock, self.parking_rule)
         dispatcher = Dispatcher(
             store=store,
             turns=turns,
@@ -192,8 +195,9 @@ class World:
             access=self.access,
             commands=self.commands,
             clock=clock,
+            parking=parking,
         )
-        inbox = Inbox(store, dispatcher, self.access, Merging(platforms, self.merge_window))
+        inbox = Inbox(store, dispatcher, self.access, Merging(platforms, self.merge_window), parking)
         drain = asyncio.create_task(store.run(dispatcher.drain))
         self.core = Core(store, preferences, catalogue, dispatcher, inbox, outbox, drain, Housekeeper(store, preferences, clock))
         try:

@@ -17,8 +17,10 @@ import pytest
 from bot import cli
 from bot.settings import VARIABLES, Settings
 from sandbox.outside import Outside
+from storage.base import TurnState
 from storage.sqlite import SqliteStore
 from storage.statements import migrations
+from tests.support.stores import ask
 
 CANARY = "canary-4f1d"
 ROOT = Path(__file__).parents[2]
@@ -223,6 +225,52 @@ def test_backup_overwrites_nothing_and_needs_a_database(capsys: pytest.CaptureFi
 
 
 # ------------------------------------------------------------------------------------------------ a real run
+
+
+# ------------------------------------------------------------------------------------------------ retry
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_retry_says_for_each_event_what_becomes_of_it(capsys: pytest.CaptureFixture[str], tmp_path: Path, *, running: bool) -> None:
+    assert "DATABASE_URL" in wrong(capsys, "retry", "1", code=cli.FAILED)
+    store = SqliteStore(tmp_path / "data" / "d.db")
+    await store.open()
+    for number in (1, 2):
+        turn = await ask(store, str(number))
+        await store.close(turn, TurnState.PARKED)
+    if not running:
+        await store.aclose()
+    try:
+        soon = "the running bot tries it again within seconds" if running else "no bot runs: the next start tries it again"
+        for _ in range(2):
+            assert cli.main(["retry", "2", "7"]) == cli.FAILED
+            told = capsys.readouterr()
+            assert told.out.splitlines() == [f"event 2: {soon}"]
+            assert told.err.splitlines() == ["event 7: there is no such event; `dragoman doctor` lists what is parked"]
+        assert cli.main(["retry", "--all"]) == cli.OK
+        assert capsys.readouterr().out.splitlines() == [f"event 1: {soon}", f"event 2: {soon}"]
+    finally:
+        await store.aclose()
+
+
+def test_retry_of_nothing_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    asyncio.run(_made(tmp_path / "data" / "d.db"))
+    assert cli.main(["retry", "--all"]) == cli.OK
+    assert capsys.readouterr().out == "nothing is set aside\n"
+
+
+@pytest.mark.parametrize("argv", [["retry"], ["retry", "one"], ["retry", "-1"], ["retry", "1", "--all"], ["retry", "9" * 30]])
+def test_retry_needs_numbers_or_all(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(argv)
+    assert ended.value.code == cli.USAGE
+    assert "retry" in capsys.readouterr().err
+
+
+async def _made(database: Path) -> None:
+    store = SqliteStore(database)
+    await store.open()
+    await store.aclose()
 
 
 async def start(command: str, values: Mapping[str, str]) -> asyncio.subprocess.Process:

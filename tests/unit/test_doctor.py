@@ -16,9 +16,11 @@ from bot.settings import load
 from sandbox.faults import Fault
 from sandbox.outside import Outside
 from storage.base import EventKind, NewEvent, TurnState
+from storage.beside import PARKED_SHOWN
 from storage.sqlite import SqliteStore
 from storage.statements import for_sqlite, migrations
-from tests.support.stores import HERE, SqlitePlace, ask, exchange, opened
+from storage.wishes import want_again
+from tests.support.stores import HERE, Epoch, SqlitePlace, ask, claim, exchange, opened
 
 WRONG = "canary-wrong-4f1d"
 
@@ -162,6 +164,30 @@ async def test_questions_that_a_crash_interrupted_and_nobody_asked_again_are_cou
     found = await examine(load(None, local_model="off", database_url=f"sqlite:///{tmp_path / 'd.db'}"))
     (counted,) = [finding for finding in found if finding.what == "interrupted"]
     assert counted.words.startswith("2 questions were interrupted by a crash and not asked again")
+
+
+async def test_what_failed_too_often_is_listed_with_its_reason_and_nothing_of_its_content(tmp_path: Path) -> None:
+    now = Epoch(1_700_000_000.0)
+    async with opened(SqliteStore(tmp_path / "d.db", now=now)) as store:
+        for number in range(PARKED_SHOWN + 2):
+            turn = await ask(store, f"canary-{number}")
+            await store.note_failure(turn.event, f"reason {number}")
+            now.seconds += 3600
+            await store.close(await claim(store, turn.conversation), TurnState.PARKED)
+    want_again(tmp_path / "d.db", [PARKED_SHOWN + 1])
+    found = await examine(load(None, local_model="off", database_url=f"sqlite:///{tmp_path / 'd.db'}"))
+    first, *listed, older = [finding for finding in found if finding.what == "parked"]
+    assert not any(finding.fine for finding in (first, *listed, older))
+    assert first.words.startswith(f"{PARKED_SHOWN + 2} events have failed too often")
+    assert "`dragoman retry ID`" in first.words
+    assert (
+        listed[-1].words
+        == "event 3 (message from memory), 2023-11-15 01:13 UTC, after 1 failed attempt since 2023-11-15 00:13 UTC: reason 2"
+    )
+    assert "another try is asked for" in listed[1].words
+    assert [one.words for one in listed if "asked for" in one.words] == [listed[1].words]
+    assert older.words == "… and 2 older"
+    assert not [line for line in map(str, found) if "canary" in line]
 
 
 async def test_a_database_of_an_older_version_is_told_and_left_as_it_is(tmp_path: Path) -> None:

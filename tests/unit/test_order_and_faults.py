@@ -49,7 +49,7 @@ async def test_an_answer_that_can_not_be_stored_for_long_is_neither_lost_nor_tak
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with world.running() as core:
-        monkeypatch.setattr("bot.turn.STORE_PAUSE_SECONDS", 0.001)
+        monkeypatch.setattr("bot.insist.STORE_PAUSE_SECONDS", 0.001)
         monkeypatch.setattr(core.store, "close", failing(core.store.close, 8))
         assert await world.ask("one") == "heard: one"
     assert world.texts() == ["heard: one"]

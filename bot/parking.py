@@ -1,0 +1,125 @@
+"""What fails again and again is parked: out of the way of what comes after it, and kept.
+
+`dragoman doctor` shows it, `dragoman retry` has it tried again. An attempt that fails is repeated by itself (`storage.lanes`, `bot.inbox`).
+It is given up only after several attempts and some hours: whatever is wrong with the disk, the network or a provider may be mended by then.
+A refused token and a store that is away are nobody's own fault and count nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bot import controls, texts
+from bot.clock import Clock
+from bot.insist import insist
+from bot.model import Incoming, Target
+from bot.outbox import DeliveryError, Outbox
+from bot.platforms.base import Platform
+from bot.reply import Buttons, Reply
+from bot.turn import TokenRefusedError, UnshownError
+from storage.base import Owner, OwnerKind, Store, StoreError, StoreUnavailableError, Turn, TurnState
+from storage.troubles import Trouble
+
+log = logging.getLogger(__name__)
+
+PARK_ATTEMPTS, PARK_HOURS = 8, 3.0
+"""Where nobody set it: what has failed so often, for so long, is parked. Pauses between attempts grow to a minute."""
+TELL_SECONDS = 30.0
+"""So long the words to the asker may take; what comes next waits for them."""
+WATCH_SECONDS = 2.0
+"""So often the running bridge looks whether something parked is to be tried again."""
+REASON_CHARS = 200
+STOPPED_MEANWHILE = "the process ended before it was carried out"
+
+
+@dataclass(frozen=True, slots=True)
+class ParkingRule:
+    """From how many failures on, over how many seconds, something is parked."""
+
+    attempts: int = PARK_ATTEMPTS
+    seconds: float = PARK_HOURS * 3600
+
+    def due(self, trouble: Trouble | None) -> bool:
+        """Tell whether it has failed too often for too long."""
+        return trouble is not None and trouble.failures >= self.attempts and trouble.seconds >= self.seconds
+
+
+class Parking:
+    """Counts failures, parks, tells the asker."""
+
+    def __init__(self, store: Store, outbox: Outbox, platforms: Mapping[str, Platform], clock: Clock, rule: ParkingRule) -> None:
+        self.clock = clock
+        self._store = store
+        self._outbox = outbox
+        self._platforms = platforms
+        self._rule = rule
+
+    def due(self, turn: Turn) -> bool:
+        """Tell whether a turn that was just claimed is to be parked."""
+        return self._rule.due(turn.trouble)
+
+    async def note(self, turn: Turn, error: Exception) -> None:
+        """Keep why an attempt at a turn failed. If it can't be kept, the next claim counts the failure all the same."""
+        try:
+            if isinstance(error, StoreUnavailableError | TokenRefusedError):
+                await self._store.forgive(turn.event)
+            else:
+                await self._store.note_failure(turn.event, reason_of(error))
+        except StoreError as problem:
+            log.warning("turn.failure_not_noted turn=%d: %s", turn.id, problem)
+
+    async def park(self, turn: Turn, incoming: Incoming | None) -> None:
+        """Park a turn and tell its asker, if `incoming` says who that is. Told first: a crash in between tells it in the same message.
+
+        Raises:
+            StoreError: It is not parked.
+        """
+        log.error("turn.parked turn=%d event=%d (`dragoman retry %d` tries it again)", turn.id, turn.event, turn.event)
+        if incoming is not None:
+            seconds = turn.trouble.seconds if turn.trouble is not None else 0.0
+            await self._tell(turn.event, incoming, texts.parked(seconds), controls.ended(turn.id))
+        await insist(self.clock, lambda: self._store.close(turn, TurnState.PARKED))
+
+    async def failed(self, event: int, incoming: Incoming, error: Exception | None) -> bool:
+        """Count a failure of an event that no turn carries; None: the process ended in the middle of it. True: it is parked now.
+
+        Raises:
+            StoreError: It can't be counted, or not be parked.
+        """
+        if isinstance(error, StoreUnavailableError):
+            return False
+        trouble = await self._store.failed(event, STOPPED_MEANWHILE if error is None else reason_of(error))
+        if not self._rule.due(trouble):
+            return False
+        log.error("event.parked event=%d: %s (`dragoman retry %d` tries it again)", event, trouble.reason, event)
+        await self._tell(event, incoming, texts.parked(trouble.seconds, asked=False))
+        await insist(self.clock, lambda: self._store.park_event(event))
+        return True
+
+    async def _tell(self, event: int, incoming: Incoming, text: str, buttons: Buttons = ()) -> None:
+        """Say it in the chat, if that can be done soon. An own reply: what was shown of an answer stays for the next attempt."""
+        try:
+            platform = self._platforms[incoming.chat.platform]
+            note = Reply(platform.style)
+            note.end(text, buttons)
+            target = Target.answering(incoming, await self._store.reply_route(event))
+            delivery = await self._outbox.open(Owner(OwnerKind.EVENT, event), target, note.pages, again=True)
+            try:
+                async with asyncio.timeout(TELL_SECONDS):
+                    await delivery.finish()
+            finally:
+                delivery.abandon()
+        except (StoreError, DeliveryError, TimeoutError) as error:
+            log.warning("event.parking_not_told event=%d: %s", event, str(error) or type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - whatever keeps it from being told, it has to get out of the way
+            log.error("event.parking_not_told event=%d: %s", event, type(error).__name__)  # noqa: TRY400 - the error may quote what people wrote
+
+
+def reason_of(error: Exception) -> str:
+    """Say why something failed, without a word of what a person or a model said: only our own errors are quoted."""
+    cause = error.__cause__ if isinstance(error, UnshownError) else error
+    words = str(cause) if isinstance(cause, StoreError | DeliveryError) else type(cause).__name__
+    return f"{'it could not be shown: ' if isinstance(error, UnshownError) else ''}{words}"[:REASON_CHARS]

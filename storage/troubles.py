@@ -1,0 +1,61 @@
+"""The part of the store seam that knows what fails again and again: an event, or the turn that it asked for.
+
+A failure is counted until what failed is carried out. What has failed too often for too long is parked: it is out of the way of what comes
+after it, and kept until somebody asks for another try, or until its content is removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from storage.base import StoredEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """How an event has failed so far.
+
+    Attributes:
+        failures: How often.
+        seconds: Since it first did.
+        reason: Of the last time, as far as it was noted; quotes nothing that was said.
+    """
+
+    failures: int
+    seconds: float
+    reason: str
+
+
+class TroubleStore(Protocol):
+    """Failures, parking and another try. A turn is named by the event that asked for it; `Store.close` parks it."""
+
+    async def failed(self, event_id: int, reason: str) -> Trouble:
+        """Count a failure of an event that no turn carries. Those of a turn are counted by its next claim."""
+        ...
+
+    async def note_failure(self, event_id: int, reason: str) -> None:
+        """Note why the present attempt at a turn fails."""
+        ...
+
+    async def forgive(self, event_id: int) -> None:
+        """Count nothing so far: it was not the event's own fault."""
+        ...
+
+    async def park_event(self, event_id: int) -> None:
+        """Park an event that no turn carries. It counts as finished until it is unparked."""
+        ...
+
+    async def retries_wanted(self) -> Sequence[int]:
+        """List the parked events that somebody wants to be tried again, oldest first."""
+        ...
+
+    async def unpark(self, event_id: int) -> StoredEvent | None:
+        """Let a parked event be tried again, as if it had never failed. A turn is drained again, and asked afresh if it has no answer.
+
+        Returns:
+            The event, if it is to be carried out by the caller; None for a turn, and if there is nothing left to be tried.
+        """
+        ...

@@ -1,0 +1,77 @@
+"""Asking for another try of what is parked, beside a bridge or without one: the wish is stored, a running bridge grants it."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.base import EventKind, StoreError
+from storage.beside import connected, run, schema_of
+from storage.files import lock_of, too_new
+from storage.statements import migrations
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An event that can't be tried again, and why."""
+
+    event: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What was asked for.
+
+    Attributes:
+        taken: Events that will be tried again.
+        refused: Those that will not.
+        in_use: A bridge has the database and grants the wishes within seconds; otherwise the next one does that starts.
+    """
+
+    taken: tuple[int, ...]
+    refused: tuple[Refused, ...]
+    in_use: bool
+
+
+def want_again(path: Path, events: Sequence[int] | None) -> Wishes:
+    """Ask for another try of parked events, of all where `events` is None. Asking twice does no more than asking once.
+
+    Raises:
+        SchemaTooNewError: A newer program wrote the database.
+        StoreError: There is none, it is an older one, or it can't be written.
+    """
+    path = path.expanduser().absolute()
+    with connected(path) as database:
+        schema, newest = schema_of(database, path), len(migrations())
+        if schema > newest:
+            raise too_new(path, schema, newest)
+        if schema < newest:
+            raise StoreError(f"The database {path} is of an older version: start this version of the bridge once, it brings it up to date.")
+        database.execute("BEGIN IMMEDIATE")
+        now = time.time()
+        if events is None:
+            taken = sorted(row["event"] for row in run(database, "parked_want_all", now))
+        else:
+            taken = [event for event in dict.fromkeys(events) if run(database, "parked_want", event, now)]
+        refused = [Refused(event, _why_not(database, event)) for event in dict.fromkeys(events or ()) if event not in taken]
+        database.execute("COMMIT")
+    in_use, _ = lock_of(path.resolve()).held()
+    return Wishes(tuple(taken), tuple(refused), in_use)
+
+
+def _why_not(database: sqlite3.Connection, event: int) -> str:
+    rows = run(database, "event_standing", event)
+    if not rows:
+        return "there is no such event; `dragoman doctor` lists what is parked"
+    row = rows[0]
+    if not row["kept"]:
+        return "its content has been removed, nothing is left to be tried again"
+    if row["kind"] == EventKind.UNREADABLE:
+        return "it could not be read; whoever wrote it has to send it again"
+    if row["failures"] or not row["finished"]:
+        return "it is not parked: it is still being tried by itself"
+    return "it is not parked; `dragoman doctor` lists what is"

@@ -1,0 +1,191 @@
+"""The promises of `storage.troubles.TroubleStore`: failures are counted, what failed too often is parked and can be tried again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from storage.base import Store, Turn, TurnState
+from tests.support.stores import (
+    HERE,
+    PLACES,
+    THERE,
+    Place,
+    accept,
+    ask,
+    claim,
+    command,
+    drainer,
+    eventually,
+    message,
+    opened,
+    read,
+    reply,
+    running,
+)
+
+
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    return PLACES[request.param](tmp_path)
+
+
+@pytest.fixture
+async def store(place: Place) -> AsyncIterator[Store]:
+    async with opened(place.store()) as store:
+        yield store
+
+
+async def parked(store: Store, key: str = "q", *, answer: str | None = None) -> Turn:
+    """A turn that was claimed three times and is parked."""
+    turn = await ask(store, key)
+    if answer is not None:
+        assert await store.answered(turn, reply(answer))
+    for _ in range(2):
+        await store.note_failure(turn.event, "because")
+        turn = await claim(store, turn.conversation)
+    assert await store.close(turn, TurnState.PARKED)
+    return turn
+
+
+class TestCounting:
+    async def test_each_claim_after_the_first_counts_that_the_one_before_did_not_end_it(self, store: Store, place: Place) -> None:
+        turn = await ask(store, "q")
+        assert turn.trouble is None
+        await store.note_failure(turn.event, "the first reason")
+        for failures in (1, 2, 3):
+            place.now.seconds += 60
+            turn = await claim(store, turn.conversation)
+            assert turn.trouble is not None
+            assert (turn.trouble.failures, turn.trouble.seconds) == (failures, failures * 60)
+            assert turn.trouble.reason == "the first reason"
+        await store.note_failure(turn.event, "a newer reason")
+        trouble = (await claim(store, turn.conversation)).trouble
+        assert trouble is not None
+        assert trouble.reason == "a newer reason"
+
+    async def test_where_nobody_could_note_why_it_says_so(self, store: Store) -> None:
+        turn = await ask(store, "q")
+        trouble = (await claim(store, turn.conversation)).trouble
+        assert trouble is not None
+        assert trouble.failures == 1
+        assert "the process ended" in trouble.reason
+
+    async def test_it_outlives_a_restart(self, place: Place) -> None:
+        async with opened(place.store()) as store:
+            turn = await ask(store, "q")
+            await store.note_failure(turn.event, "because")
+        place.now.seconds += 3600
+        async with opened(place.store()) as store:
+            trouble = (await claim(store, turn.conversation)).trouble
+        assert trouble is not None
+        assert (trouble.failures, trouble.seconds, trouble.reason) == (1, 3600, "because")
+
+    async def test_what_is_forgiven_counts_from_the_beginning(self, store: Store) -> None:
+        turn = await ask(store, "q")
+        await claim(store, turn.conversation)
+        await claim(store, turn.conversation)
+        await store.forgive(turn.event)
+        trouble = (await claim(store, turn.conversation)).trouble
+        assert trouble is not None
+        assert trouble.failures == 1
+
+    async def test_an_event_counts_by_itself_until_it_is_finished(self, store: Store, place: Place) -> None:
+        event = (await accept(store, command("c"))).event
+        assert (await store.failed(event, "one")).failures == 1
+        place.now.seconds += 5
+        again = await store.failed(event, "two")
+        assert (again.failures, again.seconds, again.reason) == (2, 5, "two")
+        await store.finish_event(event)
+        assert (await store.failed(event, "three")).failures == 1
+
+
+class TestParking:
+    async def test_a_parked_turn_lets_the_next_ones_go_on(self, store: Store) -> None:
+        await parked(store, "q1")
+        second = (await accept(store, message("q2"))).conversation
+        assert (await claim(store, second)).seq == 2
+        assert await store.counts(second) == (1, 1)
+
+    async def test_its_own_worker_writes_nothing_any_more(self, store: Store) -> None:
+        turn = await parked(store)
+        assert not await store.answered(turn, reply("late"))
+        assert not await store.close(turn, TurnState.DONE)
+
+    async def test_it_is_tried_again_before_what_waits_and_as_if_for_the_first_time(self, store: Store) -> None:
+        turn = await parked(store, "q1")
+        await accept(store, message("q2"))
+        assert await store.unpark(turn.event) is None
+        again = await claim(store, turn.conversation)
+        assert (again.id, again.state, again.tries, again.trouble) == (turn.id, TurnState.GENERATING, 1, None)
+        assert again.attempt == turn.attempt + 1
+        assert await read(store, again) == ["q1"]
+        assert await store.answered(again, reply("at last"))
+        assert await store.close(again, TurnState.DONE)
+        assert await read(store, await claim(store, turn.conversation)) == ["q1", "[at last]", "q2"]
+
+    async def test_one_with_an_answer_keeps_it(self, store: Store) -> None:
+        turn = await parked(store, answer="whole")
+        await store.unpark(turn.event)
+        again = await claim(store, turn.conversation)
+        assert (again.state, again.answer) == (TurnState.ANSWERED, "whole")
+
+    async def test_a_running_drain_is_woken(self, store: Store) -> None:
+        turn = await parked(store)
+        done: list[int] = []
+
+        async def work(one: Turn) -> None:
+            done.append(one.id)
+
+        async with running(store, drainer(store, work)):
+            await store.unpark(turn.event)
+            await eventually(lambda: done == [turn.id])
+
+    async def test_an_event_is_open_again(self, place: Place) -> None:
+        async with opened(place.store()) as store:
+            event = (await accept(store, command("c"))).event
+            await store.failed(event, "because")
+            await store.park_event(event)
+            assert await store.open_events() == []
+        async with opened(place.store()) as store:
+            assert await store.open_events() == []
+            again = await store.unpark(event)
+            assert again is not None
+            assert (again.id, again.key) == (event, "c")
+            assert [one.id for one in await store.open_events()] == [event]
+            assert await store.unpark(event) is None  # a wish that is granted twice, as after a crash, does nothing more
+
+    async def test_what_was_never_parked_stays_as_it_is(self, store: Store) -> None:
+        turn = await ask(store, "q")
+        event = (await accept(store, command("c", THERE))).event
+        await store.finish_event(event)
+        assert [await store.unpark(one) for one in (turn.event, event, 999)] == [None, None, None]
+        assert await store.open_events() == []
+        assert await store.close(turn, TurnState.DONE)
+
+    async def test_a_question_that_is_asked_again_is_parked_no_more(self, store: Store) -> None:
+        turn = await parked(store)
+        event = (await accept(store, command("retry"))).event
+        fresh = await store.retry(turn.conversation, event, HERE, turn=turn.id)
+        assert fresh is not None
+        await store.unpark(turn.event)
+        again = await claim(store, turn.conversation)
+        assert again.id == fresh
+
+    @pytest.mark.parametrize("forgotten", [True, False])
+    async def test_what_was_removed_meanwhile_is_not_tried_again(self, store: Store, place: Place, *, forgotten: bool) -> None:
+        turn = await parked(store)
+        if forgotten:
+            await store.forget(turn.conversation, before=turn.event + 1)
+        place.now.seconds += 1000
+        assert (await store.sweep(turn.conversation, older_than=None if forgotten else 500)).removed == 1
+        assert await store.unpark(turn.event) is None
+        assert await store.claim(turn.conversation) is None
+
+    async def test_what_is_forgotten_while_it_fails_leaves_nothing_when_it_is_parked(self, store: Store) -> None:
+        turn = await ask(store, "q")
+        await store.forget(turn.conversation, before=turn.event + 1)
+        assert await store.close(turn, TurnState.PARKED)
+        assert (await store.event(turn.event)).payload == ""

@@ -1,0 +1,237 @@
+"""What fails again and again gets out of the way, is seen by the operator, and can be tried again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+import pytest
+
+from adapters.base import Finished, TextDelta
+from bot.model import Page, Receipt, Target
+from bot.parking import WATCH_SECONDS, ParkingRule, reason_of
+from bot.turn import UnshownError
+from storage.base import StoreError, StoreUnavailableError, Turn
+from storage.beside import survey
+from storage.troubles import Trouble
+from storage.wishes import want_again
+from tests.support.core import World, eventually
+
+SECRET = "canary-words-of-a-person"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path, parking_rule=ParkingRule(attempts=3, seconds=0))
+
+
+def poison(world: World, monkeypatch: pytest.MonkeyPatch, number: int, error: Exception) -> list[int]:
+    """Have every attempt at the turn with this number fail, until the list that is returned is emptied; it holds that number."""
+    poisoned, turns = [number], world.now.dispatcher._turns
+    run = turns.run
+
+    async def failing(turn: Turn, incoming: object) -> None:
+        if turn.id in poisoned:
+            raise error
+        await run(turn, incoming)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(turns, "run", failing)
+    return poisoned
+
+
+@pytest.mark.parametrize(
+    ("failures", "seconds", "due"), [(8, 10800, True), (7, 10**6, False), (10**6, 10799, False), (9, 10801, True), (0, 0, False)]
+)
+def test_it_takes_several_attempts_and_some_hours(failures: int, seconds: float, *, due: bool) -> None:
+    assert ParkingRule().due(Trouble(failures, seconds, "")) is due
+    assert not ParkingRule().due(None)
+
+
+async def test_a_turn_that_fails_each_time_is_parked_its_asker_told_and_the_next_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.running():
+        poison(world, monkeypatch, 1, StoreError("the disk says no"))
+        await world.say(SECRET)
+        await world.say("two")
+        await world.until_said("heard: two")
+        await world.idle()
+        assert world.turns() == [("parked", 4), ("done", 1)]
+        told, _ = world.texts()
+        assert "failed again and again" in told
+        assert "Retry" in world.buttons()[0]
+    seen = survey(world.database)
+    (one,) = seen.newest_parked
+    assert (seen.parked, one.kind, one.platform, one.failures, one.reason) == (1, "message", "memory", 3, "the disk says no")
+    assert SECRET not in repr(seen)
+
+
+async def test_it_stays_parked_over_restarts_until_somebody_asks_for_another_try(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world.running():
+        poison(world, monkeypatch, 1, StoreError("no"))
+        await world.say("one")
+        await eventually(lambda: world.turns() == [("parked", 4)])
+    monkeypatch.undo()
+    async with world.running():
+        assert await world.ask("two") == "heard: two"
+        assert world.turns()[0] == ("parked", 4)
+    wishes = want_again(world.database, [1])
+    assert (wishes.taken, wishes.refused, wishes.in_use) == ((1,), (), False)
+    assert survey(world.database).newest_parked[0].wanted
+    async with world.running() as core:
+        watch = asyncio.create_task(core.inbox.watch())
+        assert await world.until_said("heard: one") == "heard: one"
+        await world.idle()
+        watch.cancel()
+    assert world.turns() == [("done", 5), ("done", 1)]
+    assert survey(world.database).parked == 0
+
+
+async def test_a_running_bridge_grants_the_wish_within_seconds(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.inbox.WATCH_SECONDS", WATCH_SECONDS / 100)
+    async with world.running() as core:
+        poisoned = poison(world, monkeypatch, 1, StoreError("no"))
+        watch = asyncio.create_task(core.inbox.watch())
+        await world.say("one")
+        await eventually(lambda: world.turns() == [("parked", 4)])
+        poisoned.clear()
+        wishes = want_again(world.database, None)
+        assert wishes.in_use
+        assert await world.until_said("heard: one") == "heard: one"
+        await world.idle()
+        assert len([text for text in world.texts() if text == "heard: one"]) == 1
+        watch.cancel()
+
+
+async def test_an_answer_that_can_not_be_shown_is_parked_with_its_words_and_shown_by_the_next_try(world: World) -> None:
+    refusing = [True]
+    send = world.chat.send
+
+    async def odd(target: Target, page: Page, *, nonce: str, first: bool) -> Receipt:
+        if refusing and page.text.startswith("the whole"):
+            raise ValueError(SECRET)
+        return await send(target, page, nonce=nonce, first=first)
+
+    world.chat.send = odd  # type: ignore[method-assign]
+    async with world.running() as core:
+        world.alpha.will(TextDelta("the whole answer"), Finished())
+        await world.say("one")
+        await eventually(lambda: [state for state, _ in world.turns()] == ["parked"])
+        assert "failed again and again" in world.texts()[-1]
+        (one,) = survey(world.database).newest_parked
+        assert one.reason.startswith("it could not be shown: ValueError")
+        assert SECRET not in one.reason
+        refusing.clear()
+        want_again(world.database, None)
+        watch = asyncio.create_task(core.inbox.watch())
+        await world.until_said("the whole answer")
+        await world.idle()
+        watch.cancel()
+    assert len(world.alpha.requests) == 1  # it was not asked again
+
+
+async def test_a_command_that_fails_each_time_is_parked_and_carried_out_by_the_next_try(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("bot.inbox.FIRST_RETRY_SECONDS", 0.001)
+    monkeypatch.setattr("bot.inbox.LONGEST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("bot.insist.STORE_PAUSE_SECONDS", 0.001)
+    async with world.running() as core:
+        with monkeypatch.context() as broken:
+
+            async def no(*_: object) -> None:
+                raise StoreError("no room")
+
+            broken.setattr(core.store, "finish_event", no)
+            await world.command("keep", days="7")
+            await eventually(lambda: survey(world.database).parked)
+        await world.until_said("failed again and again")
+        (one,) = survey(world.database).newest_parked
+        assert (one.kind, one.failures, one.reason) == ("command", 3, "no room")
+        want_again(world.database, [one.id])
+        watch = asyncio.create_task(core.inbox.watch())
+        await world.until_said("removed after 7 days")
+        await eventually(lambda: not survey(world.database).parked)
+        await world.idle()
+        watch.cancel()
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR and SECRET in record.getMessage()]
+
+
+async def test_a_command_that_the_store_would_not_end_is_carried_out_without_a_restart(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.inbox.FIRST_RETRY_SECONDS", 0.001)
+    monkeypatch.setattr("bot.insist.STORE_PAUSE_SECONDS", 0.001)
+    async with world.running() as core:
+        route, failures = core.store.reply_route, [StoreUnavailableError("locked")] * 10
+
+        async def sometimes(event: int) -> object:
+            if failures:
+                raise failures.pop()
+            return await route(event)
+
+        monkeypatch.setattr(core.store, "reply_route", sometimes)
+        assert "7 days" in await world.order("keep", days="7")
+        assert len(world.texts()) == 1
+        assert not failures
+        assert survey(world.database).parked == 0  # a store that is away is no fault of the command
+
+
+async def test_a_command_that_ends_the_process_each_time_is_not_carried_out_for_ever(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    for _ in range(3):
+        async with world.running() as core:
+            monkeypatch.setattr(core.store, "finish_event", never)
+            if not world.rows("SELECT 1 FROM event"):
+                await world.command("keep", days="7")
+    async with world.running():
+        await world.idle()
+        assert "failed again and again" in world.texts()[-1]
+    (one,) = survey(world.database).newest_parked
+    assert "the process ended" in one.reason
+
+
+async def test_a_store_that_is_away_parks_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world.running():
+        poisoned = poison(world, monkeypatch, 1, StoreUnavailableError("The disk is full"))
+        await world.say("one")
+        await eventually(lambda: world.turns()[0][1] > 5)
+        assert survey(world.database).parked == 0
+        poisoned.clear()
+        await world.idle()
+    assert survey(world.database).parked == 0
+
+
+def test_what_can_not_be_tried_again_is_refused_with_the_reason(world: World) -> None:
+    async def fill() -> None:
+        async with world.running():
+            await world.ask("one")
+            await world.order("keep", days="1")
+
+    asyncio.run(fill())
+    before = world.rows("SELECT * FROM event")
+    wishes = want_again(world.database, [1, 2, 77, 1])
+    assert wishes.taken == ()
+    assert {one.event: one.why.split(";")[0] for one in wishes.refused} == {
+        1: "it is not parked",
+        2: "it is not parked",
+        77: "there is no such event",
+    }
+    assert want_again(world.database, None).taken == ()
+    assert world.rows("SELECT * FROM event") == before
+
+
+def test_no_database_is_told_and_none_is_made(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no database"):
+        want_again(tmp_path / "none.db", [1])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_reason_quotes_nobody() -> None:
+    assert reason_of(ValueError(SECRET)) == "ValueError"
+    error = UnshownError()
+    error.__cause__ = ValueError(SECRET)
+    assert reason_of(error) == "it could not be shown: ValueError"
