@@ -81,6 +81,7 @@ class Dispatcher:
         self._clock = clock
         self._parking = parking
         self._lanes: Lanes[int] = Lanes()
+        self._showing: Lanes[int] = Lanes()
         self._answering: dict[int, asyncio.Event] = {}
         self._changing: dict[int, dict[int, asyncio.Event]] = {}
         self._unserved: set[ChatAddress] = set()
@@ -231,11 +232,15 @@ class Dispatcher:
                 self._changing.get(accepted.conversation, {}).pop(accepted.event, None)
                 if not self._changing.get(accepted.conversation):
                     self._changing.pop(accepted.conversation, None)
+            shows = answer.shows if answer is not None else None
             if incoming.kind is EventKind.BUTTON:
                 answer = await self._pressed(accepted, incoming, answer)
-            if answer is not None:
+            if answer is not None or shows is not None:
                 try:
-                    await self._say(accepted, incoming, answer)
+                    if shows is not None:
+                        await self._show_again(shows)
+                    if answer is not None and answer.text:
+                        await self._say(accepted, incoming, answer)
                 except DeliveryError as error:
                     log.warning("command.undeliverable event=%d: %s", accepted.event, error)
                     if error.refusal is Refusal.TOKEN:
@@ -278,8 +283,10 @@ class Dispatcher:
         if command is None or not command.button:
             return None
         if command.turn:
-            turn = controls.turn_of(argument)
-            return _Call(name, {}, turn) if turn is not None else None
+            turn, argument = controls.split(argument)
+            if turn is None or (argument and not command.options):
+                return None
+            return _Call(name, {command.options[0].name: argument} if argument else {}, turn)
         return _Call(name, {command.options[0].name: argument} if argument and command.options else {})
 
     def _context(self, conversation: int, chat: ChatAddress, server: str | None, event: int, arguments: Mapping[str, str]) -> Context:
@@ -296,6 +303,12 @@ class Dispatcher:
 
     async def _route(self, accepted: Accepted) -> ReplyRoute | None:
         return await insist(self._clock, lambda: self._store.reply_route(accepted.event))
+
+    async def _show_again(self, turn_id: int) -> None:
+        """Show an answer as it is stored by now; one after the other, so that what is seen last is what is stored."""
+        async with self._showing.of(turn_id):
+            turn = await self._store.turn(turn_id)
+            await self._turns.show_again(turn, load((await self._store.event(turn.event)).payload))
 
     async def _say(self, accepted: Accepted, incoming: Incoming, answer: Answer) -> None:
         platform = self._platforms[incoming.chat.platform]

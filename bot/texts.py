@@ -110,6 +110,7 @@ def finish_note(reason: FinishReason, *, complete: bool, likely_truncated: bool)
 
 _MORE = "Press Continue or use /continue for more, or raise the limit with /settings."
 LABEL_STOP, LABEL_RETRY, LABEL_CONTINUE, LABEL_OTHER_MODEL = "Stop", "Retry", "Continue", "Other model…"
+_ANSWER_NUMBER = "Answer {}"
 STOPPED = "*⏹ Stopped.*"
 INTERNAL = "⚠️ Something went wrong inside the bot; it was logged. Use /retry to ask again."
 INTERRUPTED = (
@@ -133,6 +134,10 @@ NOTHING_TO_CONTINUE = (
     "There is nothing to continue: nothing was answered here since the start or the last /reset, or a question still runs (/stop ends it)."
 )
 NOT_CONTINUED = "This answer can't be continued: it goes on below already, was asked again, or was forgotten by /reset."
+NOTHING_OTHER = (
+    "There is no such other answer: the last question has one, or fewer. `/settings n 3` asks for three from the next question on."
+)
+NOT_OTHER = "This answer is not kept any more, or it is still on its way."
 RESET = "Started afresh: what was said before is no longer sent to the model. (/forget removes it from the bot's disk, too.)"
 FORGET_SURE = (
     "Remove everything that was said in this conversation, by everybody, from this bot's disk: questions, answers, the persona set here? "
@@ -228,6 +233,26 @@ def unknown(kind: str, name: str, nearest: Sequence[str], known: Sequence[str] =
     else:
         hint = f" There are: {', '.join(code(item) for item in known)}." if known else more
     return f"There is no {kind} {code(name)}.{hint}"
+
+
+def answer_label(number: int) -> str:
+    """Name one of several answers on a button."""
+    return _ANSWER_NUMBER.format(number)
+
+
+def answer_note(number: int, count: int) -> str:
+    """Say below an answer which of several it is; empty where it is the only one."""
+    return f"*{_ANSWER_NUMBER.format(number)} of {count}.*" if count > 1 else ""
+
+
+def other_shown(number: int, count: int) -> str:
+    """Say that another answer stands now."""
+    return f"{_ANSWER_NUMBER.format(number)} of {count} stands in its place now."
+
+
+def no_such_answer(wanted: str) -> str:
+    """Say what /other takes."""
+    return f"{code(wanted)} is no number of an answer: write `/other 2`, or `/other` for the next one."
 
 
 def _code(text: str) -> str:

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from adapters.base import (
+    Alternatives,
     ChatRequest,
     ErrorKind,
     Finished,
@@ -37,6 +38,7 @@ from bot.platforms.base import Platform, Refusal, SupportsTyping
 from bot.preferences import Choice, Preferences
 from bot.racing import background, unless
 from bot.reply import Buttons, Filing, Reply
+from storage.alternatives import Alternative
 from storage.base import Owner, OwnerKind, ProviderStateRow, StopSignal, Store, StoreError, Turn, TurnAnswer, TurnState
 
 log = logging.getLogger(__name__)
@@ -78,6 +80,7 @@ class _Course:
         choices: Who is asked: what was chosen, then who answers in its place.
         asked: Whose answer the text is.
         passed: Why others did not answer: place among the choices → kind of the error.
+        others: Further answers to the question.
         forget: Providers whose memory of the conversation is not known any more if the turn does not end well.
         asked_before: A crash came after a provider may have been asked, or one that failed may have billed it: what it cost may be more
             than is heard of.
@@ -90,6 +93,7 @@ class _Course:
     choices: tuple[Choice, ...] = ()
     asked: int = 0
     passed: Mapping[int, ErrorKind] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
     forget: tuple[str, ...] = ()
     answered: bool = False
     asked_before: bool = False
@@ -108,10 +112,20 @@ class _Course:
 
     def ask(self, place: int, passed: Mapping[int, ErrorKind]) -> None:
         """Begin with another choice: nothing of the one before stays."""
-        self.asked, self.passed, self.usage = place, passed, None
+        self.asked, self.passed, self.usage, self.others = place, passed, None, ()
         self.forget = tuple(dict.fromkeys((*self.forget, self.choice.provider)))
         if passed:
             self.reply.anew()
+
+    def keep(self, told: Finished | Usage | Alternatives) -> None:
+        """Take what is told beside the text."""
+        match told:
+            case Finished():
+                self.finished = told
+            case Usage():
+                self.usage = told
+            case Alternatives(others):
+                self.others = others
 
     def hear(self, said: TextDelta | ReasoningDelta) -> bool:
         """Take what the model says. True if it changes what is to be seen."""
@@ -272,7 +286,7 @@ class Turns:
             await unless(self._read(course), _stop(signal), course.delivery.hopeless())
         finished = course.finished or Finished(FinishReason.UNKNOWN, complete=False)
         # After a crash it is shown as it would have been.
-        finish = endings.stored(finished, {"pages": self._long_answer_pages, **self._instead(course)})
+        finish = endings.stored(finished, {"pages": self._long_answer_pages, "answers": 1 + len(course.others), **self._instead(course)})
         choice = course.choice
         answer = TurnAnswer(
             text=course.reply.text,
@@ -282,6 +296,7 @@ class Turns:
             model=choice.model,
             state=_state(choice, self._providers[choice.provider], finished),
             usage=_usage(course.usage, possibly_double=course.asked_before),
+            others=tuple(Alternative(other, transcript.content(other)) for other in course.others),
         )
         if not await insist(self._clock, lambda: self._store.answered(course.turn, answer)):
             raise _Fenced
@@ -333,10 +348,8 @@ class Turns:
                     case TextDelta() | ReasoningDelta():
                         if course.hear(event) and grows:
                             course.delivery.touch()
-                    case Finished():
-                        course.finished = event
-                    case Usage():
-                        course.usage = event
+                    case Finished() | Usage() | Alternatives():
+                        course.keep(event)
                     case Submitted(handle):
                         choice = course.choice
                         if not await self._store.submitted(course.turn, handle, provider=choice.provider, model=choice.model):
@@ -370,13 +383,31 @@ class Turns:
             note = texts.nobody_else([self._title(course.choices[place]) for place in others]) if others else ""
         return f"{sentence}\n\n{note}" if note else sentence
 
+    async def show_again(self, turn: Turn, incoming: Incoming) -> None:
+        """Show the answer of a turn that is over as it is stored by now, in the messages that it has.
+
+        Raises:
+            DeliveryError: It can't be shown.
+        """
+        course = await self._begin(turn, incoming)
+        course.reply.append(turn.answer or "")
+        self._end_whole(course, turn.finish)
+        await course.delivery.finish()
+
     async def _show(self, course: _Course, finish: str | None) -> None:
-        said: dict[str, Any] = json.loads(finish) if finish else {}
-        note, more = endings.ending(said)
-        notes = [note, endings.instead_note(said), texts.FILES_IGNORED if course.incoming.attachments else ""]
-        course.reply.end("\n\n".join(note for note in notes if note), controls.ended(course.turn.id, more=more))
+        self._end_whole(course, finish)
         await course.delivery.finish()
         await insist(self._clock, lambda: self._store.close(course.turn, TurnState.DONE))
+
+    def _end_whole(self, course: _Course, finish: str | None) -> None:
+        """End a reply that says all of an answer with what is to be told of it, and its controls."""
+        said: dict[str, Any] = json.loads(finish) if finish else {}
+        shown, count = course.turn.shown, said.get("answers", 1)
+        note, more = endings.ending(said) if shown == 1 else ("", False)  # how the others ended is not known
+        attachments = texts.FILES_IGNORED if course.incoming.attachments else ""
+        notes = [note, endings.instead_note(said), attachments, texts.answer_note(shown, count)]
+        buttons = controls.ended(course.turn.id, more=more, shown=shown, answers=count)
+        course.reply.end("\n\n".join(note for note in notes if note), buttons)
 
     def _asked_before(self, turn: Turn) -> bool:
         """Tell whether a provider may have been asked already, and billed it. A job that is collected is not asked again."""

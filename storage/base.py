@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
+from storage.alternatives import Alternative, Chosen
 from storage.troubles import Trouble, TroubleStore
 from storage.usage import Amounts, UsageStore
 
@@ -187,6 +188,7 @@ class Turn:
         handle: A provider job to collect (`Submitted`).
         earlier_attempts: Those before it was parked.
         trouble: How earlier attempts failed; None for the first one.
+        shown: Which of several answers `answer` is, from 1.
     """
 
     id: int
@@ -205,6 +207,7 @@ class Turn:
     error: str | None
     earlier_attempts: int = 0
     trouble: Trouble | None = None
+    shown: int = 1
 
     @property
     def tries(self) -> int:
@@ -247,6 +250,7 @@ class TurnAnswer:
         state: The provider's state with ``last_entry`` ignored: the store sets it to the answer's own entry. None drops the row.
         usage: Tokens and cost as the provider reported them, as JSON, or None.
         spent: What is counted in the place of what was reserved; None: what was reserved stays counted.
+        others: Further answers to the same question, any of which may be chosen later.
     """
 
     text: str = field(repr=False)
@@ -257,6 +261,7 @@ class TurnAnswer:
     state: ProviderStateRow | None
     usage: str | None = None
     spent: Amounts | None = None
+    others: tuple[Alternative, ...] = ()
 
 
 class OwnerKind(StrEnum):
@@ -481,6 +486,17 @@ class Store(DeliveryStore, UsageStore, TroubleStore, Protocol):
             The new turn, or the one that is under way if the answer is being continued already. None: there is no answer (see `answer_of`),
             or it was continued.
         """
+        ...
+
+    async def choose(self, conversation: int, turn: int, number: int | None = None) -> Chosen | None:
+        """Let another answer of a turn stand, which later requests then see; providers forget the conversation.
+
+        `number` is from 1, None for the next one. None: it has no such answer, is not done, or is not kept.
+        """
+        ...
+
+    async def turn(self, turn_id: int) -> Turn:
+        """Read one turn back."""
         ...
 
     async def transcript(self, turn: Turn, limit: int) -> Sequence[Entry]:

@@ -110,7 +110,7 @@ WHERE conversation = $1 AND state IN ('accepted', 'generating', 'answered') ORDE
 -- name: turn_get
 -- A turn with the chat it is answered in.
 SELECT t.id, t.conversation, t.seq, t.event, t.state, t.attempt, t.stop_requested, t.answer, t.finish, t.provider, t.model, t.handle, t.error,
-       t.earlier_attempts, c.platform, c.account, c.chat, c.thread
+       t.earlier_attempts, t.shown, c.platform, c.account, c.chat, c.thread
 FROM turn t JOIN chat c ON c.id = t.chat
 WHERE t.id = $1;
 
@@ -134,6 +134,25 @@ UPDATE turn SET handle = $3, provider = $4, model = $5 WHERE id = $1 AND attempt
 UPDATE turn SET state = 'answered', answer = $3, finish = $4, provider = $5, model = $6
 WHERE id = $1 AND attempt = $2 AND state = 'generating'
 RETURNING chat;
+
+-- name: alternative_insert
+-- Keep one of several answers.
+INSERT INTO alternative (turn, number, text, content) VALUES ($1, $2, $3, $4);
+
+-- name: alternatives
+-- The answers of a turn of a conversation that was answered, and which one stands. Not what is to be forgotten.
+SELECT a.number, a.text, a.content, t.shown
+FROM alternative a JOIN turn t ON t.id = a.turn
+WHERE t.id = $1 AND t.conversation = $2 AND t.state = 'done' AND t.event > (SELECT forgotten_event FROM conversation WHERE id = $2)
+ORDER BY a.number;
+
+-- name: turn_show
+-- Let another answer of a turn stand.
+UPDATE turn SET answer = $2, shown = $3 WHERE id = $1;
+
+-- name: answer_replace
+-- Give a turn's answer its new text in the transcript.
+UPDATE entry SET content = $2 WHERE turn = $1 AND role = 'assistant';
 
 -- name: turn_close
 -- End a turn. No row: fenced.
@@ -430,6 +449,11 @@ ORDER BY e.id LIMIT $3;
 -- name: entries_remove
 -- Remove what was said in turns that are over, of events above one and up to another that are forgotten or came before an instant.
 DELETE FROM entry
+WHERE turn IN (SELECT o.turn FROM event_over o WHERE o.conversation = $1 AND o.id > $2 AND o.id <= $3 AND (o.forgotten = 1 OR o.received_at < $4));
+
+-- name: alternatives_remove
+-- Remove the other answers of the same turns.
+DELETE FROM alternative
 WHERE turn IN (SELECT o.turn FROM event_over o WHERE o.conversation = $1 AND o.id > $2 AND o.id <= $3 AND (o.forgotten = 1 OR o.received_at < $4));
 
 -- name: deliveries_remove

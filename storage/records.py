@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
+from storage.alternatives import Alternative, Chosen, choose, keep
 from storage.base import (
     Accepted,
     ChatAddress,
@@ -173,6 +174,17 @@ class Records(UsageRecords, ParkingRecords):
     async def extend(self, conversation: int, event_id: int, chat: ChatAddress, turn: int, asked: NewTurn) -> int | None:
         """Make a turn that goes on where another one's answer stopped. The same event asked twice gets the same turn."""
         return await self._db.unit(lambda tx: _extend(tx, conversation, event_id, chat, turn=turn, asked=asked, now=self._now()))
+
+    async def choose(self, conversation: int, turn: int, number: int | None = None) -> Chosen | None:
+        """Let another answer of a turn stand."""
+        return await self._db.unit(lambda tx: choose(tx, conversation, turn, number))
+
+    async def turn(self, turn_id: int) -> Turn:
+        """Read one turn back."""
+        rows = await self._db.fetch("turn_get", turn_id)
+        if not rows:
+            raise StoreError(f"There is no turn {turn_id} in the database")
+        return _turn(rows[0])
 
     async def transcript(self, turn: Turn, limit: int) -> Sequence[Entry]:
         """Return the last `limit` entries up to the turn's own question, oldest first."""
@@ -380,6 +392,7 @@ async def _answered(tx: Tx, turn: Turn, answer: TurnAnswer, now: float) -> bool:
     if not rows:
         return False
     entry = await _reply(tx, turn.id, answer.content, rows[0]["chat"], now)
+    await keep(tx, turn.id, Alternative(answer.text, answer.content), answer.others)
     if answer.state is None:
         await tx.fetch("state_drop", turn.conversation, answer.provider)
     else:
@@ -498,6 +511,7 @@ def _turn(row: Row) -> Turn:
         handle=row["handle"],
         error=row["error"],
         earlier_attempts=row["earlier_attempts"],
+        shown=row["shown"],
     )
 
 

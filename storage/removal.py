@@ -30,6 +30,7 @@ async def clear_away(tx: Tx, conversation: int, *, above: int, upto: int, came_b
     """Empty events above one and up to another that are over and due, with all that came of them; return how many."""
     span = (conversation, above, upto, came_before)
     await tx.fetch("entries_remove", *span)
+    await tx.fetch("alternatives_remove", *span)
     await tx.fetch("deliveries_remove", *span)
     await tx.fetch("troubles_remove", *span)
     turns = await tx.fetch("turns_empty", *span)

@@ -20,11 +20,13 @@ class Answer:
     Attributes:
         text: Markdown.
         note: If a button called, it is a word to the person who pressed it, and no message where the platform can say it otherwise.
+        shows: The turn whose answer is to be shown as it is stored by now.
     """
 
     text: str
     buttons: tuple[tuple[Button, ...], ...] = ()
     note: bool = False
+    shows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class Command:
         asks: The text of its first option is a question to the model: it becomes a turn and `run` is not called.
         private: The answer is of use to the asker alone.
         button: A button may call it, with its data as ``name:first argument``.
-        turn: The button's argument is no option but the turn under whose answer it stands, and it has to name one.
+        turn: The button's argument is the turn under whose answer it stands, which it has to name, and behind a stroke its first option.
         urgent: It is carried out at once, also beside other commands of the conversation.
         changes: What it sets holds for every question after it: these wait until it is set.
     """

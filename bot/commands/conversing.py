@@ -1,4 +1,4 @@
-"""/ask, /retry, /continue, /stop, /reset: the run of a conversation. Called by a button, they concern the turn it stands under."""
+"""/ask, /retry, /continue, /stop, /other, /reset: the run of a conversation. Called by a button, they concern the turn it stands under."""
 
 from __future__ import annotations
 
@@ -42,10 +42,34 @@ async def go_on(context: Context) -> Answer | None:
     return Answer(texts.NOTHING_TO_CONTINUE if context.turn is None else texts.NOT_CONTINUED, note=True)
 
 
+async def other(context: Context) -> Answer:
+    """Let another answer to the last question stand, or to that of the button's turn: it takes the place of the one that stood."""
+    store, turn, wanted = context.store, context.turn, context.arguments.get("number")
+    if turn is None:
+        said = await store.answer_of(context.conversation, before=context.event)
+        turn = said.turn if said is not None else None
+    number = controls.turn_of(wanted) if wanted is not None else None
+    if wanted is not None and number is None:
+        return Answer(texts.no_such_answer(wanted), note=True)
+    chosen = await store.choose(context.conversation, turn, number) if turn is not None else None
+    if chosen is None:
+        return Answer(texts.NOT_OTHER if context.turn is not None else texts.NOTHING_OTHER, note=True)
+    return Answer(texts.other_shown(chosen.number, chosen.count) if context.turn is None else "", shows=chosen.turn)
+
+
 COMMANDS = (
     Command("ask", "Ask the model something", None, (Option("question", "What you want to know", required=True),), asks=True),
     Command(controls.RETRY, "Ask the last question again", retry, button=True, turn=True),
     Command(controls.CONTINUE, "Let the last answer go on where it stopped", go_on, button=True, turn=True),
     Command(controls.STOP, "Stop the running answer", stop, button=True, turn=True, urgent=True),
+    Command(
+        controls.OTHER,
+        "Show another answer, where several were asked for (/settings n)",
+        other,
+        (Option("number", "Which one; the next if you name none"),),
+        button=True,
+        turn=True,
+        changes=True,
+    ),
     Command("reset", "Start afresh: forget what was said before", reset, changes=True),
 )

@@ -98,6 +98,33 @@ def script(outside: Outside) -> ScriptedVoice:
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
+async def test_another_of_several_answers_takes_the_place_of_the_first_also_after_a_restart(
+    outside: Outside, database: Path, platform: str
+) -> None:
+    script(outside).queue("red", "green", "blue", "indeed", "so it is")
+    chat = CHATS[platform](outside)
+    async with running_bridge(outside, database):
+        await chat.command("settings", name="n", value="3")
+        await until_said(chat, "from the next question on")
+        await chat.say("which?")
+        await until_said(chat, "Answer 1 of 3")
+        two, three = texts.answer_label(2), texts.answer_label(3)
+        await eventually(lambda: chat.buttons()[-1:] == [[*DONE, two, three]], "controls")
+        await eventually(lambda: states(database) == ["done"], "the answer is done")
+        await chat.press(two)
+        assert (await until_said(chat, "Answer 2 of 3")).startswith("green")
+        count = len(chat.texts())
+    async with running_bridge(outside, database):
+        await chat.press(three)
+        assert (await until_said(chat, "Answer 3 of 3")).startswith("blue")
+        await chat.say("really?")
+        await until_said(chat, "indeed")
+        assert [text.strip() for text in last_request(outside)] == ["which?", "blue", "really?"]
+        assert len(chat.texts()) == count + 1
+        assert chat.notes() == []
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
 async def test_continue_after_a_cut_goes_on_in_a_new_message_and_once(outside: Outside, database: Path, platform: str) -> None:
     script(outside).queue("one two three four five six", "four five six", "seven")
     async with running_bridge(outside, database):

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 from pydantic import Field
 
 from adapters.base import (
+    Alternatives,
     Capabilities,
     ChatRequest,
     Event,
@@ -42,7 +43,7 @@ class Knobs(Parameters):
 
 Step: TypeAlias = Event | Exception | asyncio.Event | Callable[[], object]
 """What a stream does next: yield, raise, wait for the test, or call back."""
-EVENTS = (Started, Submitted, Progress, TextDelta, ReasoningDelta, Usage, Finished)
+EVENTS = (Started, Submitted, Progress, TextDelta, ReasoningDelta, Alternatives, Usage, Finished)
 
 
 @dataclass

@@ -1,0 +1,48 @@
+"""Several answers to one question: one stands, the others are kept as long as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from storage.tx import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A further answer to a question. `content` is its text as JSON list of content parts, for the transcript."""
+
+    text: str = field(repr=False)
+    content: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which answer of a turn stands now: its number from 1, of so many."""
+
+    turn: int
+    number: int
+    count: int
+
+
+async def keep(tx: Tx, turn: int, first: Alternative, others: Sequence[Alternative]) -> None:
+    """Keep all answers of a turn that has more than one."""
+    if others:
+        for number, one in enumerate((first, *others), start=1):
+            await tx.fetch("alternative_insert", turn, number, one.text, one.content)
+
+
+async def choose(tx: Tx, conversation: int, turn: int, number: int | None) -> Chosen | None:
+    """Let another answer stand; None for `number`: the next one, after the last the first."""
+    rows = await tx.fetch("alternatives", turn, conversation)
+    if not rows:
+        return None
+    wanted = rows[0]["shown"] % len(rows) + 1 if number is None else number
+    found = next((row for row in rows if row["number"] == wanted), None)
+    if found is None:
+        return None
+    if wanted != found["shown"]:
+        await tx.fetch("turn_show", turn, found["text"], wanted)
+        await tx.fetch("answer_replace", turn, found["content"])
+        await tx.fetch("states_drop", conversation)  # a provider remembers another answer
+    return Chosen(turn, wanted, len(rows))
