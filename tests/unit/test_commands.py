@@ -72,6 +72,7 @@ def test_every_command_is_there_once() -> None:
         "system",
         "settings",
         "reasoning",
+        "other",
         "reset",
         "stop",
         "retry",
