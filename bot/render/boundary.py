@@ -14,6 +14,7 @@ from bot.render.mask import holds_stand_in
 
 # An empty line, then one at the left edge that is no list item, and will not become one with the next characters.
 _BREAK = re.compile(r"\n\n(?![-*+](?:[ \t\n]|\Z)|[0-9]{1,9}(?:[.)](?:[ \t\n]|\Z)|\Z))(?=\S)")
+_SEEN = 12  # characters behind a place that the pattern looks at, and one more: a number of nine digits, its sign, white space
 _FENCE = re.compile(r"( {0,3})(`{3,}(?=[^`\n]*$)|~{3,})[^\n]*", re.MULTILINE)
 _TRIPLE = re.compile("```|~~~")
 _FURTHEST = 3  # spaces before a fence; with more it is none
@@ -26,19 +27,24 @@ def boundaries(text: str, start: int = 0) -> Iterator[int]:
     A place once found remains one however the text goes on. Some places are not seen; that costs time and nothing else. The text may not
     hold a stand-in of `bot.render.mask`: then HTML in it would stay HTML, which can go on over empty lines.
     """
-    found = at = start
+    found = at = looked = start
+    listed = False  # an item stands between `found` and `looked`
     fenced = text.find("```", start) >= 0 or text.find("~~~", start) >= 0
     while at >= 0:
         fence = _next_fence(text, at) if fenced else None
         end = fence.start() if fence else len(text)
-        for place in _BREAK.finditer(text, at):
+        for place in _BREAK.finditer(text, at, min(len(text), end + _SEEN)):
             if place.end() > end:
                 break
             found = place.end()
             yield found
         if not fence:
             return
-        at = _fence_end(text, fence, listed=bool(fence[1]) and _ITEM.search(text, found, end) is not None)
+        if found > looked:
+            listed, looked = False, found
+        if fence[1] and not listed:
+            listed, looked = _ITEM.search(text, looked, end) is not None, text.rfind("\n", looked, end) + 1 or looked
+        at = _fence_end(text, fence, listed=listed and bool(fence[1]))
 
 
 def last_boundary(text: str) -> int:
@@ -51,7 +57,9 @@ def _next_fence(text: str, start: int) -> re.Match[str] | None:
     while triple := _TRIPLE.search(text, start):
         if fence := _FENCE.match(text, text.rfind("\n", 0, triple.start()) + 1):
             return fence
-        start = triple.end()
+        start = text.find("\n", triple.end())  # nor does another one in this line open any
+        if start < 0:
+            return None
     return None
 
 

@@ -31,6 +31,8 @@ _CLOSINGS = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}
 
 _LONGEST = 2000  # characters of a formula that is still open, which is a Discord message full of it; no one waits for its end
 
+_MOST_TRIES = 8  # of signs that may open what one sign closes; more of them mean themselves
+
 _LEAST = {"$": 2, "$$": 1, "\\(": 1, "\\[": 1}  # characters; one letter after a dollar may become the name of a variable
 
 
@@ -50,19 +52,63 @@ class Formula(NamedTuple):
     end: int
 
 
+class Formulas:
+    """Finds the formulas of one text.
+
+    Asked for one place after the other, it looks for what ends a formula once and not once for each sign that may open it: the time
+    it takes grows with the text, whatever stands there.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._ahead: dict[str, tuple[int, int, int]] = {}  # what was looked for → from where, and where it begins and ends
+        self._tries: dict[int, int] = {}  # a place where something closes → how many were found not to be opened by
+
+    def at(self, start: int) -> Formula | None:
+        """Return the formula that the dollar or backslash at this place opens, if it does."""
+        text = self._text
+        opening = _opening(text, start)
+        if not opening:
+            return None
+        opened = start + len(opening)
+        closed = self._closing(opened, opening)
+        if closed < 0 or self._is_within(_BLANK, opened, closed) or self._is_within(_CODE, opened, closed):
+            return None
+        tries = self._tries.get(closed, 0)
+        if tries >= _MOST_TRIES:
+            return None
+        if not _is_meant(text[opened:closed], opening):
+            self._tries[closed] = tries + 1
+            return None
+        return Formula(start, opened, closed, closed + len(opening))
+
+    def _is_within(self, pattern: re.Pattern[str], start: int, end: int) -> bool:
+        """Tell whether something stands between two places."""
+        asked, found, stop = self._ahead.get(pattern.pattern, (0, -1, -1))
+        if not asked <= start <= found:
+            match = pattern.search(self._text, start)
+            found, stop = match.span() if match else (len(self._text), len(self._text) + 1)
+            self._ahead[pattern.pattern] = start, found, stop
+        return stop <= end
+
+    def _closing(self, start: int, opening: str) -> int:
+        """Return where the signs stand that close a formula, -1 if there are none."""
+        text, closing = self._text, _CLOSINGS[opening]
+        asked, at, _ = self._ahead.get(closing, (0, -1, -1))
+        if not asked <= start <= at:
+            at = text.find(closing, start)
+            while at >= 0 and _is_escaped(text, at):
+                at = text.find(closing, at + 1)
+            at = at if at >= 0 else len(text)
+            self._ahead[closing] = start, at, at
+        if at == len(text):
+            return -1
+        return at if opening != "$" or _is_dollar_closing(text, start, at) else -1
+
+
 def formula_at(text: str, start: int) -> Formula | None:
     """Return the formula that the dollar or backslash at this place opens, if it does."""
-    opening = _opening(text, start)
-    if not opening:
-        return None
-    opened = start + len(opening)
-    closed = _closing(text, opened, opening)
-    if closed < 0:
-        return None
-    content = text[opened:closed]
-    if _BLANK.search(content) or _CODE.search(content) or not _is_meant(content, opening):
-        return None
-    return Formula(start, opened, closed, closed + len(opening))
+    return Formulas(text).at(start)
 
 
 def complete(text: str, start: int) -> str | None:
@@ -128,23 +174,11 @@ def _opening(text: str, start: int) -> str:
     return text[start : start + 2] if text[start + 1 : start + 2] in {"(", "["} else ""
 
 
-def _closing(text: str, start: int, opening: str) -> int:
-    """Return where the signs stand that close a formula, -1 if there are none."""
-    if opening == "$":
-        return _closing_dollar(text, start)
-    at = text.find(_CLOSINGS[opening], start)
-    while at >= 0 and _is_escaped(text, at):
-        at = text.find(_CLOSINGS[opening], at + 1)
-    return at
-
-
-def _closing_dollar(text: str, start: int) -> int:
-    at = text.find("$", start)
-    while at >= 0 and _is_escaped(text, at):
-        at = text.find("$", at + 1)
-    if at <= start or text[start].isspace() or text[at - 1].isspace() or text[at + 1 : at + 2].isdigit() or text.startswith("$", at + 1):
-        return -1
-    return at
+def _is_dollar_closing(text: str, start: int, at: int) -> bool:
+    """Tell whether a dollar closes what begins at `start`."""
+    if at <= start or text[start].isspace() or text[at - 1].isspace():
+        return False
+    return not (text[at + 1 : at + 2].isdigit() or text.startswith("$", at + 1))
 
 
 def _is_escaped(text: str, at: int) -> bool:

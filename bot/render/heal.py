@@ -9,29 +9,33 @@ The healed text is the text up to some place near its end, plus closers. Places 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections import Counter
 
 from bot.render.boundary import last_boundary
 from bot.render.emphasis import is_meant
-from bot.render.formula import complete, formula_at, open_from
+from bot.render.formula import Formulas, complete, open_from
 
 _FENCE = re.compile(r"([ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(`{3,}|~{3,})([^\n]*)")
 _TRIPLE = re.compile("```|~~~")
 _MARKER = re.compile(r"[-*+]|\d{1,9}[.)]")
-_LONE = re.compile(r"[ \t]*(?:>[ \t]*)*(?:[-*+][ \t]+)?(?:\[[ xX]?\]?|[-*+=_~`#>! \t]*|\|[-|: \t]*)[ \t]*")
+# Quantifiers that give nothing back: each line is gone through once, whatever it holds.
+_LONE = re.compile(r"[-*+=_~`#>! \t]*+|[ \t>]*+(?:[-*+][ \t]++)?+(?:\[[ xX]?+\]?+[ \t]*+|\|[-|: \t]*+)")
 _TAG = re.compile(r"(?<![\\\w])<(?:[/!?]?[A-Za-z][\w:./@&?=#%+-]*)?[/!?]?\Z")
 _BLOCK_START = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)]|#{1,6})[ \t]+)+")
 _SIGN = re.compile(r"[\\`*_~!\[\]$]")  # a token begins with one; looking for these first is five times as fast
 _TOKEN = re.compile(r"`+|\*+|_+|~+|!?\[|\](?:\(|)", re.DOTALL)
-_LINK_TAIL = re.compile(r"\s*(?:<[^<>\n]*>|(?:[^\s()\\<]|\\.|\([^\s()]*\))*)(?:\s+(?:\"[^\"]*\"|'[^']*'))?\s*\)")
-_HALF_LINK_TAIL = re.compile(r"\s*(?:<[^<>\n]*>?|(?:[^\s()\\<]|\\.|\([^\s()]*\)?)*)(?:\s+(?:\"[^\"]*\"?|'[^']*'?)?)?\s*\Z")
+_LINK_TAIL = re.compile(r"\s*+(?:<[^<>\n]*+>|(?:[^\s()\\<]|\\.|\([^\s()]*+\))*+)(?:\s++(?:\"[^\"]*+\"|'[^']*+'))?\s*+\)")
+_HALF_LINK_TAIL = re.compile(r"\s*+(?:<[^<>\n]*+>?+|(?:[^\s()\\<]|\\.|\([^\s()]*+\)?+)*+)(?:\s++(?:\"[^\"]*+\"?+|'[^']*+'?+)?+)?+\s*+\Z")
 _DELIMITER = re.compile(r"\s*\|[ \t:|-]*")
+_ROW = re.compile(r"\s*+\|")
 
 _HALF_DEFINITION = re.compile(r"^([ \t>]*\[(?!\^)[^\]\n]{1,200}\]:)[ \t]*\S+\Z", re.MULTILINE)
 
 _MOST_OPENERS = 8  # of formulas that one text leaves open; more of them are signs that mean themselves
 
 _CLOSINGS = {"\\(": "\\)", "\\[": "\\]"}
+_DISPLAYS = (("$$", "$$"), ("\\[", "\\]"))
 
 _STRIKE = 2  # tildes; a single one means "about" more often
 
@@ -75,10 +79,11 @@ def _last_fence(text: str) -> tuple[tuple[str, str, int] | None, int]:
         return found, closed
     at = 0
     while triple := _TRIPLE.search(text, at):
-        match = _FENCE.match(text, text.rfind("\n", 0, triple.start()) + 1)
-        at = match.end() if match else triple.end()
+        match = _FENCE.match(text, text.rfind("\n", at, triple.start()) + 1 or at)
         if not match:
+            at = text.find("\n", triple.end()) + 1 or len(text)  # nor does another one in this line open or close any
             continue
+        at = match.end()
         lead, fence, info = match.groups()
         if found is None:
             if fence[0] == "~" or "`" not in info:
@@ -99,44 +104,61 @@ def _close_fence(text: str, lead: str, fence: str, opened: int) -> str:
 
 def _without_half_line(text: str) -> str:
     """Drop a last line that is nothing but markers: it would show as a raw sign, or make a heading of the line above."""
-    while text:
-        start = text.rfind("\n") + 1
-        if not _LONE.fullmatch(text, start) or _is_delimiter(text, start):
+    end = len(text)
+    while end:
+        start = text.rfind("\n", 0, end) + 1
+        if not _LONE.fullmatch(text, start, end) or _is_delimiter(text, start, end):
             break
-        text = text[:start].rstrip()
-    return text
+        end = _stripped(text, start)
+    return text[:end]
+
+
+def _stripped(text: str, end: int) -> int:
+    """Return where `text[:end]` ends without the white space behind it; takes time for that only."""
+    while end and text[end - 1].isspace():
+        end -= 1
+    return end
 
 
 def _paragraph_start(text: str, start: int) -> int:
     """Return where the text of the last paragraph begins, from `start` on: behind an empty line or the signs that open a block."""
-    displays = list(_displays(text, start)) if "$$" in text or "\\[" in text else ()
+    displays = [_displays(text, start, *signs) for signs in _DISPLAYS] if "$$" in text or "\\[" in text else ()
     end = len(text)
     while end >= start:
         line = max(start, text.rfind("\n", start, end) + 1)
         if not text[line:end].strip(" \t>") and end < len(text):
             return end + 1
         begun = _BLOCK_START.match(text, line)
-        if begun and not any(opened < line < closed for opened, closed in displays):  # a formula's lines are no blocks
+        if begun and not any(_is_inside(line, places) for places in displays):  # a formula's lines are no blocks
             return begun.end()
         end = line - 1
     return start
 
 
-def _displays(text: str, start: int) -> Iterator[tuple[int, int]]:
-    """Find the formulas that may go over several lines; one that is not closed goes to the end of the text."""
-    for opening, closing in (("$$", "$$"), ("\\[", "\\]")):
-        at = start
-        while (opened := text.find(opening, at)) >= 0:
-            closed = text.find(closing, opened + 2)
-            at = closed + 2 if closed >= 0 else len(text)
-            yield opened, at
+def _displays(text: str, start: int, opening: str, closing: str) -> list[tuple[int, int]]:
+    """Find the formulas of a kind that may go over several lines; one that is not closed goes to the end of the text."""
+    found: list[tuple[int, int]] = []
+    at = start
+    while (opened := text.find(opening, at)) >= 0:
+        closed = text.find(closing, opened + 2)
+        at = closed + 2 if closed >= 0 else len(text)
+        found.append((opened, at))
+    return found
 
 
-def _is_delimiter(text: str, start: int) -> bool:
-    """Tell whether the last line, which begins at `start`, can be the second one of a table."""
-    before, _, above = text[: max(0, start - 1)].rpartition("\n")
-    is_second = above.lstrip().startswith("|") and not before.rpartition("\n")[2].lstrip().startswith("|")
-    return is_second and _DELIMITER.fullmatch(text, start) is not None
+def _is_inside(place: int, places: list[tuple[int, int]]) -> bool:
+    """Tell whether a place lies inside one of these, which are in rising order."""
+    index = bisect_left(places, (place, 0)) - 1
+    return index >= 0 and place < places[index][1]
+
+
+def _is_delimiter(text: str, start: int, end: int) -> bool:
+    """Tell whether the last line, which stands here, can be the second one of a table."""
+    if _DELIMITER.fullmatch(text, start, end) is None:
+        return False
+    above = text.rfind("\n", 0, max(0, start - 1)) + 1
+    before = text.rfind("\n", 0, max(0, above - 1)) + 1
+    return _ROW.match(text, above, max(0, start - 1)) is not None and (not above or _ROW.match(text, before, above - 1) is None)
 
 
 def _complete_table(text: str) -> str:
@@ -144,7 +166,7 @@ def _complete_table(text: str) -> str:
     body, _, last = text.rpartition("\n")
     if not last.lstrip().startswith("|"):
         return text
-    if _is_delimiter(text, len(body) + 1):
+    if _is_delimiter(text, len(text) - len(last), len(text)):
         head, body = body, body.rpartition("\n")[0]
     else:
         head = text
@@ -165,6 +187,8 @@ class _Inline:
     def __init__(self, text: str) -> None:
         self._text = text
         self._open: list[tuple[str, int, int]] = []  # delimiter, how many of it, and where it ends; innermost last
+        self._count: Counter[str] = Counter()  # of each delimiter in it
+        self._formulas = Formulas(text)
         self._brackets: list[int] = []
         self._formulas_from = -1  # where a formula that is open at the end can begin; -1 while no one has asked
         self._openers = 0  # of formulas that were tried and are none
@@ -202,7 +226,7 @@ class _Inline:
 
     def _formula(self, start: int) -> int | str:
         """The same behind a dollar or backslash."""
-        found = formula_at(self._text, start)
+        found = self._formulas.at(start)
         if found:
             return found.end
         end = start + 2 if self._text[start] == "\\" or self._text.startswith("$$", start) else start + 1
@@ -238,21 +262,26 @@ class _Inline:
         return -1 if _HALF_LINK_TAIL.match(self._text, end) else end
 
     def _finish(self, text: str, closer: str) -> str:
-        text = text.rstrip()
+        parts: list[str] = []  # that go behind the text
+        end = _stripped(text, len(text))
         if closer == "]()":
             bracket = self._brackets[-1]
-            if text.startswith("^", bracket + 1):  # a footnote's sign, of which no part is to be shown
-                text, closer = text[:bracket].rstrip(), ""
-            elif text.endswith("["):
-                text, closer = text[:-1].removesuffix("!").rstrip(), ""
+            if text.startswith("^", bracket + 1, end):  # a footnote's sign, of which no part is to be shown
+                end, closer = _stripped(text, min(end, bracket)), ""
+            elif text.endswith("[", 0, end):
+                end -= 2 if text.endswith("![", 0, end) else 1
+                end, closer = _stripped(text, end), ""
             else:  # what was opened inside the label closes before the label
                 while self._open and self._open[-1][2] > bracket:
-                    sign, count, end = self._open.pop()
-                    text = f"{text}{sign * count}" if len(text) > end else text[: end - count].rstrip()
-        while self._open and len(text) <= self._open[-1][2]:  # nothing came after it
-            text = text[: self._open[-1][2] - self._open[-1][1]].rstrip()
-            self._open.pop()
-        return text + closer + "".join([sign * count for sign, count, _ in reversed(self._open)])
+                    sign, count, opened = self._open.pop()
+                    if parts or end > opened:
+                        parts.append(sign * count)
+                    else:
+                        end = _stripped(text, min(end, opened - count))
+        while self._open and not parts and end <= self._open[-1][2]:  # nothing came after it
+            _, count, opened = self._open.pop()
+            end = _stripped(text, min(end, opened - count))
+        return "".join([text[:end], *parts, closer, *[sign * count for sign, count, _ in reversed(self._open)]])
 
     def _close_code(self, start: int, run: str) -> str:
         content = self._text[start + len(run) :].rstrip()
@@ -262,7 +291,7 @@ class _Inline:
         return self._finish(self._text[:start] + run + inner, run)
 
     def _closes(self, run: str, start: int) -> bool:
-        return start > 0 and not self._text[start - 1].isspace() and any(sign == run[0] for sign, _, _ in self._open)
+        return start > 0 and not self._text[start - 1].isspace() and self._count[run[0]] > 0
 
     def _delimiter(self, run: str, start: int, end: int) -> None:
         sign, count = run[0], len(run)
@@ -272,16 +301,19 @@ class _Inline:
             count = self._shut(sign, count)
         if count and self._is_left(start, end, sign):
             self._open.append((sign, count, end))
+            self._count[sign] += 1
 
     def _shut(self, sign: str, count: int) -> int:
-        while count and any(opened == sign for opened, _, _ in self._open):
+        while count and self._count[sign]:
             opened, many, end = self._open.pop()
+            self._count[opened] -= 1
             if opened != sign:
                 continue
             used = min(many, count)
             count -= used
             if many > used:
                 self._open.append((sign, many - used, end))
+                self._count[sign] += 1
         return count
 
     def _is_left(self, start: int, end: int, sign: str) -> bool:
@@ -307,10 +339,10 @@ class _Inline:
         """Tell whether stars between a punctuation mark and a letter close the last ones that are open."""
         text = self._text
         sign, count, opened = self._open[-1]
-        if sign != "*" or count != end - start or "\n" in text[opened:start]:
+        if sign != "*" or count != end - start:
             return False
         before = text[opened - count - 1 : opened - count]
-        return is_meant(count, before, (text[opened], text[start - 1]), text[end : end + 1])
+        return is_meant(count, before, (text[opened], text[start - 1]), text[end : end + 1]) and text.find("\n", opened, start) < 0
 
 
 def _code_end(text: str, at: int, count: int) -> int:

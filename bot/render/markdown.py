@@ -103,7 +103,8 @@ class _Reader:
         self._masked = bool(masked.used)
         self._unmask, self._formula = masked.unmask, masked.formula
         self._char = Places(masked).char if located else int
-        self._pieces: list[str] = []  # text that has no span yet; always empty if `located`
+        self._pieces: list[str] = []  # text that has no span yet
+        self._piece_at = self._piece_end = 0  # where it stands, in bytes, if `located`
         self._spans: list[Span] = []
         self._marks = 0
         self._links: list[tuple[str, int]] = []  # target and index of its first span, innermost last
@@ -126,8 +127,11 @@ class _Reader:
         for event, where in pairs:
             if type(event) is str:
                 self._bare(event, where)
-            elif "Text" in event and not located:
-                pieces.append(event["Text"])
+            elif "Text" in event:
+                if located:
+                    self._piece(event["Text"], where)
+                else:
+                    pieces.append(event["Text"])
             elif "Start" in event:
                 if pieces:
                     self._join()
@@ -159,7 +163,7 @@ class _Reader:
         if event == "Rule":
             self._rule(where)
         elif self._located:
-            self._add("\n", 0, where)
+            self._piece("\n", where)
         else:
             self._pieces.append("\n")
 
@@ -172,7 +176,21 @@ class _Reader:
         pieces.clear()
         if self._masked and not text.isascii():
             text = self._unmask(text)
-        self._spans.append(_new(Span, (text, self._marks, self._url, 0, 0)))
+        start, end = (self._char(self._piece_at), self._char(self._piece_end)) if self._located else (0, 0)
+        self._spans.append(_new(Span, (text, self._marks, self._url, start, end)))
+
+    def _piece(self, text: str, where: pyromark.event.Range) -> None:
+        """Take a piece of text with its place: pieces that follow each other in the source, too, make one span."""
+        start, end = where["start"], where["end"]
+        as_it_is = end - start == (len(text) if text.isascii() else len(text.encode()))
+        if self._pieces and not (as_it_is and start == self._piece_end):
+            self._join()
+        if not self._pieces:
+            self._piece_at = start
+        self._pieces.append(text)
+        self._piece_end = end
+        if not as_it_is:  # nor does it go with what follows
+            self._join()
 
     def _add(self, text: str, marks: int, where: pyromark.event.Range) -> None:
         if self._pieces:

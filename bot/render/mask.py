@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from bot.render.emphasis import loosen
-from bot.render.formula import formula_at
+from bot.render.formula import Formulas
 
 # For "<" where HTML would begin: HTML blocks would hide the Markdown inside them. It has to be punctuation, as "<" is, or emphasis beside
 # it would not open. The HTML of a text that holds it itself is shown as it is.
@@ -106,9 +106,10 @@ def mask(source: str, known: Mapping[str, str] = NONE) -> Masked:
 def _mask_formulas(text: str) -> str:
     parts: list[str] = []
     done = at = 0
+    formulas = Formulas(text)
     while sign := _FORMULA_SIGN.search(text, at):
         start = sign.start()
-        formula = formula_at(text, start)
+        formula = formulas.at(start)
         if formula:
             opening = text[start : formula.opened]
             content = _BLOCK.sub(_join_line, text[formula.opened : formula.closed])

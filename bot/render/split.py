@@ -106,7 +106,7 @@ class Splitter:
         self._above = above.characters if above else 0
         self._texts = [block.text for block in blocks]
         self._starts = [0, *accumulate(len(text) + 1 for text in self._texts)]
-        self._drafts = [above.draft if above else style.draft]  # with the first blocks, as many as were asked for
+        self._drafts = {0: above.draft if above else style.draft}  # with the first blocks, for the counts that were asked for
         self._flat = "\n".join(self._texts)[: style.limit + _BEYOND]
 
     def split(self, *, whole: bool = True) -> int:
@@ -126,11 +126,17 @@ class Splitter:
     def page(self, position: int) -> Draft:
         """Write what stands before `position`."""
         index = max(0, bisect_left(self._starts, position) - 1)
-        while len(self._drafts) <= index:
-            self._drafts.append(self._drafts[-1].then([self._blocks[len(self._drafts) - 1]]))
+        draft = self._first_blocks(index)
         if position <= self._starts[index]:
-            return self._drafts[index]
-        return self._drafts[index].then([_first(self._blocks[index], position - self._starts[index])])
+            return draft
+        return draft.then([_first(self._blocks[index], position - self._starts[index])])
+
+    def _first_blocks(self, count: int) -> Draft:
+        """Write so many blocks, beginning with the most of them that are written."""
+        if count not in self._drafts:
+            below = max([known for known in self._drafts if known < count])
+            self._drafts[count] = self._drafts[below].then(self._blocks[below:count])
+        return self._drafts[count]
 
     def _length(self, position: int) -> int:
         return self._style.measure(self.page(position).shown())
@@ -152,10 +158,21 @@ class Splitter:
 
     def _block(self) -> tuple[int, int]:
         """Return the first and the last position of the first block that does not fit as a whole."""
-        for index, start in enumerate(self._starts[1:]):
-            if self._length(start - 1) > self._style.limit:
-                return self._starts[index], start - 2
-        return self._starts[-1] - 1, self._starts[-1] - 1
+        low, reach, limit = 0, self._style.limit, self._style.limit
+        while True:  # blocks without much text are many: no more of them are written than may be needed
+            high = max(low, min(bisect_right(self._starts, reach), len(self._blocks)))
+            if high > low and self._length(self._starts[high] - 1) > limit:
+                break
+            if high == len(self._blocks):
+                return self._starts[-1] - 1, self._starts[-1] - 1
+            low, reach = high, 2 * reach
+        while low < high - 1:
+            middle = (low + high) // 2
+            if self._length(self._starts[middle] - 1) > limit:
+                high = middle
+            else:
+                low = middle
+        return self._starts[low], self._starts[low + 1] - 2
 
     def _nice(self, most: int) -> int:
         """Return the best place in the second half of what fits: after a paragraph, line, sentence or word, else between characters."""
