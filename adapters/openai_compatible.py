@@ -241,8 +241,15 @@ class _Reading:
             self._decoder = Decoder()
         if self._done:
             return await self._end()
-        self._rearm()
-        chunk = await self._next()
+        if self._alive:  # the next payload is due from now on, when the reader of the events has had its time
+            self._alive = False
+            self._payload = self._loop.time() + (GRACE_S if self._answer.finish else self._budgets.idle)
+        try:
+            chunk = await self._stream.next_chunk(min(self._payload, self._total))
+        except TimeoutError:
+            if not self._answer.finish:
+                raise self._late() from None
+            chunk = b""  # a finished answer has nothing more to say
         if self._decoder.clean and (text := self._shortcut.text(chunk)):  # nearly every chunk
             self._alive = True
             return self._answer.take_text(text)
@@ -288,15 +295,6 @@ class _Reading:
         events = [*self._start(reply.data), *self._answer.take_whole(piece, read_others(reply.data))]
         return [*events, *self._answer.end(said_done=True, cut=False)]
 
-    async def _next(self) -> bytes:
-        """Return the next bytes, b"" at the end or when a finished answer has nothing more to say."""
-        try:
-            return await self._stream.next_chunk(min(self._payload, self._total))
-        except TimeoutError:
-            if self._answer.finish:
-                return b""
-            raise self._late() from None
-
     def _decoded(self, decoder: Decoder, chunk: bytes) -> list[ServerEvent]:
         try:
             return decoder.feed(chunk) if chunk else decoder.end()
@@ -314,12 +312,6 @@ class _Reading:
             events += self._start(data)
         events += self._answer.take(piece)
         self._alive = self._alive or piece.alive()
-
-    def _rearm(self) -> None:
-        """Set the next payload's deadline, after the reader of the events has had its time."""
-        if self._alive:
-            self._alive = False
-            self._payload = self._loop.time() + (GRACE_S if self._answer.finish else self._budgets.idle)
 
     def _parsed(self, event: ServerEvent) -> Any:
         """Return the event's JSON, None for a ping or a word that is no JSON."""

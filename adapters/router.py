@@ -201,69 +201,53 @@ class Router:
         return (min(waiting, key=lambda place: ends[place]) if ready is None else ready), cooling
 
     async def _visit(self, candidate: Candidate, *, alone: bool) -> AsyncGenerator[Event | _Anew, None]:
-        """Ask one candidate, and learn from it for the next question."""
-        asked = self._providers.get(candidate.provider)
-        if asked is None:
-            raise ProviderError(ErrorKind.BAD_REQUEST, f"no provider {candidate.provider!r} is set up", billed=Billed.NO)
-        for again in (False, True):
-            try:
-                async with aclosing(self._asked(asked, candidate, alone=alone)) as events:
-                    async for event in events:
-                        yield event
-                return
-            except ProviderError as error:
-                if again or error.kind is not ErrorKind.NO_PICTURES or error.billed is not Billed.NO:
-                    raise
-            log.info("provider.no_pictures provider=%s model=%s", candidate.provider, candidate.model)
-            # It has learned that by now, and the request is made anew without them.
-
-    async def _asked(self, asked: Provider, candidate: Candidate, *, alone: bool) -> AsyncGenerator[Event | _Anew, None]:
-        request = await candidate.request()
+        """Ask one candidate, again where that costs nothing and shows nothing twice, and learn from it for the next question."""
+        asked = self._asked(candidate)
+        asking = _Asking(asked, await candidate.request(), lambda: self._cooldowns.good(visit))
         visit = self._cooldowns.visit(asked, candidate.model)
-        known = False
+        latest = self._now() + REPEAT_WITHIN_S
         try:
-            async with aclosing(self._repeated(asked, request, repeats=RETRIES if alone else 0, afresh=candidate.afresh)) as events:
-                async for event in events:
-                    if not known and isinstance(event, TextDelta | ReasoningDelta):
-                        known = True
-                        self._cooldowns.good(visit)
-                    yield event
+            while True:
+                async with asking:
+                    async for event in asking.events:
+                        if asking.passes(event):
+                            yield event
+                        elif asking.finished is not None:
+                            break
+                if asking.error is None:
+                    break
+                if asking.without_state(afresh=candidate.afresh):
+                    yield _Anew(asking.error.billed is not Billed.NO)
+                elif asking.pictures_refused():  # it has learned that by now, and the request is made anew without them
+                    asking.request = await candidate.request()
+                else:
+                    await self._pause(asking, asking.error, repeats=RETRIES if alone else 0, latest=latest)
+            if asking.finished is not None:
+                yield asking.finished
         except ProviderError as error:
             self._cooldowns.failed(visit, error)
             raise
         finally:
             self._cooldowns.left(visit)
 
-    async def _repeated(self, asked: Provider, request: ChatRequest, *, repeats: int, afresh: bool) -> AsyncGenerator[Event | _Anew, None]:
-        """Ask, and ask again where that costs nothing and shows nothing twice."""
-        latest = self._now() + REPEAT_WITHIN_S
-        failures = 0
-        started = shown = False
-        while True:
-            try:
-                async with aclosing(_once(asked, request)) as events:
-                    async for event in events:
-                        if isinstance(event, Started):
-                            if started:
-                                continue
-                            started = True
-                        elif not isinstance(event, Progress):
-                            shown = True
-                        yield event
-                return
-            except ProviderError as error:
-                kept = (request.state is not None and request.resume is None) or (request.resume is not None and afresh)
-                if error.kind is ErrorKind.STATE_LOST and kept and not shown:
-                    log.info("provider.state_lost provider=%s job=%s", asked.name, request.resume is not None)
-                    request = replace(request, state=None, resume=None)
-                    yield _Anew(error.billed is not Billed.NO)
-                    continue
-                failures += 1
-                wait = None if shown or failures > repeats else self._wait(error, failures)
-                if wait is None or self._now() + wait > latest:
-                    raise
-                log.info("provider.retry provider=%s kind=%s attempt=%d wait=%.2f", asked.name, error.kind, failures + 1, wait)
-            await self._sleep(wait)
+    def _asked(self, candidate: Candidate) -> Provider:
+        asked = self._providers.get(candidate.provider)
+        if asked is None:
+            raise ProviderError(ErrorKind.BAD_REQUEST, f"no provider {candidate.provider!r} is set up", billed=Billed.NO)
+        return asked
+
+    async def _pause(self, asking: _Asking, error: ProviderError, *, repeats: int, latest: float) -> None:
+        """Wait before a provider is asked once more.
+
+        Raises:
+            ProviderError: It is not.
+        """
+        asking.failures += 1
+        wait = None if asking.shown or asking.failures > repeats else self._wait(error, asking.failures)
+        if wait is None or self._now() + wait > latest:
+            raise error
+        log.info("provider.retry provider=%s kind=%s attempt=%d wait=%.2f", asking.name, error.kind, asking.failures + 1, wait)
+        await self._sleep(wait)
 
     def _wait(self, error: ProviderError, failures: int) -> float | None:
         """Return the seconds until the next attempt, None if there is none."""
@@ -275,31 +259,101 @@ class Router:
         return None if error.retry_after > PATIENCE_S else max(backoff, error.retry_after + BACKOFF_S * self._chance())
 
 
-async def _once(provider: Provider, request: ChatRequest) -> AsyncGenerator[Event, None]:
-    """Ask once, and see to it that the answer keeps the seam's promises."""
-    visible = False
-    end: Finished | None = None
-    try:
-        async with aclosing(provider.stream(request)) as events:
-            async for event in events:
-                if isinstance(event, Finished):
-                    end = event
-                    break
-                if isinstance(event, TextDelta):
-                    if not event.text:
-                        continue
-                    visible = visible or not event.text.isspace()
-                yield event
-    except ProviderError:
-        raise
-    except Exception as error:  # noqa: BLE001 - an adapter's bug ends this turn with a sentence, and no other turn
-        _report(provider.name, error)
-        raise ProviderError(ErrorKind.PROTOCOL, f"the adapter failed: {type(error).__name__}", in_stream=visible) from None
-    if end is None:
-        raise ProviderError(ErrorKind.PROTOCOL, "the answer ended without an end", in_stream=visible)
-    if not visible:
-        raise ProviderError(ErrorKind.EMPTY, "no text")
-    yield end
+class _Asking:
+    """Asks one provider, several times if need be, and holds each answer to the seam's promises, event by event.
+
+    One object for all of that, and no generator for each part: every token passes here. Used as `async with`, once for each asking.
+
+    Args:
+        provider: Is asked.
+        request: What it is asked.
+        good: Called with the first sign that it answers.
+
+    Attributes:
+        events: What it says.
+        finished: The good end, to be given out when its stream is closed.
+        error: Why the last answer was none.
+        shown: Something was given out that can't be taken back.
+        failures: How often it failed so that it could be asked just so again.
+    """
+
+    def __init__(self, provider: Provider, request: ChatRequest, good: Callable[[], None]) -> None:
+        self.events: AsyncGenerator[Event, None]
+        self.finished: Finished | None = None
+        self.error: ProviderError | None = None
+        self.shown = False
+        self.failures = 0
+        self.name = provider.name
+        self.request = request
+        self._provider = provider
+        self._no_pictures = False
+        self._good = good
+        self._known = self._started = self._visible = False
+
+    async def __aenter__(self) -> None:
+        self.finished = self.error = None
+        self._visible = False
+        self.events = self._provider.stream(self.request)
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        try:
+            await self.events.aclose()
+        except Exception as closing:  # noqa: BLE001 - an adapter's bug, see below
+            error = closing
+        if error is not None and not isinstance(error, Exception):
+            return False
+        if error is None:
+            self.error = self._broken_promise()
+        elif isinstance(error, ProviderError):
+            self.error = error
+        else:  # an adapter's bug ends this turn with a sentence, and no other turn
+            _report(self.name, error)
+            self.error = ProviderError(ErrorKind.PROTOCOL, f"the adapter failed: {type(error).__name__}", in_stream=self._visible)
+        return True
+
+    def passes(self, event: Event) -> bool:
+        """Take note of an event; True if it is given out."""
+        if isinstance(event, TextDelta):
+            if not event.text:
+                return False
+            self._visible = self._visible or not event.text.isspace()
+        elif isinstance(event, Finished):
+            self.finished = event
+            return False
+        elif isinstance(event, Started):
+            first, self._started = not self._started, True
+            return first
+        elif isinstance(event, Progress):
+            return True
+        self.shown = True
+        if not self._known and isinstance(event, TextDelta | ReasoningDelta):
+            self._known = True
+            self._good()
+        return True
+
+    def without_state(self, *, afresh: bool) -> bool:
+        """Leave away what the provider has lost, if that was it and nothing was shown: it is asked once more then."""
+        request, error = self.request, self.error
+        kept = (request.state is not None and request.resume is None) or (request.resume is not None and afresh)
+        if error is None or error.kind is not ErrorKind.STATE_LOST or not kept or self.shown:
+            return False
+        log.info("provider.state_lost provider=%s job=%s", self.name, request.resume is not None)
+        self.request = replace(request, state=None, resume=None)
+        return True
+
+    def pictures_refused(self) -> bool:
+        """Tell, once, whether it was asked with pictures and takes none."""
+        error = self.error
+        if self._no_pictures or error is None or error.kind is not ErrorKind.NO_PICTURES or error.billed is not Billed.NO or self.shown:
+            return False
+        self._no_pictures = True
+        log.info("provider.no_pictures provider=%s model=%s", self.name, self.request.model)
+        return True
+
+    def _broken_promise(self) -> ProviderError | None:
+        if self.finished is None:
+            return ProviderError(ErrorKind.PROTOCOL, "the answer ended without an end", in_stream=self._visible)
+        return None if self._visible else ProviderError(ErrorKind.EMPTY, "no text")
 
 
 def _report(name: str, error: Exception) -> None:

@@ -55,6 +55,7 @@ class Lane:
     def __init__(self, outbox: Outbox, platform: Platform) -> None:
         self._outbox = outbox
         self._platform = platform
+        self.now = outbox.clock.now
         self._deliveries: list[Delivery] = []
         self._wake = asyncio.Event()
         self._growth_at = -1.0
@@ -82,10 +83,6 @@ class Lane:
         if delivery in self._deliveries:
             self._deliveries.remove(delivery)
             self._wake.set()
-
-    def now(self) -> float:
-        """Return the clock's seconds."""
-        return self._outbox.clock.now()
 
     async def quiet(self, delivery: Delivery) -> None:
         """Return once no call of a delivery is being prepared, in flight or being recorded."""

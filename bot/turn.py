@@ -340,14 +340,14 @@ class Turns:
         async with aclosing(stream) as events:
             async for event in events:
                 match event:
+                    case TextDelta() | ReasoningDelta():  # first: nearly every event
+                        if course.hear(event) and grows:
+                            course.delivery.touch()
                     case Asked(place, passed, billed):
                         course.ask(order[place], {order[other]: kind for other, kind in passed.items()})
                         course.asked_before = course.asked_before or billed
                         # What comes in one piece comes with its end: shown with it, it has its controls at once and costs one call.
                         grows = self._providers[course.choice.provider].capabilities(course.choice.model).streaming
-                    case TextDelta() | ReasoningDelta():
-                        if course.hear(event) and grows:
-                            course.delivery.touch()
                     case Finished() | Usage() | Alternatives():
                         course.keep(event)
                     case Submitted(handle):

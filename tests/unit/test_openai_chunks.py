@@ -2,6 +2,7 @@
 
 import json
 from itertools import pairwise
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -118,9 +119,10 @@ def test_a_text_that_quotes_the_form_around_it_is_text():
 class Pieces:
     """An answer's body that comes in these pieces."""
 
-    status, cut, headers, content_type = 200, False, {}, "text/event-stream"
+    status, cut, content_type = 200, False, "text/event-stream"
 
     def __init__(self, pieces):
+        self.headers: dict[str, str] = {}
         self._pieces = [piece for piece in pieces if piece]
 
     async def peek(self, deadline):
@@ -131,7 +133,7 @@ class Pieces:
 
 
 async def read(pieces):
-    reading = _Reading(None, Pieces(pieces), Answer(), GENERIC, budgets=Budgets(), began=0.0, private=())
+    reading = _Reading(cast(Any, None), cast(Any, Pieces(pieces)), Answer(), GENERIC, budgets=Budgets(), began=0.0, private=())
     events = []
     while not reading.over:
         events += await reading.more()
