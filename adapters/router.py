@@ -188,6 +188,15 @@ class Router:
                     log.warning("provider.passed provider=%s model=%s: %s", candidate.provider, candidate.model, error)
         raise errors[min(errors)]
 
+    def cooling(self, provider: str, model: str) -> tuple[float, ErrorKind] | None:
+        """Return for how many seconds more a model is asked last, and what for; None: it is not.
+
+        0.0: Its pause is over, and one question is trying it out.
+        """
+        known = self._providers.get(provider)
+        end, kind = (0.0, None) if known is None else self._cooldowns.state(known, model)
+        return None if kind is None else (max(0.0, end - self._now()), kind)
+
     def _next(self, candidates: Sequence[Candidate], waiting: Sequence[int]) -> tuple[int, dict[int, ErrorKind]]:
         """Return who is asked next, and which of the waiting are left alone for now."""
         ends: dict[int, float] = {}

@@ -241,9 +241,10 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
             if isinstance(platform, SupportsCatchUp):
                 platform.catch_up_with(StoreCursors(store, name), spending(outbox.meters, clock))
         preferences = Preferences(store, providers, defaults)
+        router = Router(providers, sleep=clock.sleep, now=clock.now)
         turns = Turns(
             store=store,
-            router=Router(providers, sleep=clock.sleep, now=clock.now),
+            router=router,
             providers=providers,
             platforms=platforms,
             preferences=preferences,
@@ -264,6 +265,7 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
             catalogue=catalogue,
             access=settings.rule,
             commands=COMMANDS,
+            cooling=router.cooling,
             clock=clock,
             parking=parking,
         )

@@ -18,7 +18,7 @@ from bot import controls, texts
 from bot.access import Access
 from bot.catalogue import Catalogue, nearest
 from bot.clock import Clock
-from bot.commands.base import Answer, Command, Context
+from bot.commands.base import Answer, Command, Context, Cooling
 from bot.insist import insist
 from bot.lanes import Lanes
 from bot.model import ChatAddress, EventKind, Incoming, Page, ReplyRoute, Target
@@ -64,6 +64,7 @@ class Dispatcher:
         catalogue: Catalogue,
         access: Access,
         commands: Sequence[Command],
+        cooling: Cooling,
         clock: Clock,
         parking: Parking,
     ) -> None:
@@ -78,6 +79,7 @@ class Dispatcher:
         self._catalogue = catalogue
         self._access = access
         self._accounts = accounts
+        self._cooling = cooling
         self._clock = clock
         self._parking = parking
         self._lanes: Lanes[int] = Lanes()
@@ -269,7 +271,7 @@ class Dispatcher:
         if call.turn is not None and not command.urgent:
             await self._ended(call.turn)
         try:
-            return await command.run(replace(context, sender=incoming.sender, turn=call.turn))
+            return await command.run(replace(context, sender=incoming.sender, turn=call.turn, cooling=self._cooling))
         except Exception:  # a fault in one command is told and must not end the lane
             log.exception("command.crashed name=%s event=%d", call.name, accepted.event)
             return Answer(texts.INTERNAL, note=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +25,8 @@ KEEP_DAYS = "keep_days"
 MOST_KEEP_DAYS = 36_500
 REASONING = "reasoning"
 """Key of whether reasoning is shown."""
+FALLBACK = "fallback"
+"""Key of who is asked where the chosen provider does not answer: names with commas between, empty for nobody."""
 _SHOWN, _HIDDEN = "shown", "hidden"
 
 
@@ -98,7 +100,8 @@ class Preferences:
         """Return what holds in a conversation, then who is asked in its place: each with its own model and parameters, as chosen here."""
         merged = await self._merged(conversation, chat, server)
         chosen = merged.get("provider", self._defaults.provider)
-        others = [name for name in self._defaults.fallback if name != chosen and name in self._providers]
+        named = merged[FALLBACK].split(",") if FALLBACK in merged else self._defaults.fallback
+        others = [name for name in named if name != chosen and name in self._providers]
         return tuple(self._choice(merged, name) for name in (chosen, *others))
 
     async def _merged(self, conversation: int, chat: ChatAddress, server: str | None) -> dict[str, str]:
@@ -144,6 +147,10 @@ class Preferences:
     async def set_provider(self, conversation: int, name: str) -> None:
         """Switch the provider; its model and parameters are as they were when it was last used here."""
         await self._store.put_setting(conversation_scope(conversation), "provider", name)
+
+    async def set_fallback(self, conversation: int, names: Sequence[str] | None) -> None:
+        """Set who is asked, in this order, where the chosen provider does not answer; None goes back to what is inherited."""
+        await self._store.put_setting(conversation_scope(conversation), FALLBACK, None if names is None else ",".join(names))
 
     async def set_model(self, conversation: int, provider: str, model: str) -> None:
         """Choose a model of a provider."""

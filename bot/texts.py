@@ -58,6 +58,30 @@ def instead(provider: str, model: str, chosen: str, why: ErrorKind | None) -> st
     return f"*↪ {escape(provider)} answered, with {escape(model)}: {escape(chosen)} {reason}.*"
 
 
+def chain(others: Sequence[str]) -> str:
+    """Say who is asked where the chosen provider does not answer."""
+    named = ", then ".join(f"**{escape(other)}**" for other in others)
+    return f"If it does not answer: {named}" if others else "If it does not answer: nobody else is asked (/fallback)"
+
+
+def fallback(others: Sequence[str], *, changed: bool) -> str:
+    """Say the same after /fallback."""
+    when = ", from the next question on" if changed else ""
+    if not others:
+        return f"Nobody else is asked where the chosen provider does not answer{when}. `/fallback NAME NAME` names who is."
+    named = ", then ".join(f"**{escape(other)}**" for other in others)
+    return (
+        f"Where the chosen provider does not answer, {named} {'is' if len(others) == 1 else 'are'} asked{when}. "
+        "`/fallback off` leaves nobody, `/fallback default` is the operator's choice."
+    )
+
+
+def cooling(provider: str, seconds: float, why: ErrorKind) -> str:
+    """Say that a provider is left alone for a while."""
+    until = f"for {duration(seconds)}" if seconds > 0 else "until a question has tried it out"
+    return f"{escape(provider)} {_WHY.get(why, 'did not answer')}: it is asked last {until}"
+
+
 def nobody_else(providers: Sequence[str]) -> str:
     """Say that others were asked, too."""
     return f"{' and '.join(escape(provider) for provider in providers)} did not answer, either."

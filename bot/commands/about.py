@@ -38,6 +38,7 @@ async def status(context: Context) -> Answer:
     entries, running = await context.store.counts(context.conversation)
     lines = [
         f"Provider: **{provider.title if provider else choice.provider}**{await _health(context, choice.provider)}",
+        *await _chain(context),
         f"Model: {texts.code(choice.model)}",
         f"Persona: {_short(choice.persona)}",
         "Settings: "
@@ -46,6 +47,15 @@ async def status(context: Context) -> Answer:
         f"Running: {running} question{'' if running == 1 else 's'}",
     ]
     return Answer(texts.listed(lines, len(lines)))
+
+
+async def _chain(context: Context) -> list[str]:
+    """Say who else is asked, and who of all is asked last for a while."""
+    chain = await context.preferences.chain(context.conversation, context.chat, context.server)
+    known = [(choice, context.providers[choice.provider].title) for choice in chain if choice.provider in context.providers]
+    resting = [(title, pause) for choice, title in known if (pause := context.cooling(choice.provider, choice.model)) is not None]
+    others = [context.providers[choice.provider].title for choice in chain[1:]]
+    return [texts.chain(others), *(texts.cooling(title, seconds, why) for title, (seconds, why) in resting)]
 
 
 async def _health(context: Context, name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from adapters.base import Provider
+from adapters.base import ErrorKind, Provider
 from bot.catalogue import Catalogue
 from bot.model import Button, ChatAddress, Incoming, Sender
 from bot.preferences import Choice, Preferences
@@ -29,6 +29,14 @@ class Answer:
     shows: int | None = None
 
 
+Cooling: TypeAlias = Callable[[str, str], tuple[float, ErrorKind] | None]
+"""Tells of a provider and a model for how many seconds more it is asked last, and what for; None: it is not."""
+
+
+def _nobody_cools(_provider: str, _model: str) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a command or a completion may use.
@@ -41,6 +49,7 @@ class Context:
         sender: Who called; None for a completion.
         turn: The turn under whose answer the button stands that called; None for a call that was written. Unchecked: it may be of another
             conversation.
+        cooling: Who is left alone for a while.
     """
 
     store: Store
@@ -54,6 +63,7 @@ class Context:
     arguments: Mapping[str, str]
     sender: Sender | None = None
     turn: int | None = None
+    cooling: Cooling = _nobody_cools
 
     async def choice(self) -> Choice:
         """Return what holds in this conversation."""

@@ -170,9 +170,10 @@ class World:
         platforms: Mapping[str, Platform] = {"memory": self.chat}
         preferences = Preferences(store, providers, self.defaults or Defaults(next(iter(self.providers))))
         outbox = Outbox(platforms, store, clock)
+        router = Router(providers, sleep=lambda _: asyncio.sleep(0))
         turns = Turns(
             store=store,
-            router=Router(providers, sleep=lambda _: asyncio.sleep(0)),
+            router=router,
             providers=providers,
             platforms=platforms,
             preferences=preferences,
@@ -194,6 +195,7 @@ class World:
             catalogue=catalogue,
             access=self.access,
             commands=self.commands,
+            cooling=router.cooling,
             clock=clock,
             parking=parking,
         )

@@ -73,6 +73,7 @@ def test_every_command_is_there_once() -> None:
         "settings",
         "reasoning",
         "other",
+        "fallback",
         "reset",
         "stop",
         "retry",
