@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from adapters import http, local, modelslab, netmind, openai_compatible, segmind
 from adapters.base import Provider
 from adapters.router import Router
+from bot.attachments import Attachments
 from bot.bridge import Bridge, log_in_to_all
 from bot.catalogue import Catalogue
 from bot.clock import Clock, SystemClock
@@ -249,6 +250,7 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
             platforms=platforms,
             preferences=preferences,
             outbox=outbox,
+            attachments=Attachments(store, platforms, clock, settings.file_limits),
             clock=clock,
             long_answer_pages=settings.long_answer_pages,
             reask=settings.reask_after_crash == "ask",

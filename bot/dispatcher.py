@@ -25,7 +25,7 @@ from bot.model import ChatAddress, EventKind, Incoming, Page, ReplyRoute, Target
 from bot.outbox import DeliveryError, Outbox
 from bot.parking import Parking
 from bot.payload import load
-from bot.platforms.base import Platform, Refusal, SupportsPresses
+from bot.platforms.base import Platform, Refusal, SupportsAttachments, SupportsPresses
 from bot.preferences import Preferences
 from bot.reply import Buttons, Reply
 from bot.turn import Turns, UnshownError
@@ -133,6 +133,10 @@ class Dispatcher:
             self._unserved.add(chat)
             log.warning("what is open on %s (account %s) waits until the bot is logged in there", chat.platform, chat.account)
         return served
+
+    def takes_files(self, chat: ChatAddress) -> bool:
+        """Tell whether files that people send there can be fetched."""
+        return isinstance(self._platforms.get(chat.platform), SupportsAttachments)
 
     async def settle(self, seconds: float) -> bool:
         """Begin no further turn; return True once turns and commands have ended, False if some still run after `seconds`."""
@@ -256,7 +260,8 @@ class Dispatcher:
             return Answer(texts.refusal(incoming), note=True)
         call = self._call_of(incoming)
         if call is None:
-            return Answer(texts.DEAD_BUTTON if incoming.kind is EventKind.BUTTON else texts.NO_TEXT, note=True)
+            nothing = texts.NOTHING_SAID if self.takes_files(incoming.chat) else texts.NO_TEXT
+            return Answer(texts.DEAD_BUTTON if incoming.kind is EventKind.BUTTON else nothing, note=True)
         command = self._by_name.get(call.name)
         if command is None:
             return Answer(

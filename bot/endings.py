@@ -30,3 +30,8 @@ def instead_note(said: Mapping[str, Any]) -> str:
         return ""
     provider, model, chosen, why = said["instead"]
     return texts.instead(provider, model, chosen, ErrorKind(why) if why else None)
+
+
+def files_note(said: Mapping[str, Any]) -> str:
+    """Return the words about files that were not read, or not whole; empty if all were."""
+    return texts.file_notes(said.get("files", ()))

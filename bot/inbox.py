@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-from bot import transcript
+from bot import parts
 from bot.access import Access
 from bot.commands.base import question_of
 from bot.dispatcher import Dispatcher
@@ -46,10 +46,13 @@ class Inbox:
         asks = incoming.kind in ASKING and self._access.admits(incoming)  # a stranger's words are no part of a conversation
         question = question_of(self._dispatcher.commands, incoming) if asks else None
         turn = None
+        files = incoming if self._dispatcher.takes_files(incoming.chat) else None
+        if question is None and asks and incoming.command is None and files is not None and incoming.attachments:
+            question = ""
         if question is not None:
             sender = incoming.sender
             merge = self._merging.of(incoming)
-            turn = NewTurn(transcript.content(question), incoming.message_id, sender.id, sender.name, merge)
+            turn = NewTurn(parts.question(question, files), incoming.message_id, sender.id, sender.name, merge)
         unreadable = incoming.kind is EventKind.UNREADABLE
         event = NewEvent(
             key=incoming.key,
@@ -109,8 +112,9 @@ class Inbox:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _edited(self, accepted: Accepted, incoming: Incoming) -> None:
-        if incoming.message_id is not None and incoming.text:
-            await self._store.edit_entry(incoming.chat, incoming.message_id, transcript.content(incoming.text))
+        files = incoming if self._dispatcher.takes_files(incoming.chat) else None
+        if incoming.message_id is not None and (incoming.text or (files is not None and incoming.attachments)):
+            await self._store.edit_entry(incoming.chat, incoming.message_id, parts.question(incoming.text, files))
         await self._store.finish_event(accepted.event)
 
     def _hand_on(self, accepted: Accepted, incoming: Incoming, pause: float = FIRST_RETRY_SECONDS) -> None:

@@ -21,6 +21,7 @@ from adapters.addresses import needs_permission
 from bot import endpoints
 from bot.access import Access, AllowList
 from bot.allocator import FIRST_TEXT_SECONDS
+from bot.attachments import FileLimits
 from bot.parking import PARK_ATTEMPTS, PARK_HOURS, ParkingRule
 from bot.preferences import MOST_KEEP_DAYS
 
@@ -138,6 +139,10 @@ class Settings(BaseSettings):
     default_persona: str | None = None
     show_reasoning: Literal["off", "folded"] = "off"
     long_answer_pages: int = Field(default=0, ge=0, le=100)
+    pictures: int = Field(default=FileLimits.pictures, ge=0, le=20)
+    picture_megabytes: float = Field(default=FileLimits.picture_bytes / 1e6, gt=0, le=20, allow_inf_nan=False)
+    file_megabytes: float = Field(default=FileLimits.file_bytes / 1e6, gt=0, le=20, allow_inf_nan=False)
+    file_characters: int = Field(default=FileLimits.text_chars, ge=1000, le=1_000_000)
     database_url: Annotated[str, AfterValidator(_database)] = Field(default_factory=default_database)
     first_text_seconds: float = Field(default=FIRST_TEXT_SECONDS, ge=0, le=60)
     reask_after_crash: Literal["ask", "never"] = "ask"
@@ -184,6 +189,11 @@ class Settings(BaseSettings):
     def parking_rule(self) -> ParkingRule:
         """When what fails again and again is parked."""
         return ParkingRule(self.park_after_attempts, self.park_after_hours * 3600)
+
+    @property
+    def file_limits(self) -> FileLimits:
+        """What is taken of people's files."""
+        return FileLimits(int(self.picture_megabytes * 1e6), self.pictures, int(self.file_megabytes * 1e6), self.file_characters)
 
     @property
     def rule(self) -> Access:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from adapters.base import ErrorKind, FinishReason, ProviderError
 from bot.model import ChatKind, Incoming
@@ -142,11 +143,12 @@ INTERRUPTED = (
     "Press Retry, or use /retry, to ask it again."
 )
 TOO_MANY_ATTEMPTS = "⚠️ This question was interrupted several times and is not asked again by itself. Use /retry to ask it."
-NO_TEXT = "I can only read text so far. Write your question as a message."
+NO_TEXT = "I can only read text here. Write your question as a message."
+NOTHING_SAID = "There is nothing in that message that I can read. Write your question, or send a picture or a file."
 REASONING_SIGN = "💭"
 WHOLE_IN_FILE = "📄 This is a long answer: the whole of it is in the file."
 POSSIBLY_REPEATED = "(This message may stand here twice: the connection broke while it was being sent.)"
-FILES_IGNORED = "*I can't read files yet; only your text was sent to the model.*"
+FILES_IGNORED = "*I can't read files here; only your text was sent to the model.*"
 DEAD_BUTTON = "This button is of no use any more. /help lists the commands."
 NOTHING_TO_STOP = "Nothing is running."
 NOTHING_TO_RETRY = (
@@ -181,6 +183,50 @@ def parked(seconds: float, *, asked: bool = True) -> str:
         f"⚠️ I could not finish this: it failed again and again for {duration(seconds)} and is set aside now. "
         f"The operator of this bot can see it and have it tried again; you can also {again}."
     )
+
+
+_TAKEN = "I take pictures (PNG, JPEG, WebP, GIF), text, code and PDF"
+_FILE_NOTES = {
+    "unseen": "{0} can't see pictures. Choose a model that can with /model, then press Retry.",
+    "pictures_off": "Pictures are not taken here.",
+    "many_pictures": "Only the first {0} pictures were shown to the model: that is the most I can show it at once.",
+    "many_files": "Only the first {0} files were read.",
+    "large": "{0} is too large: I take up to {1}.",
+    "sound": "I can't listen to or watch {0}: " + _TAKEN + ".",
+    "kind": "{0} is of a kind that I can't read: " + _TAKEN + ".",
+    "no_picture": "{0} is no picture that I can read, whatever its name says: " + _TAKEN + ".",
+    "no_pdf": "{0} is no PDF, whatever its name says.",
+    "empty": "{0} is empty.",
+    "gone": "{0} can't be had any more. Send it again.",
+    "refused": "{0} did not come from where this platform keeps its files, so I did not take it. Send it again.",
+    "unavailable": "{0} could not be fetched just now. Press Retry to try again.",
+    "pdf_locked": "{0} is protected by a password. Send it without one.",
+    "pdf_scan": "{0} has no text in it: its pages are pictures. Send them as pictures.",
+    "pdf_broken": "{0} is damaged and can't be read. Send it anew, or its text.",
+    "pdf_heavy": "{0} takes too much time or memory to be read. Send a part of it.",
+    "pages": "Of {0} only the first {1} of {2} pages were read.",
+    "cut": "{0} was cut after {1} of {2} characters.",
+}
+"""What is said of files; `bot.attachments` names the sentences and what stands in them."""
+
+
+def file_notes(notes: Sequence[Sequence[Any]]) -> str:
+    """Say below an answer which files were not read, or not whole."""
+    return "\n\n".join(f"*📎 {_file_note(*note)}*" for note in notes)
+
+
+def nothing_to_ask(notes: Sequence[Sequence[Any]]) -> str:
+    """Say why a question that is nothing but files can't be asked."""
+    return "\n\n".join(f"⚠️ {_file_note(*note)}" for note in notes)
+
+
+def _file_note(name: str, *values: Any) -> str:
+    if name == "cut" and values[2] is None:
+        return f"{escape(str(values[0]))} was cut after {values[1]:,} characters."
+    if name == "large":
+        values = (values[0], size(values[1]))
+    said = [f"{value:,}" if isinstance(value, int) else escape(str(value)) for value in values]
+    return _FILE_NOTES[name].format(*said)
 
 
 def kept(days: int | None, most: int | None) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from adapters.base import Message, TextPart
+from adapters.base import ImagePart, Message, TextPart
 from adapters.tokens import estimate, most
+from bot.parts import KNOWN, words
 from storage.base import Entry
 
 ENTRIES_READ = 400
@@ -16,6 +17,8 @@ ANSWER_SHARE = 0.25
 """Share of a window that is left for the answer where no cap says how long it may be."""
 MESSAGE_TOKENS = 6
 """What a message costs beside its text: role and separators."""
+PICTURE_TOKENS = 1600
+"""What a picture costs, about: the larger ones at the vendors that say how they count."""
 
 
 _GO_ON = (
@@ -42,20 +45,21 @@ def content(text: str) -> str:
 
 def text_of(stored: str) -> str:
     """Return the text of stored content."""
-    return "\n\n".join(part["text"] for part in json.loads(stored) if part["type"] == "text")
+    return "\n\n".join(words(part) for part in json.loads(stored) if part["type"] in KNOWN)
 
 
-def messages(entries: Sequence[Entry]) -> list[Message]:
-    """Turn entries into messages. Where several people speak, each message says whose it is."""
+def messages(entries: Sequence[Entry], pictures: Mapping[int, Sequence[ImagePart]] | None = None) -> list[Message]:
+    """Turn entries into messages, with their pictures by entry. Where several people speak, each message says whose it is."""
     authors = {entry.author for entry in entries if entry.role == "user"}
     result: list[Message] = []
     for (_, role, _), parts in groupby(entries, lambda entry: (entry.turn, entry.role, entry.author)):
         first, *rest = parts
+        shown = [picture for part in (first, *rest) for picture in (pictures or {}).get(part.id, ())]
         # Several parts of one question were written one after the other by one person: it is one message to the model.
         text = "\n".join(text_of(part.content) for part in (first, *rest))
         if role == "user" and len(authors) > 1 and first.author_name:
             text = f"{first.author_name}: {text}"
-        result.append(Message("user" if role == "user" else "assistant", (TextPart(text),)))
+        result.append(Message("user" if role == "user" else "assistant", (TextPart(text), *shown)))
     return result
 
 
@@ -71,7 +75,7 @@ def fit(conversation: Sequence[Message], system: str | None, window: int, answer
     reserve = min(answer_tokens, window // 2) if answer_tokens else int(window * ANSWER_SHARE)
     room = window - reserve - (estimate(system) if system else 0)
     # Nearly always all of it fits, and nothing has to be estimated exactly.
-    fits = sum(most(message.text) + MESSAGE_TOKENS for message in conversation) <= room
+    fits = sum(most(message.text) + _beside(message) for message in conversation) <= room
     kept = list(conversation) if fits else _newest(conversation, room)
     while len(kept) > 1 and kept[0].role == "assistant":
         kept.pop(0)
@@ -81,9 +85,14 @@ def fit(conversation: Sequence[Message], system: str | None, window: int, answer
 def _newest(conversation: Sequence[Message], room: int) -> list[Message]:
     kept: list[Message] = []
     for message in reversed(conversation):
-        room -= estimate(message.text) + MESSAGE_TOKENS
+        room -= estimate(message.text) + _beside(message)
         if room < 0 and kept:
             break
         kept.append(message)
     kept.reverse()
     return kept
+
+
+def _beside(message: Message) -> int:
+    """Return what a message costs beside its text."""
+    return MESSAGE_TOKENS + PICTURE_TOKENS * sum(isinstance(part, ImagePart) for part in message.parts)

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from adapters.base import (
     Alternatives,
+    Capabilities,
     ChatRequest,
     ErrorKind,
     Finished,
@@ -30,11 +31,12 @@ from adapters.base import (
 )
 from adapters.router import Asked, Candidate, ChainEvent, Router
 from bot import controls, endings, texts, transcript
+from bot.attachments import Attachments, Brought, Note, NothingToAskError, Shown
 from bot.clock import Clock
 from bot.insist import insist
 from bot.model import Incoming, Target
 from bot.outbox import Delivery, DeliveryError, Outbox
-from bot.platforms.base import Platform, Refusal, SupportsTyping
+from bot.platforms.base import Platform, Refusal, SupportsAttachments, SupportsTyping
 from bot.preferences import Choice, Preferences
 from bot.racing import background, unless
 from bot.reply import Buttons, Filing, Reply
@@ -99,6 +101,8 @@ class _Course:
     asked_before: bool = False
     finished: Finished | None = None
     usage: Usage | None = None
+    brought: Brought | None = None
+    notes: tuple[Note, ...] = ()
 
     @property
     def said(self) -> str | None:
@@ -147,6 +151,7 @@ class Turns:
         platforms: Mapping[str, Platform],
         preferences: Preferences,
         outbox: Outbox,
+        attachments: Attachments,
         clock: Clock,
         long_answer_pages: int = 0,
         reask: bool = True,
@@ -160,6 +165,7 @@ class Turns:
             platforms: By name.
             preferences: What is chosen in a conversation.
             outbox: Shows the answers.
+            attachments: Reads the files of questions.
             clock: For waits.
             long_answer_pages: An answer of more messages becomes a file; 0: none does.
             reask: A question that a crash interrupted is asked again; otherwise its asker is told.
@@ -173,6 +179,7 @@ class Turns:
         self._platforms = platforms
         self._preferences = preferences
         self._outbox = outbox
+        self._attachments = attachments
         self._clock = clock
 
     async def run(self, turn: Turn, incoming: Incoming) -> None:
@@ -273,6 +280,8 @@ class Turns:
         except ProviderError as error:
             log.warning("turn.provider_failed turn=%d provider=%s: %s", turn.id, error.provider, error)
             await self._failed(course, self._failure(course, error), str(error))
+        except NothingToAskError as error:
+            await self._failed(course, texts.nothing_to_ask(error.notes), str(error))
         except _Stopped:
             await self._stopped(course)
 
@@ -286,7 +295,8 @@ class Turns:
             await unless(self._read(course), _stop(signal), course.delivery.hopeless())
         finished = course.finished or Finished(FinishReason.UNKNOWN, complete=False)
         # After a crash it is shown as it would have been.
-        finish = endings.stored(finished, {"pages": self._long_answer_pages, "answers": 1 + len(course.others), **self._instead(course)})
+        more = {"pages": self._long_answer_pages, "answers": 1 + len(course.others), "files": course.notes}
+        finish = endings.stored(finished, more | self._instead(course))
         choice = course.choice
         answer = TurnAnswer(
             text=course.reply.text,
@@ -303,12 +313,13 @@ class Turns:
         course.answered = True
         await self._show(course, answer.finish)
 
-    async def _request(self, turn: Turn, choice: Choice) -> ChatRequest:
+    async def _request(self, course: _Course, choice: Choice) -> ChatRequest:
+        turn = course.turn
         provider = self._providers[choice.provider]
-        entries = await self._store.transcript(turn, transcript.ENTRIES_READ)
         capabilities = provider.capabilities(choice.model)
+        seen = await self._seen(course, choice, capabilities)
         cap = choice.parameters.get("max_tokens") or choice.parameters.get("max_new_tokens") or capabilities.max_output_tokens
-        messages = transcript.fit(transcript.messages(entries), choice.persona, capabilities.context_tokens, cap)
+        messages = transcript.fit(transcript.messages(seen.entries, seen.pictures), choice.persona, capabilities.context_tokens, cap)
         state = await self._provider_state(turn, choice, provider)
         self._unasked.discard(turn.id)
         return ChatRequest(
@@ -320,6 +331,18 @@ class Turns:
             state=state,
             resume=turn.handle,
         )
+
+    async def _seen(self, course: _Course, choice: Choice, capabilities: Capabilities) -> Shown:
+        """Return what a model is shown of the transcript; the question's files are read once, whoever is asked."""
+        if course.brought is None:
+            entries = await self._store.transcript(course.turn, transcript.ENTRIES_READ)
+            course.brought = await self._attachments.read(course.turn, entries)
+            if course.brought is None:
+                raise _Fenced
+        sees = capabilities.images is not False and choice.parameters.get("endpoint") != "completion"  # which takes text alone
+        seen = await self._attachments.shown(course.turn, course.brought, model=choice.model, sees=sees, window=capabilities.context_tokens)
+        course.notes = seen.notes
+        return seen
 
     async def _provider_state(self, turn: Turn, choice: Choice, provider: Provider) -> str | None:
         """Return the provider's own memory of the chat if it has seen exactly what the transcript holds."""
@@ -360,7 +383,7 @@ class Turns:
     def _candidate(self, course: _Course, place: int) -> Candidate:
         choice = course.choices[place]
         afresh = self._reask or course.turn.handle is None
-        return Candidate(choice.provider, choice.model, partial(self._request, course.turn, choice), afresh)
+        return Candidate(choice.provider, choice.model, partial(self._request, course, choice), afresh)
 
     def _title(self, choice: Choice) -> str:
         return self._providers[choice.provider].title
@@ -404,10 +427,13 @@ class Turns:
         said: dict[str, Any] = json.loads(finish) if finish else {}
         shown, count = course.turn.shown, said.get("answers", 1)
         note, more = endings.ending(said) if shown == 1 else ("", False)  # how the others ended is not known
-        attachments = texts.FILES_IGNORED if course.incoming.attachments else ""
-        notes = [note, endings.instead_note(said), attachments, texts.answer_note(shown, count)]
+        notes = [note, endings.instead_note(said), endings.files_note(said), self._ignored(course), texts.answer_note(shown, count)]
         buttons = controls.ended(course.turn.id, more=more, shown=shown, answers=count)
         course.reply.end("\n\n".join(note for note in notes if note), buttons)
+
+    def _ignored(self, course: _Course) -> str:
+        fetches = isinstance(self._platforms[course.turn.chat.platform], SupportsAttachments)
+        return texts.FILES_IGNORED if course.incoming.attachments and not fetches else ""
 
     def _asked_before(self, turn: Turn) -> bool:
         """Tell whether a provider may have been asked already, and billed it. A job that is collected is not asked again."""

@@ -422,6 +422,10 @@ class Store(DeliveryStore, UsageStore, TroubleStore, Protocol):
         """Store the handle of a provider job and whose it is. False: fenced."""
         ...
 
+    async def fill(self, turn: Turn, contents: Mapping[int, str]) -> bool:
+        """Give entries of the turn's own question, by id, their content with the files that were read. False: fenced."""
+        ...
+
     async def answered(self, turn: Turn, answer: TurnAnswer) -> bool:
         """Store the whole answer, its transcript entry and the provider's state; the turn becomes `answered`. False: fenced."""
         ...

@@ -241,6 +241,14 @@ ORDER BY e.id DESC LIMIT 1;
 -- Give a question its new text.
 UPDATE entry SET content = $2 WHERE id = $1;
 
+-- name: turn_fence
+-- Tell whether a turn is still being answered by who claimed it. No row: fenced.
+SELECT id FROM turn WHERE id = $1 AND attempt = $2 AND state = 'generating';
+
+-- name: entry_fill
+-- Give a part of a turn's own question the content of its files.
+UPDATE entry SET content = $3 WHERE id = $1 AND turn = $2 AND role = 'user';
+
 -- name: entry_note_edit
 -- Record the new text of a question that is being answered or was.
 UPDATE entry SET edited = $2 WHERE id = $1;

@@ -33,6 +33,7 @@ from storage.base import (
 )
 from storage.merging import join, ready_at
 from storage.parking import ParkingRecords, closed, count, finish, give_up, stored_event
+from storage.questions import fill
 from storage.removal import clear_away, step
 from storage.tallies import UsageRecords, settle
 from storage.tx import Row, Tx
@@ -135,6 +136,10 @@ class Records(UsageRecords, ParkingRecords):
     async def submitted(self, turn: Turn, handle: str, *, provider: str, model: str) -> bool:
         """Store the handle of a provider job. False: fenced."""
         return bool(await self._write("turn_submitted", turn.id, turn.attempt, handle, provider, model))
+
+    async def fill(self, turn: Turn, contents: Mapping[int, str]) -> bool:
+        """Give entries of the turn's own question their content as read. False: fenced."""
+        return await self._db.unit(partial(fill, turn=turn, contents=contents))
 
     async def answered(self, turn: Turn, answer: TurnAnswer) -> bool:
         """Store the whole answer. False: fenced."""

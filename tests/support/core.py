@@ -14,6 +14,7 @@ from typing import Any
 from adapters.base import Provider
 from adapters.router import Router
 from bot.access import Access
+from bot.attachments import Attachments, FileLimits
 from bot.catalogue import Catalogue
 from bot.clock import Clock, SystemClock
 from bot.commands.base import Command, Context
@@ -136,6 +137,7 @@ class World:
     reask: bool = True
     merge_window: float = 0.0
     parking_rule: ParkingRule = field(default_factory=ParkingRule)
+    file_limits: FileLimits | None = None
     chat: Chat = field(default_factory=Chat)
     core: Core | None = None
 
@@ -178,6 +180,7 @@ class World:
             platforms=platforms,
             preferences=preferences,
             outbox=outbox,
+            attachments=Attachments(store, platforms, clock, self.file_limits),
             clock=clock,
             long_answer_pages=self.long_answer_pages,
             reask=self.reask,
