@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bot import logs, texts
+from bot import live, logs, texts
 from bot.app import missing_tokens, open_bridge, secrets_of
 from bot.bridge import BridgeError
 from bot.doctor import examine
@@ -69,7 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("run", help="run the bot on the platforms that have a token")
     sandbox = commands.add_parser("sandbox", help="try the bot on this machine: a web page with a Discord channel and a Telegram chat")
     sandbox.add_argument("--port", type=_port, help="port of the page on 127.0.0.1 (default: 8023, or a free one if that is taken)")
-    commands.add_parser("doctor", help="check settings, database, providers and platforms, and say what to mend")
+    doctor = commands.add_parser("doctor", help="check settings, database, providers and platforms, and say what to mend")
+    doctor.add_argument("--live", action="store_true", help="also ask each provider one small question, which it bills as usual")
     backup = commands.add_parser("backup", help="copy the database to FILE, also while the bot runs")
     backup.add_argument("file", metavar="FILE", type=Path, help="where the copy goes; it must not exist yet")
     retry = commands.add_parser(
@@ -133,12 +134,19 @@ def _sandbox(settings: Settings, arguments: argparse.Namespace) -> int:
     return OK
 
 
-def _doctor(settings: Settings, _: argparse.Namespace) -> int:
+def _doctor(settings: Settings, arguments: argparse.Namespace) -> int:
     logs.configure("error", secrets_of(settings))
     findings = asyncio.run(examine(settings))
     for finding in findings:
         print(finding)
-    return OK if all(finding.fine for finding in findings) else FAILED
+    fine = all(finding.fine for finding in findings)
+    if arguments.live:
+        print(f"\n{live.NOTICE}\n", flush=True)
+        rows = asyncio.run(live.ask_live(settings))
+        for row in rows:
+            print(row)
+        fine = fine and all(row.fine for row in rows)
+    return OK if fine else FAILED
 
 
 def _backup(settings: Settings, arguments: argparse.Namespace) -> int:

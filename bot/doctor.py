@@ -11,9 +11,10 @@ from pathlib import Path
 
 from adapters import http
 from adapters.base import ErrorKind, Provider, ProviderError
-from bot import endpoints, texts
+from bot import texts
 from bot.app import LateMenu, build_platforms, build_providers, defaults_of, missing_tokens
 from bot.clock import SystemClock
+from bot.live import variables
 from bot.platforms.base import Platform, PlatformError
 from bot.settings import Settings, SettingsError
 from storage.base import StoreError
@@ -146,9 +147,7 @@ async def _provider(provider: Provider) -> Finding:
     try:
         health = await provider.check()
     except ProviderError as error:
-        variable = provider.name.upper()
-        own = provider.name in endpoints.TAKEN
-        key, address = (f"{variable}_API_KEY", f"{variable}_BASE_URL") if own else ("its key", "its base_url in PROVIDERS_FILE")
+        key, address = variables(provider.name)
         words = {
             ErrorKind.AUTH: f"the key was refused: check {key}",
             ErrorKind.CONNECT: f"can't be reached: check the network and {address}",

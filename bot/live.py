@@ -1,0 +1,226 @@
+"""`dragoman doctor --live`: one small question to each provider that is set up, with the operator's own keys.
+
+A small version of the contract that the tests hold every adapter to, against the real thing: the key, the list of models, and an answer
+with one beginning, text and one end. Nothing of a key, the question or the answer is printed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from adapters import http
+from adapters.base import (
+    ChatRequest,
+    ErrorKind,
+    Event,
+    Finished,
+    Message,
+    Provider,
+    ProviderError,
+    Started,
+    TextDelta,
+    TextPart,
+    Usage,
+)
+from bot import endpoints
+from bot.app import build_providers
+from bot.catalogue import nearest
+from bot.settings import Settings, SettingsError
+
+QUESTION = "Answer with the one word: yes"
+ANSWER_TOKENS = 16
+"""The answer is limited to so many tokens, where the provider has a parameter for it."""
+LIVE_SECONDS = 90.0
+"""All steps of one provider together; the providers are examined side by side. Segmind alone may take 60 s for an answer."""
+CAPS = ("max_tokens", "max_new_tokens")
+"""Names of the parameter that limits an answer."""
+NOTICE = (
+    "Asking each provider one question of some 20 tokens, with an answer of at most "
+    f"{ANSWER_TOKENS} tokens where that can be limited. The providers bill it as usual: a small part of a cent with most models."
+)
+KEY, MODELS, ANSWER = "key", "models", "question"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table."""
+
+    fine: bool
+    provider: str
+    step: str
+    words: str
+
+    def __str__(self) -> str:
+        return f"{'ok' if self.fine else 'MEND':<4}  {self.provider:<12}  {self.step:<8}  {' '.join(self.words.split())}"
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What came of a question."""
+
+    now: Callable[[], float]
+    began: float
+    pieces: int = 0
+    first: float | None = None
+    usage: Usage | None = None
+    events: list[Event] = field(default_factory=list)
+
+    def take(self, event: Event) -> None:
+        self.events.append(event)
+        if isinstance(event, TextDelta) and event.text.strip():
+            self.pieces += 1
+            self.first = self.first if self.first is not None else self.now() - self.began
+        elif isinstance(event, Usage):
+            self.usage = event
+
+    def wrong(self) -> str:
+        """Return what is wrong with the shape of the answer; empty if nothing is."""
+        ends = [place for place, event in enumerate(self.events) if isinstance(event, Finished)]
+        starts = [place for place, event in enumerate(self.events) if isinstance(event, Started)]
+        if len(ends) != 1:
+            return f"the answer has {len(ends)} ends"
+        if ends[0] != len(self.events) - 1:
+            return "something came after the answer's end"
+        if starts not in ([], [0]):
+            return "the answer began in its middle"
+        return "" if self.pieces else "the answer has no text"
+
+
+async def ask_live(settings: Settings) -> list[Row]:
+    """Examine every provider that is set up."""
+    async with http.open_session(private_addresses=settings.provider_private_addresses) as session:
+        try:
+            providers = build_providers(settings, session)
+        except SettingsError as error:
+            return [Row(False, "providers", KEY, str(error))]
+        try:
+            return await examine_all(providers, _models(settings, providers))
+        finally:
+            for provider in providers.values():
+                await provider.aclose()
+
+
+def _models(settings: Settings, providers: Mapping[str, Provider]) -> dict[str, str]:
+    chosen = settings.default_provider or next(iter(providers), "")
+    own = {name: provider.default_model for name, provider in providers.items()}
+    return own | ({chosen: settings.default_model} if settings.default_model and chosen in own else {})
+
+
+async def examine_all(
+    providers: Mapping[str, Provider],
+    models: Mapping[str, str],
+    *,
+    seconds: float = LIVE_SECONDS,
+    now: Callable[[], float] = time.monotonic,
+) -> list[Row]:
+    """Examine providers side by side; rows in their order. `models`: provider → the model that is asked."""
+    if not providers:
+        return [Row(False, "providers", KEY, "none is set up: see the line `default provider` above")]
+    found = await asyncio.gather(*(_examine(provider, models[name], seconds, now) for name, provider in providers.items()))
+    return [row for rows in found for row in rows]
+
+
+async def _examine(provider: Provider, model: str, seconds: float, now: Callable[[], float]) -> list[Row]:
+    rows: list[Row] = []
+    step = KEY
+    try:
+        async with asyncio.timeout(seconds):
+            rows.append(await _key(provider))
+            step = MODELS
+            rows.append(await _list(provider, model))
+            step = ANSWER
+            rows.append(await _answer(provider, model, now))
+    except TimeoutError:
+        rows.append(Row(False, provider.name, step, f"not done after {seconds:g} s: {_ADVICE[ErrorKind.TIMEOUT_TOTAL]}"))
+    except ProviderError as error:
+        rows.append(Row(False, provider.name, step, _cause(provider, model, error)))
+    except Exception as error:  # noqa: BLE001 - a fault of ours in one provider is a line of its own, and the others are examined
+        rows.append(Row(False, provider.name, step, f"this program failed at it ({type(error).__name__}); please report that"))
+    return rows
+
+
+async def _key(provider: Provider) -> Row:
+    health = await provider.check()
+    left = f", {health.credits:g} credits left" if health.credits is not None else ""
+    return Row(True, provider.name, KEY, f"taken{left}{f' ({health.note})' if health.note else ''}")
+
+
+async def _list(provider: Provider, model: str) -> Row:
+    names = [one.id for one in await provider.models()]
+    whole = "" if provider.lists_all_models else "a built-in list, which has gaps: "
+    many = f"{whole}{len(names)} model{'' if len(names) == 1 else 's'}"
+    if model in names or not provider.lists_all_models:
+        return Row(True, provider.name, MODELS, f"{many}; {model} is {'' if model in names else 'not '}among them")
+    near = ", ".join(nearest(model, names)[:3])
+    return Row(False, provider.name, MODELS, f"{many}, but {model} is not among them{f'; near it: {near}' if near else ''}. {_CHOOSE}")
+
+
+async def _answer(provider: Provider, model: str, now: Callable[[], float]) -> Row:
+    cap = next((name for name in CAPS if name in provider.parameters.model_fields), None)
+    parameters = {cap: ANSWER_TOKENS} if cap else {}
+    request = ChatRequest(model, (Message("user", (TextPart(QUESTION),)),), parameters=parameters, turn="doctor")
+    heard = _Heard(now, now())
+    async with aclosing(provider.stream(request)) as events:
+        async for event in events:
+            heard.take(event)
+    if wrong := heard.wrong():
+        return Row(False, provider.name, ANSWER, f"{wrong}: {_ADVICE[ErrorKind.PROTOCOL]}")
+    words = f"{model} answered, first text after {heard.first or 0.0:.1f} s, all of it after {now() - heard.began:.1f} s"
+    streamed = f"in {heard.pieces} piece{'' if heard.pieces == 1 else 's'}"
+    return Row(True, provider.name, ANSWER, f"{words}, {streamed}; {_spent(heard.usage)}")
+
+
+def _spent(usage: Usage | None) -> str:
+    if usage is None:
+        return "what it used is not told"
+    told = [
+        f"{usage.input_tokens} + {usage.output_tokens} tokens"
+        if usage.input_tokens is not None and usage.output_tokens is not None
+        else "",
+        f"cost {usage.cost:g}" if usage.cost is not None else "",
+        f"{usage.remaining_credits:g} credits left" if usage.remaining_credits is not None else "",
+    ]
+    return ", ".join(word for word in told if word) or "what it used is not told"
+
+
+_CHOOSE = "Set DEFAULT_MODEL, or choose one with /model"
+_LATER = "try again later; if it stays so, it is the provider's fault"
+_ADVICE = {
+    ErrorKind.RATE_LIMIT: f"too many requests by this account's plan: {_LATER}",
+    ErrorKind.OVERLOADED: f"overloaded: {_LATER}",
+    ErrorKind.SERVER: f"a fault of the provider's own: {_LATER}",
+    ErrorKind.TIMEOUT_FIRST: "nothing came in time: a slow model, or a proxy on the way that holds answers back",
+    ErrorKind.TIMEOUT_IDLE: "the answer stopped in its middle: a slow model, or a proxy on the way that holds answers back",
+    ErrorKind.TIMEOUT_TOTAL: "it took too long: a slow model, or a queue that does not move",
+    ErrorKind.QUOTA: "no credits are left on the account, or its spending limit is reached: add some",
+    ErrorKind.BAD_REQUEST: "it did not take the request",
+    ErrorKind.CONTENT_FILTER: "it declined a harmless question: choose another model",
+    ErrorKind.PROTOCOL: "what came is no answer of the API that was expected: is it the right address?",
+    ErrorKind.INCOMPLETE: "the answer was cut off on its way: a proxy, or a fault of the provider's own",
+    ErrorKind.EMPTY: f"no text came within {ANSWER_TOKENS} tokens: a model that thinks first needs more, else choose another",
+}
+
+
+def _cause(provider: Provider, model: str, error: ProviderError) -> str:
+    """Say why a step failed and what to do, with the provider's own words behind, which the adapter has redacted."""
+    key, address = variables(provider.name)
+    words = {
+        ErrorKind.AUTH: f"the key was refused: check {key}",
+        ErrorKind.CONNECT: f"can't be reached: check the network and {address}",
+        ErrorKind.MODEL_NOT_FOUND: f"there is no model {model}. {_CHOOSE}",
+        ErrorKind.PROTOCOL: f"{_ADVICE[ErrorKind.PROTOCOL]} Check {address}",
+    }.get(error.kind) or _ADVICE.get(error.kind, str(error.kind))
+    status = f"HTTP {error.status}" if error.status is not None else ""
+    told = ": ".join(part for part in (status, error.detail) if part)
+    return f"{words}{f' [{told}]' if told else ''}"
+
+
+def variables(name: str) -> tuple[str, str]:
+    """Return where a provider's key and its address are set."""
+    if name in endpoints.TAKEN:
+        return f"{name.upper()}_API_KEY", f"{name.upper()}_BASE_URL"
+    return "its key", "its base_url in PROVIDERS_FILE"
