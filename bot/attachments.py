@@ -176,10 +176,13 @@ class Attachments:
         said = any(part["type"] == parts.FILE or (part["type"] == parts.TEXT and part["text"].strip()) for part in listed)
         if listed and not said and not any(own in pictures for own in mine):
             raise NothingToAskError(notes)
+        shown = {own: tuple(some) for own, some in pictures.items()}
+        if not any(part["type"] == parts.FILE for part in listed):
+            return Shown(brought.entries, shown, tuple(notes))
         _cut(mine, int(window * FILE_SHARE), notes)
         contents = {own: parts.dump(listed) for own, listed in mine.items()}
         entries = [replace(entry, content=contents.get(entry.id, entry.content)) for entry in brought.entries]
-        return Shown(entries, {own: tuple(some) for own, some in pictures.items()}, tuple(notes))
+        return Shown(entries, shown, tuple(notes))
 
     def _taken(self, unread: Sequence[_Place], mine: Mapping[int, list[Part]], notes: list[Note]) -> list[_Place]:
         """Return which files are read: no more than so many, and of those said to be pictures no more than may be shown."""

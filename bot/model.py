@@ -90,6 +90,7 @@ class Incoming:
         text: What was said, with the bot's own mention taken out. Empty for commands and buttons.
         message_id: The platform's id of the person's message.
         route: A short-lived way to answer, such as an interaction token.
+        album: Names what several messages came together as, each with a file; None for a message that stands alone.
         raw: What came from the platform, of an event that could not be read.
     """
 
@@ -105,6 +106,7 @@ class Incoming:
     button: ButtonPress | None = None
     attachments: tuple[Attachment, ...] = ()
     route: ReplyRoute | None = None
+    album: str | None = None
     raw: str | None = field(default=None, repr=False)
 
 

@@ -119,3 +119,18 @@ async def test_a_file_said_to_be_small_is_not_read_beyond_its_limit(tmp_path: Pa
         outside.telegram.faults.add(Fault("GET", "/file/*", status=200, body="x" * 200_000))
         await send(chat, "", ("notes.txt", "text/plain", b"the notes"))
         await until_said(chat, "notes.txt is too large: I take up to 100.0 kB")
+
+
+async def test_an_album_is_one_question_with_one_answer(tmp_path: Path) -> None:
+    pictures = [PIXEL + bytes([number]) for number in range(3)]
+    async with Outside(voice=ScriptedVoice(["Three pixels."])) as outside, running_bridge(outside, tmp_path / "d.db", default_model=SEES):
+        chat = TelegramChat(outside)
+        await outside.telegram.say(chat.chat, chat.person, "what are these?", files=[Sent(picture) for picture in pictures])
+        await until_said(chat, "Three pixels.")
+        assert len(outside.netmind.calls_to("POST", "/chat/completions")) == 1
+        shown = content(outside)
+        assert "what are these?" in shown[0]["text"]
+        assert [part["image_url"]["url"] for part in shown[1:]] == [
+            f"data:image/png;base64,{base64.b64encode(picture).decode()}" for picture in pictures
+        ]
+        assert len(chat.texts()) == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters.base import Finished, TextDelta
-from bot.merging import NEAR_LIMIT, Merging
+from bot.merging import ALBUM_SECONDS, NEAR_LIMIT, Merging
 from bot.model import CommandCall, EventKind, ReplyRoute, Sender
 from storage.base import Merge
 from tests.support.core import World, eventually, picture
@@ -131,3 +131,10 @@ def test_only_plain_messages_are_merged_and_only_what_nearly_fills_one_waits(wor
         replace(plain, route=ReplyRoute("token", 9e9)),
     ):
         assert merging.of(other) is None
+
+
+@pytest.mark.parametrize("window", [0.0, 0.5])
+def test_the_messages_of_an_album_belong_together_whatever_the_window(world: World, window: float) -> None:
+    of_album = world.event(text="", attachments=(picture(),), album="7")
+    assert Merging({"memory": world.chat}, window).of(of_album) == Merge(ALBUM_SECONDS, more=True)
+    assert Merging({"memory": world.chat}, window).of(replace(of_album, kind=EventKind.EDIT)) is None

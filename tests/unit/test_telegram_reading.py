@@ -268,3 +268,10 @@ def test_what_no_database_can_store_is_replaced():
 def test_a_person_is_nobodys_member_on_telegram():
     incoming = must(message=mentioning("@dragoman_bot hi"))
     assert (incoming.sender.member, incoming.sender.roles, incoming.server, incoming.route) == (False, (), None, None)
+
+
+def test_an_album_is_named_and_a_name_that_is_none_is_refused():
+    assert must(message=message(None, photo=PHOTO, media_group_id="123")).album == "123"
+    assert must(message=message(None, photo=PHOTO)).album is None
+    with pytest.raises(TypeError):
+        seen(message=message(None, photo=PHOTO, media_group_id=["x"]))

@@ -164,6 +164,7 @@ def _incoming(
         message_id=str(message.message_id),
         command=command,
         attachments=attachments,
+        album=None if message.media_group_id is None else _short(message.media_group_id),
     )
 
 
