@@ -166,3 +166,7 @@ class Rows:
 
     async def drop_delivery(self, delivery: int) -> None:
         """Nothing is read again."""
+
+    async def is_delivered(self, chat: ChatAddress, message_id: str) -> bool:
+        """Nothing is searched for."""
+        raise NotImplementedError

@@ -106,27 +106,44 @@ class Visible:
     """A page in the chat.
 
     Attributes:
+        row: Of the store; None while the page has none.
+        since: When the row was made, epoch seconds: no create of the page is older.
         page: What it shows; None while that is not known.
         tried: A create with its nonce may have been made already.
+        doubtful: One may have arrived, and what a repeated one does has to be thought of first (bot/doubts.py).
+        position: How far the history was searched for it, as the platform puts it.
+        reads: How many parts of the history were read for it.
+        failures: How many of them did not come.
         repeated: A create's outcome was lost and it is made once more: the page may stand in the chat twice and says so.
         recorded: `message_id` is stored.
         gone: Somebody deleted it.
         refused: The page that was refused while the reply grew; a different one may be taken.
         misfit: It can't become what is wanted: it is deleted, and another one made in its place.
+        replaced: Its message is not there any more, or is left alone: another one is made, which has a row of its own.
         plainness: How much of its formatting was given up, 0 to `PLAINEST`.
     """
 
-    row: int
-    nonce: str
-    message_id: str | None
+    row: int | None = None
+    nonce: str = ""
+    message_id: str | None = None
+    since: float = 0.0
     page: Page | None = None
     tried: bool = False
+    doubtful: bool = False
+    position: str | None = None
+    reads: int = 0
+    failures: int = 0
     repeated: bool = False
     recorded: bool = True
     gone: bool = False
     misfit: bool = False
+    replaced: bool = False
     refused: Page | None = None
     plainness: int = 0
+
+    def give_place(self) -> None:
+        """Have another message made in its place."""
+        self.message_id, self.page, self.misfit, self.replaced = None, None, False, True
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +161,7 @@ class Delivery:
 
     Attributes:
         draft: Shows the page that still grows; None where growth is shown by edits.
+        searches: The platform's history can be searched for a message that nobody knows of.
         without_file: Called when the chat refuses a file: True if the source gives the text in further pages instead.
     """
 
@@ -152,6 +170,7 @@ class Delivery:
         self.target = target
         self.visible: list[Visible] = []
         self.draft: Draft | None = None
+        self.searches = False
         self.without_file: Callable[[], bool] = _no_file
         self.dirty = False
         self.closing = False
@@ -176,6 +195,10 @@ class Delivery:
     def began(self) -> bool:
         """Something of it is in the chat by this attempt; what an earlier one left there is not what it says."""
         return any(page.page is not None for page in self.visible) or (self.draft is not None and self.draft.began)
+
+    def begun(self, index: int) -> bool:
+        """Tell whether a page has a row that its next message may be made for."""
+        return index < len(self.visible) and self.visible[index].row is not None and not self.visible[index].replaced
 
     def touch(self) -> None:
         """Tell that the source has something newer. Cheap: called for every token."""
@@ -251,8 +274,11 @@ class Delivery:
                 return self._renewal(index, seen, dressed, more=len(wanted) > len(self.visible))
         if self.closing and wanted:
             for index in range(len(self.visible) - 1, len(wanted) - 1, -1):
-                if self.visible[index].message_id is not None and not self.visible[index].gone:
+                seen = self.visible[index]
+                if seen.message_id is not None and not seen.gone:
                     return Step(Call.DELETE, index, None)
+                if seen.doubtful and self.searches:
+                    return Step(Call.SEARCH, index, None)  # it may stand there all the same
         return None
 
     def _renewal(self, index: int, seen: Visible, page: Page, *, more: bool) -> Step | None:
@@ -272,9 +298,11 @@ class Delivery:
         if step.page is not None and step.page.file is not None and reason in _NO_FILES and self.without_file():
             return True
         if step.call is Call.DELETE and seen.misfit:
-            seen.message_id, seen.misfit = None, False  # it stays, and the new one comes below
+            seen.give_place()  # it stays, and the new one comes below
         elif step.call is Call.EDIT and reason is Refusal.OTHER_KIND:
             seen.misfit = True
+        elif reason is Refusal.GONE and self._was_there(step, seen):
+            seen.give_place()
         elif step.call is Call.DELETE or (step.call is Call.EDIT and reason is Refusal.GONE):
             seen.gone = True  # deleted by somebody who wanted it away: it is not made again
         elif reason in {Refusal.BAD_REQUEST, Refusal.TOO_LONG} and not self.closing:
@@ -285,6 +313,11 @@ class Delivery:
         else:
             return False
         return True
+
+    @staticmethod
+    def _was_there(step: Step, seen: Visible) -> bool:
+        """Tell whether a message that is gone is one of an earlier attempt, which may have taken it away itself before it was killed."""
+        return seen.page is None if step.call is Call.EDIT else step.call is Call.SEND and seen.tried
 
     def _dress(self, seen: Visible, page: Page, *, last: bool) -> Page:
         """Add what has to be said of the way the page took, where it fits, and leave out the formatting that was refused."""

@@ -170,6 +170,7 @@ class Target:
         reply_to: The person's message that the first page answers to.
         route: A short-lived way to answer; the platform falls back to the chat when it is gone.
         private: Only the asker should see it, where the platform can do that.
+        event: Key of the event that it answers: the platform knows by it where in the chat the reply stands.
     """
 
     chat: ChatAddress
@@ -177,13 +178,14 @@ class Target:
     reply_to: str | None = None
     route: ReplyRoute | None = None
     private: bool = False
+    event: str | None = None
 
     @classmethod
     def answering(cls, incoming: Incoming, route: ReplyRoute | None, *, private: bool = False) -> Target:
         """Return where the answer to an event goes. Where several people talk it refers to the message it answers, or of the button."""
         about = incoming.button.message_id if incoming.button is not None else incoming.message_id
         reply_to = about if incoming.chat_kind is ChatKind.GROUP else None
-        return cls(incoming.chat, incoming.chat_kind, reply_to, route, private)
+        return cls(incoming.chat, incoming.chat_kind, reply_to, route, private, incoming.key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,7 @@
 """Egress: one lane per chat brings the pages that are visible to the pages that are wanted.
 
-Level-triggered: a lane compares and sends the difference, so that retries, coalescing, recovery after a crash and "nothing to do" are one
-mechanism. A lane has one call in flight; growth is spread over the budget, the newest text wins; within a lane first texts go before
-growth and finals before both, as soon as the budget has room; who goes first between the chats is the allocator's business
-(bot/allocator.py). A flood or an outage holds up its own chat only.
+Level-triggered: a lane (bot/sending.py) compares and sends the difference, so that retries, coalescing, recovery after a crash and "nothing
+to do" are one mechanism. A flood or an outage holds up its own chat only.
 """
 
 from __future__ import annotations
@@ -11,36 +9,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-from bot.allocator import FIRST_TEXT_SECONDS, Allocator, Bid, Place, Rank
+from bot.allocator import FIRST_TEXT_SECONDS, Allocator, Place
 from bot.clock import Clock
-from bot.delivery import Delivery, DeliveryError, Step, Visible
+from bot.delivery import Delivery, DeliveryError
+from bot.doubts import Doubts, pages_of
 from bot.drafts import Draft
-from bot.model import ChatAddress, Page, Receipt, Target
-from bot.pacing import WINDOW_GAP_SECONDS, Meter, Meters, RoundTrip
-from bot.platforms.base import (
-    Allowance,
-    Call,
-    FloodError,
-    Platform,
-    PlatformError,
-    RefusedError,
-    SupportsDrafts,
-    SupportsTyping,
-    UnknownOutcomeError,
-)
-from storage.base import DeliveryStore, Owner, OwnerKind, StoreError
+from bot.model import Page, Target
+from bot.pacing import Meters, RoundTrip
+from bot.platforms.base import Call, Platform, SupportsDrafts, SupportsSearch, SupportsTyping
+from bot.sending import Lane
+from storage.base import DeliveryStore, Owner, OwnerKind
 
 __all__ = ["Delivery", "DeliveryError", "Outbox"]
 
 log = logging.getLogger(__name__)
 
-BACKOFF_SECONDS, BACKOFF_MOST_SECONDS = 0.5, 30.0
-"""First and longest wait before a call that failed for the platform's or the store's own reasons is repeated; doubled in between."""
-LEAST_WAIT_SECONDS = 0.1
-"""After a refused call nothing goes out for so long, even where the platform names no wait."""
 TYPING_ROOM = 10
 """A typing signal goes out only while so many calls of the account's budget are left for what matters more."""
 FEWEST_LANES = 64
@@ -49,350 +36,15 @@ CLOSING_SECONDS = 15.0
 """At shutdown a call in flight may take so long, so that its outcome is recorded."""
 
 
-class Lane:
-    """The calls of one chat, one at a time."""
-
-    def __init__(self, outbox: Outbox, platform: Platform) -> None:
-        self._outbox = outbox
-        self._platform = platform
-        self.now = outbox.clock.now
-        self._deliveries: list[Delivery] = []
-        self._wake = asyncio.Event()
-        self._growth_at = -1.0
-        self._task: asyncio.Task[None] | None = None
-        self._calling: Delivery | None = None
-        self._called = asyncio.Event()
-        self._allocator = outbox.allocator(platform)
-        self._wanting: Delivery | None = None
-
-    @property
-    def idle(self) -> bool:
-        """Nothing is on its way."""
-        return not self._deliveries and (self._task is None or self._task.done())
-
-    def add(self, delivery: Delivery) -> None:
-        """Take a delivery in."""
-        self._deliveries.append(delivery)
-
-    def drafting(self, chat: ChatAddress) -> bool:
-        """Tell whether a draft grows in a chat: there is room for one."""
-        return any(delivery.draft is not None and delivery.target.chat == chat for delivery in self._deliveries)
-
-    def remove(self, delivery: Delivery) -> None:
-        """Forget a delivery."""
-        if delivery in self._deliveries:
-            self._deliveries.remove(delivery)
-            self._wake.set()
-
-    async def quiet(self, delivery: Delivery) -> None:
-        """Return once no call of a delivery is being prepared, in flight or being recorded."""
-        while self._calling is delivery:
-            self._called.clear()
-            await self._called.wait()
-
-    def wake(self) -> None:
-        """Look again: a delivery has something new to do, or there is nothing more to wait for."""
-        self._wake.set()
-        if self._deliveries and (self._task is None or self._task.done()):
-            self._task = self._outbox.spawn(self._work())
-
-    def bid(self, now: float) -> Bid | None:
-        """Return what a place in the overall budget is worth to the delivery that wants it."""
-        delivery = self._wanting
-        if delivery is None or not delivery.dirty or delivery not in self._deliveries:
-            return None
-        return Bid(_rank(delivery), delivery.pending.worth(now), delivery.pending.since)
-
-    async def _work(self) -> None:
-        try:
-            while self._deliveries and not self._outbox.closing:
-                self._wake.clear()
-                ready = self._soonest()
-                if ready is None or ready[0] > 0:
-                    self._stand_back()
-                    await (self._wake.wait() if ready is None else self._sleep(ready[0]))
-                    continue
-                delivery = ready[1]
-                if not self._counts_overall(delivery):
-                    self._stand_back()
-                    await self._attend(delivery, None)
-                elif (place := self._ask(delivery)) is None:
-                    await self._turn_or_due()
-                else:
-                    try:
-                        await self._attend(delivery, place)
-                    finally:
-                        self._allocator.take_back(place)
-        finally:
-            self._stand_back()
-
-    def _ask(self, delivery: Delivery) -> Place | None:
-        self._wanting = delivery
-        delivery.due_since = None  # it waits for its place now, not for a token: the next ones need not wake the lane
-        now = self._outbox.clock.now()
-        bid = self.bid(now)
-        place = self._allocator.admit(self, bid) if bid else None
-        if place is not None:
-            self._wanting = None
-        return place
-
-    def _stand_back(self) -> None:
-        self._wanting = None
-        self._allocator.withdraw(self)
-
-    async def _sleep(self, seconds: float) -> None:
-        sleeper = asyncio.ensure_future(self._outbox.clock.sleep(seconds))
-        waker = asyncio.ensure_future(self._wake.wait())
-        try:
-            await asyncio.wait({sleeper, waker}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleeper.cancel()
-            waker.cancel()
-
-    async def _turn_or_due(self) -> None:
-        """Return when the lane's turn has come, or when another of its deliveries is due, which may be the more urgent one."""
-        later = [wait for wait, *_ in self._candidates() if wait > 0]
-        await (self._sleep(min(later)) if later else self._wake.wait())
-
-    def _soonest(self) -> tuple[float, Delivery] | None:
-        """Return (seconds to wait, delivery) of the call that may go out first; the more urgent one of those that may go now."""
-        best = min(self._candidates(), key=lambda candidate: candidate[:3], default=None)
-        return (best[0], best[3]) if best else None
-
-    def _candidates(self) -> Iterator[tuple[float, int, float, Delivery]]:
-        """Yield (seconds to wait, rank, last update, delivery) of every call that is wanted."""
-        now = self._outbox.clock.now()
-        for delivery in list(self._deliveries):
-            allowances = self._guess(delivery) if delivery.dirty else None
-            if allowances is None:
-                continue
-            rank = _rank(delivery)
-            wait = max(self._own_wait(allowances), delivery.not_before - now)
-            if rank is Rank.GROWTH:
-                wait = max(wait, self._growth_at - now)
-                if wait <= 0 and not self._allocator.crowded:
-                    wait = delivery.patience(now)
-            yield max(wait, 0.0), rank, delivery.updated_at, delivery
-
-    def _guess(self, delivery: Delivery) -> Sequence[Allowance] | None:
-        """Return the budgets of the next call of a delivery, as far as can be told without rendering it; None: it has failed."""
-        call = Call.EDIT if delivery.shown else Call.SEND
-        try:
-            return self._platform.allowances(call, delivery.target, first=len(delivery.visible) <= 1)
-        except Exception as error:  # noqa: BLE001 - whatever is odd about one reply's address, the others of the chat go on
-            self._fail(delivery, error)
-            return None
-
-    def _fail(self, delivery: Delivery, error: Exception) -> None:
-        log.error("delivery.failed owner=%s:%s", delivery.owner.kind, delivery.owner.id, exc_info=error)
-        delivery.settle(DeliveryError(None, f"{type(error).__name__} while it was being delivered"))
-
-    def _counts_overall(self, delivery: Delivery) -> bool:
-        return self._platform.limits.overall in (self._guess(delivery) or ())
-
-    def _own_wait(self, allowances: Sequence[Allowance]) -> float:
-        """Return the seconds until the chat's own budgets have room; a halt of the whole account holds up every call."""
-        outbox, overall = self._outbox, self._platform.limits.overall
-        halted = outbox.meters.of(overall).blocked(outbox.clock.now())
-        return max(halted, outbox.meters.wait(allowance for allowance in allowances if allowance != overall))
-
-    async def _attend(self, delivery: Delivery, place: Place | None) -> None:
-        self._calling = delivery
-        try:
-            await self._advance(delivery, place)
-        except StoreError as error:
-            log.warning("delivery.store_failed owner=%s:%s: %s", delivery.owner.kind, delivery.owner.id, error)
-            self._postpone(delivery)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one reply (its text, its rows), the others of the chat go on
-            self._fail(delivery, error)
-        finally:
-            self._calling = None
-            self._called.set()
-
-    async def _advance(self, delivery: Delivery, place: Place | None) -> None:
-        """Make the next call of a delivery, or settle it if there is none."""
-        delivery.dirty = False
-        await self._record(delivery)
-        step = delivery.step()
-        if step is None:
-            if delivery.closing:
-                delivery.settle(None)
-            return
-        delivery.dirty = True
-        if step.call is Call.SEND and step.index >= len(delivery.visible):
-            row = await self._outbox.store.begin_delivery(delivery.owner, delivery.target.chat, step.index, self._outbox.nonce())
-            delivery.visible.append(Visible(row.id, row.nonce, row.message_id))
-            if self._outbox.closing or delivery not in self._deliveries:
-                return  # given up meanwhile: its next attempt makes the page
-        # From here to the call nothing is awaited: budgets that were looked at must still hold when the call is counted.
-        allowances = self._platform.allowances(step.call, delivery.target, first=step.index == 0)
-        wait = self._own_wait(allowances)
-        if wait > 0:
-            delivery.not_before = self._outbox.clock.now() + wait
-            return
-        if place is None and self._platform.limits.overall in allowances and (place := self._ask(delivery)) is None:
-            await self._wake.wait()
-            return
-        delivery.dirty = False
-        delivery.due_since = None
-        waited = delivery.pending.take()
-        try:
-            await self._call(delivery, step, allowances, place)
-        except PlatformError as error:
-            delivery.dirty = True
-            delivery.pending.put_back(waited)
-            self._failed(delivery, step, error)
-        else:
-            delivery.failures = 0
-            self._look_again(delivery, step)
-
-    def _look_again(self, delivery: Delivery, step: Step) -> None:
-        """After a call: settle a reply that is whole. Whether a growing one has more only its source knows, and it is touched by itself."""
-        if not delivery.closing:
-            delivery.dirty = delivery.dirty or step.more or step.call is Call.SEND or len(delivery.visible) > 1
-            return
-        delivery.dirty = delivery.step() is not None or not all(seen.recorded for seen in delivery.visible)
-        if not delivery.dirty:
-            delivery.settle(None)
-
-    async def _record(self, delivery: Delivery) -> None:
-        """Store message ids that could not be stored when they came."""
-        for seen in delivery.visible:
-            if seen.message_id is not None and not seen.recorded:
-                await self._outbox.store.delivered(seen.row, seen.message_id, repeated=seen.repeated)
-                seen.recorded = True
-
-    async def _call(self, delivery: Delivery, step: Step, allowances: Sequence[Allowance], place: Place | None) -> None:
-        outbox, clock = self._outbox, self._outbox.clock
-        meters = [outbox.meters.of(allowance) for allowance in allowances if allowance != self._platform.limits.overall]
-        left = clock.now()
-        for meter in meters:
-            meter.leave(left)
-        receipt: Receipt | None = None
-        try:
-            receipt = await self._make(delivery, step)
-        finally:
-            self._answered(meters, place, left, receipt)
-        delivery.updated_at = clock.now()
-        delivery.shown_at = min(delivery.shown_at, left)
-        if meters and not delivery.closing:
-            self._growth_at = left + self._growth_gap(delivery, step, left)
-        if step.call is Call.DRAFT:
-            if delivery.draft is not None:
-                delivery.draft.showed(step.page, left)
-            return
-        seen = delivery.visible[step.index]
-        if step.page is None:
-            await self._forget(delivery, step.index, seen)
-            return
-        # A repeated create gives back the message that was made first, as it was: what it shows is not known then.
-        seen.page = None if seen.tried and step.call is Call.SEND and self._platform.limits.idempotent_send else step.page
-        if receipt is not None and seen.message_id is None:
-            seen.message_id, seen.recorded = receipt.message_id, False
-            self._fade_drafts(delivery.target.chat)
-            await self._record(delivery)
-
-    async def _forget(self, delivery: Delivery, index: int, seen: Visible) -> None:
-        """Take note that a message was deleted; one that did not fit gives its place to another."""
-        store = self._outbox.store
-        if not seen.misfit:
-            delivery.visible.pop(index)
-        await store.drop_delivery(seen.row)
-        if seen.misfit:
-            row = await store.begin_delivery(delivery.owner, delivery.target.chat, index, self._outbox.nonce())
-            delivery.visible[index] = Visible(row.id, row.nonce, row.message_id)
-
-    def _fade_drafts(self, chat: ChatAddress) -> None:
-        """A message has come into a chat: whatever draft showed there is gone and has to be shown anew."""
-        for delivery in self._deliveries:
-            if delivery.draft is not None and delivery.target.chat == chat and delivery.draft.fade():
-                delivery.touch()
-
-    def _answered(self, meters: Sequence[Meter], place: Place | None, left: float, receipt: Receipt | None) -> None:
-        now = self._outbox.clock.now()
-        round_trip = self._outbox.round_trips[self._platform.name]
-        if receipt is not None:
-            round_trip.heard(now, now - left)
-        counted = max(left, now - round_trip.credit)
-        for number, meter in enumerate(meters):
-            heard = receipt if number == 0 else None
-            meter.arrive(counted, left, remaining=heard.remaining if heard else None, reset_after=heard.reset_after if heard else None)
-        if place is not None:
-            place.arrived(counted)
-
-    def _growth_gap(self, delivery: Delivery, step: Step, left: float) -> float:
-        edits = self._outbox.meters.of(self._platform.allowances(Call.EDIT, delivery.target, first=step.index == 0)[0])
-        if step.call is Call.SEND and edits is not self._outbox.meters.of(
-            self._platform.allowances(Call.SEND, delivery.target, first=step.index == 0)[0]
-        ):
-            return WINDOW_GAP_SECONDS  # edits have a bucket of their own, which the first of them will open
-        return edits.growth_gap(left, left - delivery.shown_at)
-
-    async def _make(self, delivery: Delivery, step: Step) -> Receipt | None:
-        target, first = delivery.target, step.index == 0
-        if step.call is Call.DRAFT:
-            if delivery.draft is not None and step.page is not None:
-                await delivery.draft.show(step.page, step.index)
-            return None
-        seen = delivery.visible[step.index]
-        if step.page is None:
-            await self._platform.delete(target, seen.message_id or "")
-            return None
-        if step.call is Call.SEND:
-            return await self._platform.send(target, step.page, nonce=seen.nonce, first=first)
-        return await self._platform.edit(target, seen.message_id or "", step.page, first=first)
-
-    def _failed(self, delivery: Delivery, step: Step, error: PlatformError) -> None:
-        what = f"call={step.call} owner={delivery.owner.kind}:{delivery.owner.id} page={step.index}"
-        log.warning("delivery.call_failed %s: %s", what, error)
-        if isinstance(error, FloodError):
-            self._flooded(delivery, step, error)
-        elif isinstance(error, RefusedError):
-            if not delivery.refused(step, error.reason):
-                delivery.settle(DeliveryError(error.reason, str(error)))
-        else:
-            if step.call is not Call.DRAFT:
-                self._in_doubt(delivery.visible[step.index], error)
-            self._postpone(delivery)
-        if step.call is Call.DRAFT and not isinstance(error, RefusedError):
-            delivery.draft = None  # this answer goes on by edits, which are repeated until they arrive
-
-    def _in_doubt(self, seen: Visible, error: PlatformError) -> None:
-        seen.tried = True
-        if isinstance(error, UnknownOutcomeError):
-            seen.repeated = True
-            self._outbox.unknown_outcomes += 1
-
-    def _flooded(self, delivery: Delivery, step: Step, error: FloodError) -> None:
-        """Wait exactly as long as told: this bucket, or everything where the platform says so."""
-        until = self._outbox.clock.now() + max(error.retry_after, LEAST_WAIT_SECONDS)
-        delivery.not_before = until
-        delivery.ordered_wait = max(delivery.ordered_wait, error.retry_after)
-        overall = self._platform.limits.overall
-        if error.everywhere:
-            self._outbox.meters.of(overall).block(until)
-        else:
-            for allowance in self._platform.allowances(step.call, delivery.target, first=step.index == 0)[:1]:
-                if allowance != overall:
-                    self._outbox.meters.of(allowance).block(until)
-
-    def _postpone(self, delivery: Delivery) -> None:
-        delivery.dirty = True
-        delivery.failures += 1
-        backoff = min(BACKOFF_MOST_SECONDS, BACKOFF_SECONDS * 2.0 ** min(delivery.failures - 1, 10))
-        delivery.not_before = self._outbox.clock.now() + backoff * self._outbox.random.uniform(0.75, 1.25)
-
-
-def _rank(delivery: Delivery) -> Rank:
-    return Rank.FINAL if delivery.closing else Rank.GROWTH if delivery.shown else Rank.FIRST_TEXT
-
-
 class Outbox:
     """All lanes of the process.
 
     Attributes:
         closing: No further call goes out.
         unknown_outcomes: How many sends were repeated because nobody could tell whether they had arrived.
+
+    Args:
+        now: Epoch seconds, the store's.
     """
 
     def __init__(
@@ -403,6 +55,7 @@ class Outbox:
         *,
         rng: random.Random | None = None,
         first_text_seconds: float = FIRST_TEXT_SECONDS,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.clock = clock
         self.store = store
@@ -412,6 +65,7 @@ class Outbox:
         self.unknown_outcomes = 0
         self.round_trips = {platform.name: RoundTrip() for platform in platforms.values()}
         self._first_text_seconds = first_text_seconds
+        self._now = now
         self._allocators: dict[str, Allocator] = {}
         self._platforms = platforms
         self._lanes: dict[tuple[str, str, str], Lane] = {}
@@ -426,6 +80,10 @@ class Outbox:
             known = Allocator(lambda: self.meters.of(overall), self.clock, self.spawn, first_text_seconds=self._first_text_seconds)
             self._allocators[platform.name] = known
         return known
+
+    def doubts(self, platform: Platform) -> Doubts:
+        """Return what decides about a platform's pages that may stand in the chat without anybody knowing."""
+        return Doubts(platform, self.store, self._now, self._not_known)
 
     def nonce(self) -> str:
         """Return a fresh nonce of 24 characters."""
@@ -445,12 +103,7 @@ class Outbox:
             self._sweep()
             lane = self._lanes[key] = Lane(self, platform)
         delivery = Delivery(owner, target, source, lane, platform.style)
-        # A create whose outcome a crash took with it: where no nonce tells, it is made once more and says so.
-        doubtful = not platform.limits.idempotent_send
-        delivery.visible = [
-            Visible(row.id, row.nonce, row.message_id, tried=True, repeated=row.repeated or (doubtful and row.message_id is None))
-            for row in rows
-        ]
+        delivery.visible, delivery.searches = pages_of(rows), isinstance(platform, SupportsSearch)
         if owner.kind is OwnerKind.TURN and isinstance(platform, SupportsDrafts) and platform.drafts(target) and not lane.drafting(chat):
             delivery.draft = Draft(platform, target, owner.id)
         if rows or again:
@@ -499,6 +152,9 @@ class Outbox:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _not_known(self) -> None:
+        self.unknown_outcomes += 1
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

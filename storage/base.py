@@ -288,6 +288,7 @@ class DeliveryRow:
         nonce: Random, at most 25 characters, kept over attempts: a repeated create makes nothing new where the platform honours it.
         message_id: None until the platform confirmed the create.
         repeated: The message was made again because nobody could tell whether it had arrived; it says so.
+        created_at: When the row was made, epoch seconds. No create of the page is older.
     """
 
     id: int
@@ -297,6 +298,7 @@ class DeliveryRow:
     nonce: str
     message_id: str | None
     repeated: bool = False
+    created_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +346,10 @@ class DeliveryStore(Protocol):
 
     async def drop_delivery(self, delivery: int) -> None:
         """Forget a page whose message was deleted."""
+        ...
+
+    async def is_delivered(self, chat: ChatAddress, message_id: str) -> bool:
+        """Tell whether a message of the bot is a page of any delivery."""
         ...
 
 

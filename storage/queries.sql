@@ -426,7 +426,7 @@ ON CONFLICT (owner_kind, owner, page) DO NOTHING;
 
 -- name: deliveries
 -- The pages of an owner, in order.
-SELECT d.id, d.page, d.nonce, d.message_id, d.repeated, c.platform, c.account, c.chat, c.thread
+SELECT d.id, d.page, d.nonce, d.message_id, d.repeated, d.created_at, c.platform, c.account, c.chat, c.thread
 FROM delivery d JOIN chat c ON c.id = d.chat
 WHERE d.owner_kind = $1 AND d.owner = $2
 ORDER BY d.page;
@@ -434,6 +434,12 @@ ORDER BY d.page;
 -- name: delivery_sent
 -- Record the platform's message id, and whether it was made for the second time.
 UPDATE delivery SET message_id = $2, repeated = $3 WHERE id = $1;
+
+-- name: delivery_of
+-- The delivery that has a message as a page.
+SELECT d.id FROM delivery d JOIN chat c ON c.id = d.chat
+WHERE c.platform = $1 AND c.account = $2 AND c.chat = $3 AND c.thread = $4 AND d.message_id = $5
+LIMIT 1;
 
 -- name: delivery_drop
 -- Forget a page.

@@ -285,6 +285,10 @@ class Records(UsageRecords, ParkingRecords):
         """Forget a page whose message was deleted."""
         await self._write("delivery_drop", delivery)
 
+    async def is_delivered(self, chat: ChatAddress, message_id: str) -> bool:
+        """Tell whether a message of the bot is a page of any delivery."""
+        return bool(await self._db.fetch("delivery_of", chat.platform, chat.account, chat.chat, chat.thread, message_id))
+
     # for drivers
 
     async def open_conversations(self) -> Sequence[int]:
@@ -525,4 +529,5 @@ def _entry(row: Row) -> Entry:
 
 
 def _delivery(owner: Owner, row: Row) -> DeliveryRow:
-    return DeliveryRow(row["id"], owner, _address(row), row["page"], row["nonce"], row["message_id"], bool(row["repeated"]))
+    known = row["nonce"], row["message_id"], bool(row["repeated"]), row["created_at"]
+    return DeliveryRow(row["id"], owner, _address(row), row["page"], *known)

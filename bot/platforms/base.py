@@ -12,6 +12,7 @@ Errors, grouped by what the caller can do next:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -87,6 +88,7 @@ class Call(StrEnum):
     EDIT = "edit"
     DELETE = "delete"
     DRAFT = "draft"
+    SEARCH = "search"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +105,12 @@ class Limits:
 
     Attributes:
         overall: Counts all calls of the bot account that `Platform.allowances` does not exempt by leaving it out.
-        idempotent_send: A repeated send with the same nonce makes nothing new.
+        idempotent_send: A repeated send with the same nonce makes nothing new, for `nonce_seconds` after the first one.
         private_answers: Command answers can be shown to the asker alone.
         max_button_rows: Most rows of buttons under a message.
         max_buttons_per_row: Most buttons of a row.
         file_bytes: Largest file of a message; 0: it takes none.
+        nonce_seconds: So long a nonce is honoured.
     """
 
     overall: Allowance
@@ -116,6 +119,7 @@ class Limits:
     max_button_rows: int
     max_buttons_per_row: int
     file_bytes: int = 0
+    nonce_seconds: float = math.inf
 
 
 Accept: TypeAlias = Callable[[Incoming], Awaitable[bool]]
@@ -185,6 +189,55 @@ class Platform(Protocol):
 
     async def aclose(self) -> None:
         """Let go of connections. Idempotent."""
+        ...
+
+
+class Repeat(StrEnum):
+    """What a create does that is made once more because nobody knows whether the first one arrived."""
+
+    SAME = "same"  # nothing new, whenever it is made
+    NONCE = "nonce"  # nothing new as long as the nonce is honoured; then the history is to be searched first
+    SEARCH = "search"  # perhaps another message: the history is to be searched first
+    NEW = "new"  # perhaps another message, and nothing tells
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Part of a chat's history, read to find a message whose create's answer was lost.
+
+    Attributes:
+        messages: Ids of those that may be it, oldest first.
+        further: Where to read on; None: there is nothing more to read.
+    """
+
+    messages: tuple[str, ...]
+    further: str | None
+
+
+@runtime_checkable
+class SupportsSearch(Protocol):
+    """A platform whose history can tell of a create whose answer was lost."""
+
+    def repeat(self, target: Target, *, first: bool) -> Repeat:
+        """Tell what a repeated create would do now; `first` if it is the reply's first page."""
+        ...
+
+    async def search(self, target: Target, *, first: bool, position: str | None) -> Sighting:
+        """Read a part of the history, from what the reply answers on or from where an earlier sighting ended. Counted as one call.
+
+        Raises:
+            RefusedError: The history can't be read.
+            PlatformError: It did not come.
+        """
+        ...
+
+    async def resend(self, target: Target, page: Page, *, nonce: str, first: bool) -> Receipt:
+        """Make a message once more, as `repeat` said that it may be.
+
+        Raises:
+            UnavailableError: That is not how it is any more, and nothing was made: `repeat` says what is to be done now.
+            PlatformError: One of the tree above.
+        """
         ...
 
 

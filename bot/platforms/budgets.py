@@ -39,6 +39,9 @@ DISCORD_FILE_BYTES = 10 * 1024 * 1024
 """Largest file where nobody pays for more. Documented: API reference, uploading files."""
 DISCORD_NONCE_CHARS = 25
 """Longest `nonce`. Documented: message resource, create."""
+DISCORD_NONCE_SECONDS = 120.0
+"""So long after a create its nonce gives the same message back. Documented as "the past few minutes", in the message resource, create; that
+it is no less than two is assumed. If that one was deleted meanwhile the answer is 10008; by intention, as Discord's staff said."""
 DISCORD_CREATE = Budget(BudgetKind.FIXED_WINDOW, 5, 5.0)
 """Creates per channel. Observed, undocumented; the headers rule."""
 DISCORD_EDIT = Budget(BudgetKind.FIXED_WINDOW, 5, 5.0)

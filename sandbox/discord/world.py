@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from bot.platforms.budgets import DISCORD_NONCE_SECONDS
 from sandbox.discord.errors import ApiError, invalid_form
 from sandbox.discord.forms import File, Pings
 from sandbox.discord.links import Links
@@ -24,8 +26,6 @@ from sandbox.discord.places import (
 
 DEFAULT, REPLY, SLASH_ANSWER = 0, 19, 20
 HAS_THREAD = 1 << 5
-NONCE_SECONDS = 300.0
-"""How long a repeated nonce returns the first message. Documented as "the past few minutes"; assumed by us."""
 
 
 @dataclass(slots=True)
@@ -72,6 +72,7 @@ class World(Places):
         files: Content of the attachments, by id.
         links: Signs the attachments' addresses; they expire.
         pings: What the bot's messages pinged.
+        nonce_seconds: So long a repeated nonce returns the first message.
     """
 
     def __init__(self, now: Callable[[], float], base_url: Callable[[], str], *, bot_name: str, message_content: bool) -> None:
@@ -80,6 +81,7 @@ class World(Places):
         self.files: dict[str, File] = {}
         self.links = Links(now)
         self.pings: list[dict[str, Any]] = []
+        self.nonce_seconds = DISCORD_NONCE_SECONDS
         self._base_url = base_url
         self._messages: dict[str, dict[str, Stored]] = {}
         self._nonces: dict[tuple[str, str], tuple[float, str]] = {}
@@ -182,11 +184,15 @@ class World(Places):
         self.changed("typing", channel_id=channel_id, user_id=user_id)
 
     def once(self, channel_id: str, nonce: str) -> Stored | None:
-        """Return the bot's message made with this nonce in the past few minutes, if it still exists."""
-        since, message_id = self._nonces.get((channel_id, nonce), (0.0, ""))
-        if self.now() - since > NONCE_SECONDS:
+        """Return the bot's message made with this nonce in the past few minutes.
+
+        Raises:
+            ApiError: 10008, it was deleted; told by Discord's staff to be meant so.
+        """
+        since, message_id = self._nonces.get((channel_id, nonce), (-math.inf, ""))
+        if self.now() - since > self.nonce_seconds:
             return None
-        return self._messages.get(channel_id, {}).get(message_id)
+        return self.message(channel_id, message_id, hidden=True)
 
     def remember(self, nonce: str, stored: Stored) -> None:
         """Keep the nonce a message was made with."""

@@ -418,6 +418,21 @@ class TestSettings:
 class TestDeliveries:
     owner = Owner(OwnerKind.TURN, 1)
 
+    async def test_a_page_knows_when_it_was_begun(self, store: Store, place: Place) -> None:
+        begun = place.now.seconds
+        await store.begin_delivery(self.owner, HERE, 0, "n1")
+        place.now.seconds += 60
+        await store.begin_delivery(self.owner, HERE, 0, "n2")
+        assert [row.created_at for row in await store.deliveries(self.owner)] == [begun]
+
+    async def test_it_is_known_which_messages_are_pages_of_a_delivery(self, store: Store) -> None:
+        row = await store.begin_delivery(self.owner, HERE, 0, "n1")
+        assert not await store.is_delivered(HERE, "m1")
+        await store.delivered(row.id, "m1")
+        assert [await store.is_delivered(chat, key) for chat, key in ((HERE, "m1"), (HERE, "m2"), (THERE, "m1"))] == [True, False, False]
+        await store.drop_delivery(row.id)
+        assert not await store.is_delivered(HERE, "m1")
+
     async def test_a_page_keeps_its_first_nonce_and_its_message(self, store: Store) -> None:
         row = await store.begin_delivery(self.owner, HERE, 0, "n1")
         assert (row.owner, row.chat, row.page, row.nonce, row.message_id) == (self.owner, HERE, 0, "n1", None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bot.clock import Clock
 from bot.model import ChatAddress, ChatKind, EventKind, Incoming, Page, Receipt, Sender, Target
@@ -94,11 +94,13 @@ class MemoryPlatform:
         await self._take(Call.EDIT, target)
         if self.fixed_kinds and self.shown[message_id].file is not None and page.file is None:
             raise RefusedError(Refusal.OTHER_KIND, "there is no text in the message to edit")
+        if message_id not in self.shown:
+            raise RefusedError(Refusal.GONE, "there is no such message")
         return self._done(Call.EDIT, message_id, page)
 
     async def delete(self, target: Target, message_id: str) -> None:
         await self._take(Call.DELETE, target)
-        del self.shown[message_id]
+        self.shown.pop(message_id, None)
 
     def _done(self, call: Call, message_id: str, page: Page) -> Receipt:
         self.shown[message_id] = page
@@ -127,26 +129,28 @@ class MemoryPlatform:
 class MemoryDeliveries:
     """Rows of deliveries in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = lambda: 0.0) -> None:
         self.rows: list[DeliveryRow] = []
+        self._now = now
 
     async def begin_delivery(self, owner: Owner, chat: ChatAddress, page: int, nonce: str) -> DeliveryRow:
         for row in self.rows:
             if (row.owner, row.page) == (owner, page):
                 return row
-        self.rows.append(DeliveryRow(len(self.rows) + 1, owner, chat, page, nonce, None))
+        self.rows.append(DeliveryRow(len(self.rows) + 1, owner, chat, page, nonce, None, created_at=self._now()))
         return self.rows[-1]
 
     async def delivered(self, delivery: int, message_id: str, *, repeated: bool = False) -> None:
-        row = self.rows[delivery - 1]
-        self.rows[delivery - 1] = DeliveryRow(row.id, row.owner, row.chat, row.page, row.nonce, message_id, repeated)
+        self.rows[delivery - 1] = replace(self.rows[delivery - 1], message_id=message_id, repeated=repeated)
 
     async def deliveries(self, owner: Owner) -> Sequence[DeliveryRow]:
-        return [row for row in self.rows if row.owner == owner]
+        return sorted((row for row in self.rows if row.owner == owner and row.page >= 0), key=lambda row: row.page)
 
     async def drop_delivery(self, delivery: int) -> None:
-        row = self.rows[delivery - 1]
-        self.rows[delivery - 1] = DeliveryRow(row.id, row.owner, row.chat, -1, row.nonce, None)
+        self.rows[delivery - 1] = replace(self.rows[delivery - 1], page=-1, message_id=None)
+
+    async def is_delivered(self, chat: ChatAddress, message_id: str) -> bool:
+        return any(row.message_id == message_id and row.chat == chat for row in self.rows)
 
 
 def incoming(text: str = "hello", *, key: str = "memory:1", chat: str = "1") -> Incoming:

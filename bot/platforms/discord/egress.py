@@ -6,6 +6,7 @@ PATCH  webhook messages/{id}          its edits; edits of private pages         
 POST   webhook                        further private pages; a word to who pressed  the interaction
                                       a button; where the bot may not write itself
 POST   channel messages               everything else                               channel creates, overall
+GET    channel messages               a message whose create's answer was lost      channel history, overall
 PATCH  channel messages/{id}          everything else, also when the token is gone  channel edits, overall
 DELETE webhook messages/{id}          private pages                                 the interaction
 DELETE channel messages/{id}          everything else                               channel deletes, overall
@@ -17,9 +18,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from bot.model import ButtonStyle, Page, Receipt, ReplyRoute, Target
-from bot.platforms.base import Allowance, Call, Refusal, RefusedError
-from bot.platforms.budgets import DISCORD_CREATE, DISCORD_DELETE, DISCORD_EDIT, DISCORD_INTERACTION_EDIT
+from bot.platforms.base import Allowance, Call, Refusal, RefusedError, Repeat, Sighting, UnavailableError
+from bot.platforms.budgets import DISCORD_CREATE, DISCORD_DELETE, DISCORD_EDIT, DISCORD_HISTORY, DISCORD_INTERACTION_EDIT
 from bot.platforms.discord.answers import ROUTE_IS_DEAD, Answer, Code, CodedRefusedError, outcome_lost
+from bot.platforms.discord.reading import asked_of
+from bot.platforms.discord.recall import search
 from bot.platforms.discord.rest import FILE_ID, Rest
 from bot.platforms.discord.routes import Acknowledgements, InteractionRoute, unpack
 
@@ -53,11 +56,13 @@ class Egress:
 
         Deletes have a bucket of their own: were they counted in the overall one alone, one flooded delete would halt every channel.
         """
-        route = self._interaction(target, call, first=first)
+        route = self._interaction(target, call, first=first) if call is not Call.SEARCH else None
         if route is not None:
             return (Allowance(route.bucket, DISCORD_INTERACTION_EDIT),)
         channel = target.chat.chat
         match call:
+            case Call.SEARCH:
+                return (Allowance(f"discord:history:{channel}", DISCORD_HISTORY), self._overall)
             case Call.SEND:
                 return (Allowance(f"discord:create:{channel}", DISCORD_CREATE), self._overall)
             case Call.EDIT | Call.DRAFT:  # there are no drafts on Discord, and nobody asks for one
@@ -65,8 +70,33 @@ class Egress:
             case Call.DELETE:
                 return (Allowance(f"discord:delete:{channel}", DISCORD_DELETE), self._overall)
 
+    def repeat(self, target: Target, *, first: bool) -> Repeat:
+        """Tell what a repeated create would do. What only one person sees is in no history; a follow-up has no nonce.
+
+        Without its interaction nobody knows any more by which way the answer to one was made, so that the nonce tells nothing.
+        """
+        route = self._interaction(target, Call.SEND, first=first)
+        if route is not None:
+            return Repeat.SAME if first and not route.press else Repeat.NEW
+        if target.private:
+            return Repeat.NEW
+        asked = asked_of(target.event)
+        return Repeat.SEARCH if first and asked is not None and asked.interaction else Repeat.NONCE
+
+    async def search(self, target: Target, *, first: bool, position: str | None) -> Sighting:
+        """Read a part of the channel's history."""
+        return await search(self._rest, target, first=first, position=position)
+
+    async def resend(self, target: Target, page: Page, *, nonce: str, first: bool) -> Receipt:
+        """Make a message whose first create may have arrived."""
+        return await self._send(target, page, nonce=nonce, first=first, again=True)
+
     async def send(self, target: Target, page: Page, *, nonce: str, first: bool) -> Receipt:
         """Make a message. Without a live interaction route a private one becomes public: Discord has no other way to show it."""
+        return await self._send(target, page, nonce=nonce, first=first, again=False)
+
+    async def _send(self, target: Target, page: Page, *, nonce: str, first: bool, again: bool) -> Receipt:
+        """`again`: an earlier create may have arrived, and another way than `repeat` said is not to be taken without asking it anew."""
         route = self._interaction(target, Call.SEND, first=first)
         if route is not None:
             original = first and not route.press
@@ -74,6 +104,8 @@ class Egress:
                 return await (self._answer(route, page) if original else self._follow_up(route, page, private=target.private))
             except CodedRefusedError as refused:
                 self._give_up(route, refused)
+                if again and refused.code in ROUTE_IS_DEAD:
+                    raise UnavailableError("the interaction has ended") from refused
         try:
             return await self._create(target, page, nonce=nonce, first=first)
         except CodedRefusedError as refused:
@@ -81,6 +113,8 @@ class Egress:
             spare = self._live(target.route)
             if spare is None or (first and not spare.press) or refused.reason is not Refusal.FORBIDDEN:
                 raise
+            if again and self._is_barred(Call.SEND, target):
+                raise UnavailableError("the bot may not write in the channel") from refused
             return await self._follow_up(spare, page, private=False)
 
     async def edit(self, target: Target, message_id: str, page: Page, *, first: bool) -> Receipt:

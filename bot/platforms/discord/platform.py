@@ -14,12 +14,26 @@ import discord
 from bot.clock import Clock
 from bot.commands.base import Menu
 from bot.model import Attachment, ChatAddress, Page, Receipt, ReplyRoute, Target
-from bot.platforms.base import Accept, Allowance, Call, Cursors, Limits, Memo, PlatformError, Refusal, RefusedError, Spend
+from bot.platforms.base import (
+    Accept,
+    Allowance,
+    Call,
+    Cursors,
+    Limits,
+    Memo,
+    PlatformError,
+    Refusal,
+    RefusedError,
+    Repeat,
+    Sighting,
+    Spend,
+)
 from bot.platforms.budgets import (
     DISCORD_BUTTON_ROWS,
     DISCORD_BUTTONS_PER_ROW,
     DISCORD_FILE_BYTES,
     DISCORD_GLOBAL,
+    DISCORD_NONCE_SECONDS,
     DISCORD_TYPING_SECONDS,
 )
 from bot.platforms.discord.catchup import CatchUp, Reach
@@ -30,7 +44,7 @@ from bot.platforms.discord.gateway import Gateway, point_at
 from bot.platforms.discord.identifies import Identifies, TooManyIdentifiesError
 from bot.platforms.discord.intake import Intake
 from bot.platforms.discord.reading import NAME
-from bot.platforms.discord.rest import API_BASE_URL, Rest
+from bot.platforms.discord.rest import API_BASE_URL, CALL_SECONDS, Rest
 from bot.platforms.discord.routes import Acknowledgements
 from bot.render.base import Style
 
@@ -87,6 +101,7 @@ class DiscordPlatform:
         max_button_rows=DISCORD_BUTTON_ROWS,
         max_buttons_per_row=DISCORD_BUTTONS_PER_ROW,
         file_bytes=DISCORD_FILE_BYTES,
+        nonce_seconds=DISCORD_NONCE_SECONDS - CALL_SECONDS,  # a repeated create may be on its way for so long
     )
 
     def __init__(
@@ -167,6 +182,18 @@ class DiscordPlatform:
     async def send(self, target: Target, page: Page, *, nonce: str, first: bool) -> Receipt:
         """Make a message."""
         return await self._egress.send(target, page, nonce=nonce, first=first)
+
+    def repeat(self, target: Target, *, first: bool) -> Repeat:
+        """Tell what a repeated create would do."""
+        return self._egress.repeat(target, first=first)
+
+    async def search(self, target: Target, *, first: bool, position: str | None) -> Sighting:
+        """Read a part of a channel's history, to find a message of the bot again."""
+        return await self._egress.search(target, first=first, position=position)
+
+    async def resend(self, target: Target, page: Page, *, nonce: str, first: bool) -> Receipt:
+        """Make a message whose first create may have arrived."""
+        return await self._egress.resend(target, page, nonce=nonce, first=first)
 
     async def edit(self, target: Target, message_id: str, page: Page, *, first: bool) -> Receipt:
         """Make a message look like `page`."""

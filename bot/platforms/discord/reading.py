@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import dataclass
 from typing import Final
 
 import discord
@@ -112,6 +113,23 @@ def from_interaction(interaction: discord.Interaction, account: int, route: Repl
         button=button,
         route=route,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a reply answers: the id of a message, or of an interaction, which stands in the order of the messages as well."""
+
+    id: int
+    interaction: bool
+
+
+def asked_of(key: str | None) -> Asked | None:
+    """Return what an event of a key made here is about; None for other keys."""
+    kind, _, number = (key or "").removeprefix(f"{NAME}:").partition(":")[2].partition(":")
+    number = number.partition(":")[0]
+    if kind not in {"message", "edit", "interaction"} or not number.isdecimal():
+        return None
+    return Asked(int(number), kind == "interaction")
 
 
 def options(interaction: discord.Interaction) -> list[dict[str, object]]:
