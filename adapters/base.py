@@ -268,6 +268,20 @@ class ProviderError(Exception):
         self.in_stream = in_stream
         self.provider: str | None = None
 
+    def possibly_billed(self) -> ProviderError:
+        """Return the same error of a question that may have been billed."""
+        same = ProviderError(
+            self.kind,
+            self.detail,
+            status=self.status,
+            retry_after=self.retry_after,
+            billed=Billed.MAYBE,
+            scope=self.scope,
+            in_stream=self.in_stream,
+        )
+        same.provider = self.provider
+        return same
+
 
 # --------------------------------------------------------------------------------------------- the seam
 

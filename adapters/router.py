@@ -68,6 +68,9 @@ _ELSEWHERE = _TRANSIENT | {
 """Another provider may answer what failed so. Not what the question itself is to blame for."""
 
 
+Shorter: TypeAlias = Callable[[ChatRequest], ChatRequest | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """Somebody who may answer.
@@ -77,12 +80,14 @@ class Candidate:
         model: The provider's own model id.
         request: Makes the request, when this one's turn has come.
         afresh: If the job that the request is to collect is gone, the question may be asked anew, although that one may have been billed.
+        shorter: Makes a request that is too long for the model shorter, once; None: it can't be made shorter.
     """
 
     provider: str
     model: str
     request: Callable[[], Awaitable[ChatRequest]]
     afresh: bool = True
+    shorter: Shorter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +159,12 @@ class Router:
 
         Those whose cooldown runs come last. A candidate is given up for the next one at its first failure, so that the next one begins
         within the budgets of the first; the last is repeated, at most twice, where the failure cost nothing and nothing was given out.
-        State or a job that the provider has lost is left away, once. Of each one the seam's promises hold: at most one `Started`, exactly
-        one end, no end without text.
+        State or a job that the provider has lost is left away, once; what is too long for the model is made shorter, once. Of each one the
+        seam's promises hold: at most one `Started`, exactly one end, no end without text.
 
         Raises:
-            ProviderError: The answer could not be had, or not whole. Where all failed, the error is the first candidate's.
+            ProviderError: The answer could not be had, or not whole. Where all failed, the error is the first candidate's, and may have
+                been billed if any of theirs may.
         """
         waiting = list(range(len(candidates)))
         errors: dict[int, ProviderError] = {}
@@ -186,7 +192,10 @@ class Router:
                 errors[place], passed[place] = error, error.kind
                 if waiting:
                     log.warning("provider.passed provider=%s model=%s: %s", candidate.provider, candidate.model, error)
-        raise errors[min(errors)]
+        first = errors[min(errors)]
+        if first.billed is Billed.NO and any(error.billed is not Billed.NO for error in errors.values()):
+            raise first.possibly_billed() from first
+        raise first
 
     def cooling(self, provider: str, model: str) -> tuple[float, ErrorKind] | None:
         """Return for how many seconds more a model is asked last, and what for; None: it is not.
@@ -225,7 +234,7 @@ class Router:
                             break
                 if asking.error is None:
                     break
-                if asking.without_state(afresh=candidate.afresh):
+                if asking.without_state(afresh=candidate.afresh) or asking.shortened(candidate.shorter):
                     yield _Anew(asking.error.billed is not Billed.NO)
                 elif asking.pictures_refused():  # it has learned that by now, and the request is made anew without them
                     asking.request = await candidate.request()
@@ -295,7 +304,7 @@ class _Asking:
         self.name = provider.name
         self.request = request
         self._provider = provider
-        self._no_pictures = False
+        self._no_pictures = self._cut = False
         self._good = good
         self._known = self._started = self._visible = False
 
@@ -348,6 +357,18 @@ class _Asking:
             return False
         log.info("provider.state_lost provider=%s job=%s", self.name, request.resume is not None)
         self.request = replace(request, state=None, resume=None)
+        return True
+
+    def shortened(self, shorter: Shorter | None) -> bool:
+        """Make the request shorter, once, if it was too long for the model and nothing was shown."""
+        error = self.error
+        if self._cut or shorter is None or error is None or error.kind is not ErrorKind.CONTEXT_OVERFLOW or self.shown:
+            return False
+        cut = shorter(self.request)
+        if cut is None:
+            return False
+        log.info("provider.too_long provider=%s messages=%d kept=%d", self.name, len(self.request.messages), len(cut.messages))
+        self._cut, self.request = True, cut
         return True
 
     def pictures_refused(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import string
+from dataclasses import dataclass
 
 _LETTERS = string.ascii_lowercase.encode()
 _CAPITALS = string.ascii_uppercase.encode()
@@ -46,3 +47,38 @@ def most(text: str) -> int:
     """Return what `estimate` stays below, at a twentieth of its cost."""
     size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
     return math.ceil(size * _MOST_PER_BYTE)
+
+
+LEAST_RATIO, MOST_RATIO = 0.5, 3.0
+"""Bounds of what is learned: whatever a provider reports, a transcript is neither sent four times too long nor cut to nothing."""
+PRIOR_TOKENS = 1_000.0
+"""So many estimated tokens count as reported exactly as estimated: one short question does not say much."""
+MEMORY_TOKENS = 100_000.0
+"""What was learned from more tokens than this weighs no more: a model that is exchanged behind its name is learned anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """How many tokens a model counts for those that are estimated, learned from what it reports; each token weighs the same.
+
+    Attributes:
+        estimated: Tokens that were estimated so far.
+        reported: What the model counted for them.
+    """
+
+    estimated: float = 0.0
+    reported: float = 0.0
+
+    @property
+    def value(self) -> float:
+        """The ratio: 1 where nothing is known."""
+        return min(max((self.reported + PRIOR_TOKENS) / (self.estimated + PRIOR_TOKENS), LEAST_RATIO), MOST_RATIO)
+
+    def learn(self, estimated: int, reported: int) -> Ratio:
+        """Return the ratio with one more prompt; what was learned long ago fades."""
+        if estimated <= 0 or reported <= 0:
+            return self
+        sample = min(max(reported / estimated, LEAST_RATIO), MOST_RATIO) * estimated
+        total = self.estimated + estimated
+        fade = min(1.0, MEMORY_TOKENS / total)
+        return Ratio(total * fade, (self.reported + sample) * fade)

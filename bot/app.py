@@ -30,6 +30,7 @@ from bot.preferences import Defaults, Preferences
 from bot.settings import Settings, SettingsError
 from bot.spending import spending
 from bot.turn import Turns
+from bot.usage import Accounting
 from storage.base import Store
 from storage.sqlite import SqliteStore
 
@@ -243,6 +244,7 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
                 platform.catch_up_with(StoreCursors(store, name), spending(outbox.meters, clock))
         preferences = Preferences(store, providers, defaults)
         router = Router(providers, sleep=clock.sleep, now=clock.now)
+        accounting = Accounting(store, settings.prices, settings.budgets)
         turns = Turns(
             store=store,
             router=router,
@@ -252,6 +254,7 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
             outbox=outbox,
             attachments=Attachments(store, platforms, clock, settings.file_limits),
             clock=clock,
+            accounting=accounting,
             long_answer_pages=settings.long_answer_pages,
             reask=settings.reask_after_crash == "ask",
         )
@@ -270,6 +273,7 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
             cooling=router.cooling,
             clock=clock,
             parking=parking,
+            accounting=accounting,
         )
         menu.completer = dispatcher.complete
         inbox = Inbox(store, dispatcher, settings.rule, Merging(platforms, settings.merge_window_seconds), parking)

@@ -1,4 +1,4 @@
-"""The command line: `dragoman run | sandbox | doctor | backup | retry`."""
+"""The command line: `dragoman run | sandbox | doctor | backup | retry | usage`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +20,7 @@ from bot.app import missing_tokens, open_bridge, secrets_of
 from bot.bridge import BridgeError
 from bot.doctor import examine
 from bot.platforms.base import PlatformError
+from bot.report import KINDS, usage_table
 from bot.settings import Settings, SettingsError, load, misspelt
 from storage.backup import back_up
 from storage.base import StoreError
@@ -79,10 +81,21 @@ def _parser() -> argparse.ArgumentParser:
         description="Try again what failed too often and was set aside; `dragoman doctor` lists it. A running bot does so within "
         "seconds. If none runs, the next one that starts does it first.",
     )
+    used = commands.add_parser("usage", help="show what was used in a month, by day, person and provider, also while the bot runs")
+    used.add_argument("--month", metavar="YYYY-MM", type=_month, help="UTC; the present one if it is left out")
+    used.add_argument("--by", choices=KINDS, default=KINDS[0], help=f"whose sums (default: {KINDS[0]})")
     which = retry.add_mutually_exclusive_group(required=True)
     which.add_argument("events", metavar="ID", type=_event, nargs="*", default=[], help="number of an event, as `dragoman doctor` shows it")
     which.add_argument("--all", action="store_true", help="everything that is set aside")
     return parser
+
+
+def _month(text: str) -> tuple[int, int]:
+    try:
+        begins = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"takes a month such as 2026-11, and {text!r} is none") from None
+    return begins.year, begins.month
 
 
 def _event(text: str) -> int:
@@ -102,7 +115,7 @@ def _default(settings: Settings) -> str:
 
 
 def _commands() -> dict[str, Callable[[Settings, argparse.Namespace], int]]:
-    return {"run": _run, "sandbox": _sandbox, "doctor": _doctor, "backup": _backup, "retry": _retry}
+    return {"run": _run, "sandbox": _sandbox, "doctor": _doctor, "backup": _backup, "retry": _retry, "usage": _usage}
 
 
 def _run(settings: Settings, _: argparse.Namespace) -> int:
@@ -165,6 +178,12 @@ def _retry(settings: Settings, arguments: argparse.Namespace) -> int:
     if arguments.all and not wishes.taken:
         print("nothing is set aside")
     return FAILED if wishes.refused else OK
+
+
+def _usage(settings: Settings, arguments: argparse.Namespace) -> int:
+    for line in usage_table(settings.database_path, arguments.month, arguments.by):
+        print(line)
+    return OK
 
 
 def _until_signalled(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:

@@ -29,6 +29,7 @@ from bot.platforms.base import Platform, Refusal, SupportsAttachments, SupportsP
 from bot.preferences import Preferences
 from bot.reply import Buttons, Reply
 from bot.turn import Turns, UnshownError
+from bot.usage import Accounting
 from storage.base import Accepted, Owner, OwnerKind, Store, StoreError, Turn, TurnState
 
 log = logging.getLogger(__name__)
@@ -67,8 +68,10 @@ class Dispatcher:
         cooling: Cooling,
         clock: Clock,
         parking: Parking,
+        accounting: Accounting,
     ) -> None:
         self.commands = commands
+        self._accounting = accounting
         self._by_name = {command.name: command for command in commands}
         self._store = store
         self._turns = turns
@@ -276,7 +279,8 @@ class Dispatcher:
         if call.turn is not None and not command.urgent:
             await self._ended(call.turn)
         try:
-            return await command.run(replace(context, sender=incoming.sender, turn=call.turn, cooling=self._cooling))
+            context = replace(context, sender=incoming.sender, turn=call.turn, cooling=self._cooling, accounting=self._accounting)
+            return await command.run(context)
         except Exception:  # a fault in one command is told and must not end the lane
             log.exception("command.crashed name=%s event=%d", call.name, accepted.event)
             return Answer(texts.INTERNAL, note=True)

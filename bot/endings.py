@@ -35,3 +35,9 @@ def instead_note(said: Mapping[str, Any]) -> str:
 def files_note(said: Mapping[str, Any]) -> str:
     """Return the words about files that were not read, or not whole; empty if all were."""
     return texts.file_notes(said.get("files", ()))
+
+
+def further_notes(said: Mapping[str, Any]) -> list[str]:
+    """Return the words about what was left out of the question, and about budgets that are nearly used up."""
+    notes = [texts.TRIMMED] if said.get("trimmed") else []
+    return [*notes, *(texts.near_budget(**budget) for budget in said.get("near", ()))]

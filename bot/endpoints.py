@@ -13,7 +13,6 @@ starts_thinking = ["*"]
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,11 +23,11 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from adapters.http import Budgets
 from adapters.openai_parameters import OpenAIParameters, Vendor
 from adapters.openai_vendors import GENERIC, PRESETS
+from bot import tables
 
 TAKEN = ("netmind", "segmind", "modelslab", "openai", "local")
 """Names of the providers that have variables of their own."""
 
-FILE_BYTES = 256 * 1024
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 
 ParameterName = Literal[
@@ -169,15 +168,9 @@ def key_variables(path: Path) -> frozenset[str]:
 
 def _tables(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > FILE_BYTES:
-            raise EndpointsError(f"{path} is larger than {FILE_BYTES} bytes")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise EndpointsError(f"{path} can't be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise EndpointsError(f"{path} is not UTF-8 text") from None
-    except tomllib.TOMLDecodeError as error:
-        raise EndpointsError(f"{path} is no TOML: {error}") from None
+        return tables.read(path)
+    except tables.TableError as error:
+        raise EndpointsError(str(error)) from None
 
 
 def _endpoint(path: Path, name: str, table: Any, environment: Mapping[str, str]) -> Endpoint:
@@ -191,9 +184,7 @@ def _endpoint(path: Path, name: str, table: Any, environment: Mapping[str, str])
     try:
         read_table = Table.model_validate(table)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise EndpointsError(f"{where}: {f'{place}: ' if place else ''}{str(first['msg']).removeprefix('Value error, ')}") from None
+        raise EndpointsError(f"{where}: {tables.problem(error)}") from None
     vendor = read_table.vendor(name)
     if not vendor.base_url:
         raise EndpointsError(f"{where}: base_url is missing (or a preset: {', '.join(PRESETS)})")

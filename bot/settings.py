@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from yarl import URL
 
 from adapters.addresses import needs_permission
-from bot import endpoints
+from bot import budgets, endpoints, prices, tables
 from bot.access import Access, AllowList
 from bot.allocator import FIRST_TEXT_SECONDS
 from bot.attachments import FileLimits
@@ -150,6 +150,8 @@ class Settings(BaseSettings):
     park_after_hours: float = Field(default=PARK_HOURS, ge=0, le=720, allow_inf_nan=False)
     merge_window_seconds: float = Field(default=1.5, ge=0, le=MOST_MERGE_SECONDS)
     retention_days: int | None = Field(default=None, ge=1, le=MOST_KEEP_DAYS)
+    prices_file: Path | None = None
+    budgets_file: Path | None = None
     access: Literal["allowlist", "open"] = "allowlist"
     shutdown_grace_seconds: float = Field(default=GRACE_SECONDS, ge=0, le=3600, allow_inf_nan=False)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -173,12 +175,40 @@ class Settings(BaseSettings):
         del settings_cls, file_secret_settings
         return init_settings, env_settings, dotenv_settings
 
+    def _read_tables(self) -> None:
+        """Read the tables of prices and budgets.
+
+        Raises:
+            SettingsError: Something is wrong with one of them.
+        """
+        variable = "PRICES_FILE"
+        try:
+            if self.prices_file is not None:
+                self._prices = prices.read(self.prices_file)
+            variable = "BUDGETS_FILE"
+            if self.budgets_file is not None:
+                self._budgets = budgets.read(self.budgets_file, self._prices.currency)
+        except tables.TableError as error:
+            raise SettingsError(f"{variable}: {error}") from None
+
     _endpoints: tuple[endpoints.Endpoint, ...] = PrivateAttr(())
+    _prices: prices.Prices = PrivateAttr(default_factory=prices.Prices)
+    _budgets: budgets.Budgets | None = PrivateAttr(None)
 
     @property
     def endpoints(self) -> tuple[endpoints.Endpoint, ...]:
         """Further providers, from PROVIDERS_FILE."""
         return self._endpoints
+
+    @property
+    def prices(self) -> prices.Prices:
+        """What questions cost, from PRICES_FILE."""
+        return self._prices
+
+    @property
+    def budgets(self) -> budgets.Budgets:
+        """How much may be spent, from BUDGETS_FILE."""
+        return self._budgets or budgets.Budgets()
 
     @property
     def database_path(self) -> Path:
@@ -220,6 +250,7 @@ def load(env_file: Path | None = Path(".env"), **values: Any) -> Settings:
     """
     try:
         settings = Settings(_env_file=env_file, **values)
+        settings._read_tables()  # noqa: SLF001 - its own
         if settings.providers_file is not None:
             named = {name: value for name, value in dotenv_values(env_file).items() if value} if env_file is not None else {}
             settings._endpoints = endpoints.read(settings.providers_file, {**named, **os.environ})  # noqa: SLF001 - its only other author

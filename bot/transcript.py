@@ -63,7 +63,9 @@ def messages(entries: Sequence[Entry], pictures: Mapping[int, Sequence[ImagePart
     return result
 
 
-def fit(conversation: Sequence[Message], system: str | None, window: int, answer_tokens: int | None) -> tuple[Message, ...]:
+def fit(
+    conversation: Sequence[Message], system: str | None, window: int, answer_tokens: int | None, *, ratio: float = 1.0
+) -> tuple[Message, ...]:
     """Drop the oldest messages until the rest fits the window; the last one always stays, and the first is a person's.
 
     Args:
@@ -71,21 +73,41 @@ def fit(conversation: Sequence[Message], system: str | None, window: int, answer
         system: The persona, which is never dropped.
         window: Tokens of the model's window, prompt and answer together.
         answer_tokens: Tokens the answer may take; None leaves it a share of the window.
+        ratio: What the model counts for an estimated token, as far as is known.
     """
     reserve = min(answer_tokens, window // 2) if answer_tokens else int(window * ANSWER_SHARE)
-    room = window - reserve - (estimate(system) if system else 0)
+    room = int((window - reserve) / ratio) - (estimate(system) if system else 0)
     # Nearly always all of it fits, and nothing has to be estimated exactly.
     fits = sum(most(message.text) + _beside(message) for message in conversation) <= room
     kept = list(conversation) if fits else _newest(conversation, room)
+    return tuple(_from_person(kept))
+
+
+def estimated(conversation: Sequence[Message], system: str | None) -> int:
+    """Return about how many tokens a request's prompt has."""
+    return sum(_size(message) for message in conversation) + (estimate(system) if system else 0)
+
+
+def shorter(conversation: Sequence[Message]) -> tuple[Message, ...] | None:
+    """Drop the older half of what is sent; the last message stays, and the first is a person's. None: only that one is left."""
+    kept = _from_person(_newest(conversation, sum(_size(message) for message in conversation) // 2))
+    return tuple(kept) if len(kept) < len(conversation) else None
+
+
+def _size(message: Message) -> int:
+    return estimate(message.text) + _beside(message)
+
+
+def _from_person(kept: list[Message]) -> list[Message]:
     while len(kept) > 1 and kept[0].role == "assistant":
         kept.pop(0)
-    return tuple(kept)
+    return kept
 
 
 def _newest(conversation: Sequence[Message], room: int) -> list[Message]:
     kept: list[Message] = []
     for message in reversed(conversation):
-        room -= estimate(message.text) + _beside(message)
+        room -= _size(message)
         if room < 0 and kept:
             break
         kept.append(message)

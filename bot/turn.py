@@ -11,15 +11,15 @@ import json
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, field
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
 from adapters.base import (
     Alternatives,
+    Billed,
     Capabilities,
     ChatRequest,
-    ErrorKind,
     Finished,
     FinishReason,
     Provider,
@@ -31,8 +31,9 @@ from adapters.base import (
 )
 from adapters.router import Asked, Candidate, ChainEvent, Router
 from bot import controls, endings, texts, transcript
-from bot.attachments import Attachments, Brought, Note, NothingToAskError, Shown
+from bot.attachments import Attachments, NothingToAskError, Shown
 from bot.clock import Clock
+from bot.course import Course
 from bot.insist import insist
 from bot.model import Incoming, Target
 from bot.outbox import Delivery, DeliveryError, Outbox
@@ -40,8 +41,10 @@ from bot.platforms.base import Platform, Refusal, SupportsAttachments, SupportsT
 from bot.preferences import Choice, Preferences
 from bot.racing import background, unless
 from bot.reply import Buttons, Filing, Reply
+from bot.usage import Accounting, RefusedError, chosen_cap, reported
 from storage.alternatives import Alternative
 from storage.base import Owner, OwnerKind, ProviderStateRow, StopSignal, Store, StoreError, Turn, TurnAnswer, TurnState
+from storage.usage import Amounts
 
 log = logging.getLogger(__name__)
 
@@ -74,71 +77,6 @@ class _Fenced(Exception):  # noqa: N818 - as above
     """Another worker has taken the turn: say and write nothing more."""
 
 
-@dataclass(slots=True)
-class _Course:
-    """A turn on its way.
-
-    Attributes:
-        choices: Who is asked: what was chosen, then who answers in its place.
-        asked: Whose answer the text is.
-        passed: Why others did not answer: place among the choices → kind of the error.
-        others: Further answers to the question.
-        forget: Providers whose memory of the conversation is not known any more if the turn does not end well.
-        asked_before: A crash came after a provider may have been asked, or one that failed may have billed it: what it cost may be more
-            than is heard of.
-    """
-
-    turn: Turn
-    incoming: Incoming
-    reply: Reply
-    delivery: Delivery
-    choices: tuple[Choice, ...] = ()
-    asked: int = 0
-    passed: Mapping[int, ErrorKind] = field(default_factory=dict)
-    others: tuple[str, ...] = ()
-    forget: tuple[str, ...] = ()
-    answered: bool = False
-    asked_before: bool = False
-    finished: Finished | None = None
-    usage: Usage | None = None
-    brought: Brought | None = None
-    notes: tuple[Note, ...] = ()
-
-    @property
-    def said(self) -> str | None:
-        """The partial answer as transcript content, None if there is none."""
-        return transcript.content(self.reply.text) if self.reply.text.strip() else None
-
-    @property
-    def choice(self) -> Choice:
-        """Who is being asked."""
-        return self.choices[self.asked]
-
-    def ask(self, place: int, passed: Mapping[int, ErrorKind]) -> None:
-        """Begin with another choice: nothing of the one before stays."""
-        self.asked, self.passed, self.usage, self.others = place, passed, None, ()
-        self.forget = tuple(dict.fromkeys((*self.forget, self.choice.provider)))
-        if passed:
-            self.reply.anew()
-
-    def keep(self, told: Finished | Usage | Alternatives) -> None:
-        """Take what is told beside the text."""
-        match told:
-            case Finished():
-                self.finished = told
-            case Usage():
-                self.usage = told
-            case Alternatives(others):
-                self.others = others
-
-    def hear(self, said: TextDelta | ReasoningDelta) -> bool:
-        """Take what the model says. True if it changes what is to be seen."""
-        if isinstance(said, ReasoningDelta):
-            return self.choice.reasoning and self.reply.think(said.text)
-        self.reply.append(said.text)
-        return True
-
-
 class Turns:
     """Runs claimed turns to their end."""
 
@@ -153,6 +91,7 @@ class Turns:
         outbox: Outbox,
         attachments: Attachments,
         clock: Clock,
+        accounting: Accounting,
         long_answer_pages: int = 0,
         reask: bool = True,
     ) -> None:
@@ -167,11 +106,13 @@ class Turns:
             outbox: Shows the answers.
             attachments: Reads the files of questions.
             clock: For waits.
+            accounting: Counts what questions use, and keeps the budgets.
             long_answer_pages: An answer of more messages becomes a file; 0: none does.
             reask: A question that a crash interrupted is asked again; otherwise its asker is told.
         """
         self._long_answer_pages = long_answer_pages
         self._reask = reask
+        self._accounting = accounting
         self._unasked: set[int] = set()
         self._store = store
         self._router = router
@@ -205,6 +146,8 @@ class Turns:
             if course.answered and error.refusal is None:
                 raise UnshownError from error
             partial = None if course.answered else course.said
+            if not course.answered:
+                await self._settle(course)
             await self._store.close(turn, TurnState.FAILED, error=f"delivery: {error}", partial=partial, forget=course.forget)
         except asyncio.CancelledError:
             course.delivery.abandon()
@@ -239,21 +182,21 @@ class Turns:
                 raise TokenRefusedError from problem
         await self._store.close(turn, TurnState.FAILED, error=error)
 
-    async def _begin(self, turn: Turn, incoming: Incoming) -> _Course:
+    async def _begin(self, turn: Turn, incoming: Incoming) -> Course:
         platform = self._platforms[turn.chat.platform]
         reply = Reply(platform.style, controls.growing(turn.id), filing=Filing(self._pages(turn), platform.limits.file_bytes))
         target = Target.answering(incoming, await self._store.reply_route(turn.event))
         delivery = await self._outbox.open(Owner(OwnerKind.TURN, turn.id), target, reply.pages, again=turn.attempt > 1)
         delivery.without_file = reply.without_file
         # Asked before and interrupted: nobody knows any more which provider has heard what.
-        return _Course(turn, incoming, reply, delivery, forget=tuple(self._providers) if turn.attempt > 1 else ())
+        return Course(turn, incoming, reply, delivery, forget=tuple(self._providers) if turn.attempt > 1 else ())
 
     def _pages(self, turn: Turn) -> int:
         """Return how many pages an answer shows before it becomes a file; a stored answer is shown as it was before the crash."""
         stored = json.loads(turn.finish).get("pages", 0) if turn.finish else self._long_answer_pages
         return int(stored)
 
-    async def _run(self, course: _Course) -> None:
+    async def _run(self, course: Course) -> None:
         turn = course.turn
         if turn.state is TurnState.ANSWERED:
             course.answered = True
@@ -279,13 +222,20 @@ class Turns:
             await self._answer(course)
         except ProviderError as error:
             log.warning("turn.provider_failed turn=%d provider=%s: %s", turn.id, error.provider, error)
+            await self._settle(course, billed=error.billed is not Billed.NO)
             await self._failed(course, self._failure(course, error), str(error))
         except NothingToAskError as error:
+            await self._settle(course, billed=False)
             await self._failed(course, texts.nothing_to_ask(error.notes), str(error))
+        except RefusedError as error:
+            log.info("turn.refused turn=%d: %s", turn.id, error)
+            await self._settle(course, billed=False)
+            await self._failed(course, texts.over_budget(error.standing, error.expected, error.model), str(error))
         except _Stopped:
+            await self._settle(course)
             await self._stopped(course)
 
-    async def _answer(self, course: _Course) -> None:
+    async def _answer(self, course: Course) -> None:
         course.asked_before = self._asked_before(course.turn)
         signal = self._store.stop_signal(course.turn.id)
         if signal.is_set():
@@ -295,8 +245,9 @@ class Turns:
             await unless(self._read(course), _stop(signal), course.delivery.hopeless())
         finished = course.finished or Finished(FinishReason.UNKNOWN, complete=False)
         # After a crash it is shown as it would have been.
-        more = {"pages": self._long_answer_pages, "answers": 1 + len(course.others), "files": course.notes}
-        finish = endings.stored(finished, more | self._instead(course))
+        near = course.expected.near if course.expected is not None else ()
+        more = {"pages": self._long_answer_pages, "answers": 1 + len(course.others), "files": course.notes, "trimmed": course.trimmed}
+        finish = endings.stored(finished, more | {"near": near} | self._instead(course))
         choice = course.choice
         answer = TurnAnswer(
             text=course.reply.text,
@@ -305,7 +256,8 @@ class Turns:
             provider=choice.provider,
             model=choice.model,
             state=_state(choice, self._providers[choice.provider], finished),
-            usage=_usage(course.usage, possibly_double=course.asked_before),
+            usage=reported(course.usage, possibly_double=course.asked_before),
+            spent=self._used(course),
             others=tuple(Alternative(other, transcript.content(other)) for other in course.others),
         )
         if not await insist(self._clock, lambda: self._store.answered(course.turn, answer)):
@@ -313,16 +265,21 @@ class Turns:
         course.answered = True
         await self._show(course, answer.finish)
 
-    async def _request(self, course: _Course, choice: Choice) -> ChatRequest:
-        turn = course.turn
-        provider = self._providers[choice.provider]
+    async def _request(self, course: Course, choice: Choice) -> ChatRequest:
+        """Make the request and reserve what it is expected to use.
+
+        Raises:
+            RefusedError: A budget does not allow it.
+        """
+        turn, provider = course.turn, self._providers[choice.provider]
         capabilities = provider.capabilities(choice.model)
         seen = await self._seen(course, choice, capabilities)
-        cap = choice.parameters.get("max_tokens") or choice.parameters.get("max_new_tokens") or capabilities.max_output_tokens
-        messages = transcript.fit(transcript.messages(seen.entries, seen.pictures), choice.persona, capabilities.context_tokens, cap)
+        most, room, ratio = capabilities.max_output_tokens, capabilities.context_tokens, await self._accounting.ratio(choice)
+        messages = transcript.fit(
+            transcript.messages(seen.entries, seen.pictures), choice.persona, room, chosen_cap(choice) or most, ratio=ratio
+        )
         state = await self._provider_state(turn, choice, provider)
-        self._unasked.discard(turn.id)
-        return ChatRequest(
+        request = ChatRequest(
             model=choice.model,
             messages=messages,
             system=choice.persona,
@@ -331,8 +288,41 @@ class Turns:
             state=state,
             resume=turn.handle,
         )
+        double = course.asked_before
+        course.expected = await self._accounting.reserve(turn, course.incoming, choice, request, most=most, possibly_double=double)
+        if course.expected is None:
+            raise _Fenced
+        self._unasked.discard(turn.id)
+        return request
 
-    async def _seen(self, course: _Course, choice: Choice, capabilities: Capabilities) -> Shown:
+    def _shorter(self, course: Course, request: ChatRequest) -> ChatRequest | None:
+        """Leave out older messages of a request that the model refused for its length."""
+        messages = transcript.shorter(request.messages)
+        if messages is None:
+            return None
+        request = replace(request, messages=messages, state=None)
+        if course.expected is not None:
+            course.expected = self._accounting.shortened(course.expected, request)
+        course.trimmed = True
+        return request
+
+    def _used(self, course: Course) -> Amounts | None:
+        """Return what the question used, as far as is known; None if nothing was reserved for it."""
+        if course.expected is None:
+            return None
+        said, double = "".join((course.reply.text, *course.others, *course.thoughts)), course.asked_before
+        return self._accounting.used(course.expected, course.usage, said, possibly_double=double)
+
+    async def _settle(self, course: Course, *, billed: bool = True) -> None:
+        """Put what a question without a whole answer used in the place of what was reserved, or give it back."""
+        never_asked = course.expected is None and course.turn.id in self._unasked
+        if course.expected is None and not never_asked:
+            return  # what a worker before reserved stays
+        billed = not never_asked and (billed or course.asked_before or course.usage is not None or course.said is not None)
+        asked = {"provider": "", "model": ""} if course.expected is None else course.expected.asked
+        await insist(self._clock, lambda: self._store.settle(course.turn, self._used(course) if billed else None, **asked))
+
+    async def _seen(self, course: Course, choice: Choice, capabilities: Capabilities) -> Shown:
         """Return what a model is shown of the transcript; the question's files are read once, whoever is asked."""
         if course.brought is None:
             entries = await self._store.transcript(course.turn, transcript.ENTRIES_READ)
@@ -353,7 +343,7 @@ class Turns:
         wanted = (provider.account, choice.model, choice.persona_hash, last)
         return row.value if (row.account, row.model, row.persona, row.last_entry) == wanted else None
 
-    async def _read(self, course: _Course) -> None:
+    async def _read(self, course: Course) -> None:
         order = [*range(len(course.choices))]
         if course.turn.handle is not None:  # whoever has the job collects it
             order.sort(key=lambda place: course.choices[place].provider != course.turn.provider)
@@ -380,22 +370,23 @@ class Turns:
                     case _:
                         log.debug("turn.event turn=%d %s", course.turn.id, type(event).__name__)
 
-    def _candidate(self, course: _Course, place: int) -> Candidate:
+    def _candidate(self, course: Course, place: int) -> Candidate:
         choice = course.choices[place]
         afresh = self._reask or course.turn.handle is None
-        return Candidate(choice.provider, choice.model, partial(self._request, course, choice), afresh)
+        request, shorter = partial(self._request, course, choice), partial(self._shorter, course)
+        return Candidate(choice.provider, choice.model, request, afresh, shorter)
 
     def _title(self, choice: Choice) -> str:
         return self._providers[choice.provider].title
 
-    def _instead(self, course: _Course) -> dict[str, Any]:
+    def _instead(self, course: Course) -> dict[str, Any]:
         """Return what is to be told of an answer that is not from who was chosen, as part of its end; nothing if it is."""
         if course.asked == 0:
             return {}
         why = course.passed.get(0)
         return {"instead": [self._title(course.choice), course.choice.model, self._title(course.choices[0]), why]}
 
-    def _failure(self, course: _Course, error: ProviderError) -> str:
+    def _failure(self, course: Course, error: ProviderError) -> str:
         """Say why there is no answer, or not the whole of it."""
         at = next((place for place, choice in enumerate(course.choices) if choice.provider == error.provider), 0)
         sentence = texts.provider_error(error, self._title(course.choices[at]), course.choices[at].model)
@@ -417,21 +408,24 @@ class Turns:
         self._end_whole(course, turn.finish)
         await course.delivery.finish()
 
-    async def _show(self, course: _Course, finish: str | None) -> None:
+    async def _show(self, course: Course, finish: str | None) -> None:
         self._end_whole(course, finish)
         await course.delivery.finish()
+        if course.expected is not None:
+            await self._accounting.learn(course.expected, course.usage)
         await insist(self._clock, lambda: self._store.close(course.turn, TurnState.DONE))
 
-    def _end_whole(self, course: _Course, finish: str | None) -> None:
+    def _end_whole(self, course: Course, finish: str | None) -> None:
         """End a reply that says all of an answer with what is to be told of it, and its controls."""
         said: dict[str, Any] = json.loads(finish) if finish else {}
         shown, count = course.turn.shown, said.get("answers", 1)
         note, more = endings.ending(said) if shown == 1 else ("", False)  # how the others ended is not known
-        notes = [note, endings.instead_note(said), endings.files_note(said), self._ignored(course), texts.answer_note(shown, count)]
+        notes = [note, endings.instead_note(said), endings.files_note(said), *endings.further_notes(said), self._ignored(course)]
+        notes.append(texts.answer_note(shown, count))
         buttons = controls.ended(course.turn.id, more=more, shown=shown, answers=count)
         course.reply.end("\n\n".join(note for note in notes if note), buttons)
 
-    def _ignored(self, course: _Course) -> str:
+    def _ignored(self, course: Course) -> str:
         fetches = isinstance(self._platforms[course.turn.chat.platform], SupportsAttachments)
         return texts.FILES_IGNORED if course.incoming.attachments and not fetches else ""
 
@@ -439,11 +433,11 @@ class Turns:
         """Tell whether a provider may have been asked already, and billed it. A job that is collected is not asked again."""
         return turn.attempt > 1 and turn.id not in self._unasked and turn.handle is None
 
-    async def _stopped(self, course: _Course) -> None:
+    async def _stopped(self, course: Course) -> None:
         buttons = controls.ended(course.turn.id, more=course.said is not None)
         await self._end_below(course, texts.STOPPED, buttons, TurnState.STOPPED, None)
 
-    async def _end_below(self, course: _Course, text: str, buttons: Buttons, state: TurnState, error: str | None) -> None:
+    async def _end_below(self, course: Course, text: str, buttons: Buttons, state: TurnState, error: str | None) -> None:
         """End a turn with a sentence below what was said."""
         if course.said or not course.delivery.shown or course.delivery.began:
             course.reply.end(text, buttons)
@@ -455,14 +449,14 @@ class Turns:
             await self._outbox.post(Owner(OwnerKind.EVENT, course.turn.event), course.delivery.target, note.pages())
         await insist(self._clock, lambda: self._store.close(course.turn, state, error=error, partial=course.said, forget=course.forget))
 
-    async def _failed(self, course: _Course, text: str, error: str) -> None:
+    async def _failed(self, course: Course, text: str, error: str) -> None:
         course.reply.end(text, controls.ended(course.turn.id, more=course.said is not None))
         await course.delivery.finish()
         await insist(
             self._clock, lambda: self._store.close(course.turn, TurnState.FAILED, error=error, partial=course.said, forget=course.forget)
         )
 
-    async def _typing(self, course: _Course) -> None:
+    async def _typing(self, course: Course) -> None:
         """Show that the bot is writing until its first text is there, and while more of it comes than is shown.
 
         A slash command shows it by itself.
@@ -487,12 +481,6 @@ class Turns:
 async def _stop(signal: StopSignal) -> _Stopped:
     await signal.wait()
     return _Stopped()
-
-
-def _usage(usage: Usage | None, *, possibly_double: bool) -> str | None:
-    if usage is None:
-        return None
-    return json.dumps(asdict(usage) | ({"possibly_double": True} if possibly_double else {}))
 
 
 def _state(choice: Choice, provider: Provider, finished: Finished) -> ProviderStateRow | None:

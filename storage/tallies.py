@@ -67,8 +67,9 @@ async def _spend(tx: Tx, turn: Turn, reservation: Reservation, now: float) -> Sp
     former = await tx.fetch("usage_get", turn.id)
     standings = []
     for limit in reservation.limits:
-        used = await _used(tx, limit) - sum(_share(limit, row) for row in former)
-        after = used + measure(limit, reservation.amounts)
+        days = await tx.fetch("tallies", limit.subject, limit.first_day, limit.end_day)
+        used = limit.used(summed(days)) - sum(_share(limit, row) for row in former)
+        after = used + limit.measure(reservation.amounts)
         if after > limit.most:
             return Spending(Standing(limit, used))
         standings.append(Standing(limit, after))
@@ -78,24 +79,10 @@ async def _spend(tx: Tx, turn: Turn, reservation: Reservation, now: float) -> Sp
     return Spending(None, tuple(standings))
 
 
-def measure(limit: Limit, amounts: Amounts) -> int:
-    """Return how much of a limit some amounts take. What is of unknown cost or in another currency takes nothing of a limit of money."""
-    if limit.cost is None:
-        return amounts.tokens
-    return amounts.cost.nanos if amounts.cost is not None and amounts.cost.currency == limit.cost.currency else 0
-
-
-async def _used(tx: Tx, limit: Limit) -> int:
-    tallies = summed(await tx.fetch("tallies", limit.subject, limit.first_day, limit.end_day))
-    if limit.cost is None:
-        return sum(tally.input_tokens + tally.output_tokens for tally in tallies)
-    return sum(tally.cost for tally in tallies if tally.currency == limit.cost.currency)
-
-
 def _share(limit: Limit, row: Row) -> int:
     """Return how much of a limit a row of usage has taken."""
     counted = row["day"] is not None and limit.first_day <= row["day"] < limit.end_day and limit.subject in json.loads(row["subjects"])
-    return measure(limit, _amounts(row)) if counted else 0
+    return limit.measure(_amounts(row)) if counted else 0
 
 
 async def _put(tx: Tx, turn: int, row: Reservation, report: str, *, now: float | None) -> None:

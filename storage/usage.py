@@ -7,7 +7,7 @@ is called is the caller's business. Days are UTC's, numbered from 1970-01-01.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -49,6 +49,28 @@ class Amounts:
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """Sums over questions of one subject at one provider in one currency.
+
+    Attributes:
+        estimated: How many of the questions have estimated tokens.
+        possibly_double: How many may have been billed more than once.
+        unpriced: How many have an unknown cost; their currency is empty.
+        cost: Billionths of the currency.
+    """
+
+    provider: str
+    currency: str
+    questions: int
+    input_tokens: int
+    output_tokens: int
+    estimated: int
+    possibly_double: int
+    unpriced: int
+    cost: int
+
+
+@dataclass(frozen=True, slots=True)
 class Limit:
     """What a subject may use from one day on until, but not including, another: tokens, or money in one currency.
 
@@ -69,6 +91,18 @@ class Limit:
     def most(self) -> int:
         """The limit: tokens, or billionths of its currency."""
         return self.cost.nanos if self.cost is not None else self.tokens or 0
+
+    def measure(self, amounts: Amounts) -> int:
+        """Return how much of it some amounts take. What is of unknown cost or in another currency takes nothing of a limit of money."""
+        if self.cost is None:
+            return amounts.tokens
+        return amounts.cost.nanos if amounts.cost is not None and amounts.cost.currency == self.cost.currency else 0
+
+    def used(self, tallies: Iterable[Tally]) -> int:
+        """Return how much of it is used by some sums."""
+        if self.cost is None:
+            return sum(tally.input_tokens + tally.output_tokens for tally in tallies)
+        return sum(tally.cost for tally in tallies if tally.currency == self.cost.currency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,28 +136,6 @@ class Spending:
 
     over: Standing | None
     standings: tuple[Standing, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Sums over questions of one subject at one provider in one currency.
-
-    Attributes:
-        estimated: How many of the questions have estimated tokens.
-        possibly_double: How many may have been billed more than once.
-        unpriced: How many have an unknown cost; their currency is empty.
-        cost: Billionths of the currency.
-    """
-
-    provider: str
-    currency: str
-    questions: int
-    input_tokens: int
-    output_tokens: int
-    estimated: int
-    possibly_double: int
-    unpriced: int
-    cost: int
 
 
 class UsageStore(Protocol):

@@ -10,6 +10,7 @@ from adapters.base import ErrorKind, Provider
 from bot.catalogue import Catalogue
 from bot.model import Button, ChatAddress, Incoming, Sender
 from bot.preferences import Choice, Preferences
+from bot.usage import Accounting
 from storage.base import Store
 
 
@@ -50,6 +51,7 @@ class Context:
         turn: The turn under whose answer the button stands that called; None for a call that was written. Unchecked: it may be of another
             conversation.
         cooling: Who is left alone for a while.
+        accounting: What questions used; None for a completion.
     """
 
     store: Store
@@ -64,6 +66,7 @@ class Context:
     sender: Sender | None = None
     turn: int | None = None
     cooling: Cooling = _nobody_cools
+    accounting: Accounting | None = None
 
     async def choice(self) -> Choice:
         """Return what holds in this conversation."""

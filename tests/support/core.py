@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from adapters.base import Provider
 from adapters.router import Router
 from bot.access import Access
 from bot.attachments import Attachments, FileLimits
+from bot.budgets import Budgets
 from bot.catalogue import Catalogue
 from bot.clock import Clock, SystemClock
 from bot.commands.base import Command, Context
@@ -42,7 +44,9 @@ from bot.parking import Parking, ParkingRule
 from bot.platforms.base import Allowance, Call, Platform
 from bot.platforms.budgets import Budget, BudgetKind
 from bot.preferences import Defaults, Preferences
+from bot.prices import Prices
 from bot.turn import Turns
+from bot.usage import Accounting
 from storage.sqlite import SqliteStore
 from tests.support.chat import MemoryPlatform
 from tests.support.scripted import ScriptedProvider
@@ -122,6 +126,7 @@ class Core:
     outbox: Outbox
     drain: asyncio.Task[None]
     housekeeper: Housekeeper
+    accounting: Accounting
 
 
 @dataclass
@@ -138,6 +143,9 @@ class World:
     merge_window: float = 0.0
     parking_rule: ParkingRule = field(default_factory=ParkingRule)
     file_limits: FileLimits | None = None
+    prices: Prices = field(default_factory=Prices)
+    budgets: Budgets = field(default_factory=Budgets)
+    epoch: Callable[[], float] = time.time
     chat: Chat = field(default_factory=Chat)
     core: Core | None = None
 
@@ -173,6 +181,7 @@ class World:
         preferences = Preferences(store, providers, self.defaults or Defaults(next(iter(self.providers))))
         outbox = Outbox(platforms, store, clock)
         router = Router(providers, sleep=lambda _: asyncio.sleep(0))
+        accounting = Accounting(store, self.prices, self.budgets, self.epoch)
         turns = Turns(
             store=store,
             router=router,
@@ -182,6 +191,7 @@ class World:
             outbox=outbox,
             attachments=Attachments(store, platforms, clock, self.file_limits),
             clock=clock,
+            accounting=accounting,
             long_answer_pages=self.long_answer_pages,
             reask=self.reask,
         )
@@ -201,10 +211,13 @@ class World:
             cooling=router.cooling,
             clock=clock,
             parking=parking,
+            accounting=accounting,
         )
         inbox = Inbox(store, dispatcher, self.access, Merging(platforms, self.merge_window), parking)
         drain = asyncio.create_task(store.run(dispatcher.drain))
-        self.core = Core(store, preferences, catalogue, dispatcher, inbox, outbox, drain, Housekeeper(store, preferences, clock))
+        self.core = Core(
+            store, preferences, catalogue, dispatcher, inbox, outbox, drain, Housekeeper(store, preferences, clock), accounting
+        )
         try:
             for name in platforms:
                 await inbox.recover(name)

@@ -82,6 +82,7 @@ def test_every_command_is_there_once() -> None:
         "forget",
         "help",
         "status",
+        "usage",
     }
 
 

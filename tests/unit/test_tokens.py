@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.tokens import estimate, most
+from adapters.tokens import LEAST_RATIO, MEMORY_TOKENS, MOST_RATIO, Ratio, estimate, most
 
 COUNTED = {
     "The quick brown fox jumps over the lazy dog.": 10,
@@ -38,3 +38,35 @@ def test_more_text_is_never_fewer_tokens():
     text = "Grüße, 日本 🦊!\n" * 3
     sizes = [estimate(text[:end]) for end in range(len(text) + 1)]
     assert sizes == sorted(sizes)
+
+
+def learned(*samples, start=None):
+    start = start or Ratio()
+    for estimated, reported in samples:
+        start = start.learn(estimated, reported)
+    return start.value
+
+
+def test_what_a_model_reports_is_learned_and_long_prompts_weigh_more():
+    assert Ratio().value == 1.0
+    assert learned(*[(1_000, 700)] * 50) == pytest.approx(0.7, abs=0.01)
+    assert learned((10, 40)) == pytest.approx(1.02, abs=0.02)  # one short question says little
+    assert learned(*[(10, 30)] * 20, *[(10_000, 8_000)] * 5) == pytest.approx(0.81, abs=0.01)
+
+
+@pytest.mark.parametrize(("reported", "ratio"), [(1, LEAST_RATIO), (10**9, MOST_RATIO)])
+def test_what_is_learned_stays_within_bounds(reported, ratio):
+    assert learned(*[(1_000, reported)] * 1_000) == pytest.approx(ratio, abs=0.03)
+
+
+def test_a_model_that_was_exchanged_is_learned_anew():
+    often = int(MEMORY_TOKENS) // 1_000
+    old = Ratio()
+    for _ in range(100 * often):
+        old = old.learn(1_000, 600)
+    assert learned(*[(1_000, 1_200)] * (3 * often), start=old) == pytest.approx(1.2, abs=0.05)
+
+
+@pytest.mark.parametrize("sample", [(0, 10), (10, 0), (-5, 10)])
+def test_what_says_nothing_is_not_learned(sample):
+    assert learned(sample) == 1.0

@@ -44,7 +44,8 @@ async def test_the_text_is_whole_in_the_chat_and_in_the_transcript(world: World)
         await world.ask("more")
     asked = [(message.role, message.text) for message in world.alpha.requests[1].messages]
     assert asked == [("user", "tell me"), ("assistant", "".join(words)), ("user", "more")]
-    assert world.rows("SELECT provider, model, json_extract(amounts, '$.output_tokens') FROM usage") == [("alpha", "small", 7)]
+    reported = world.rows("SELECT provider, model, json_extract(amounts, '$.output_tokens') FROM usage ORDER BY turn")
+    assert reported == [("alpha", "small", 7), ("alpha", "small", None)]
 
 
 async def test_an_answer_longer_than_a_message_continues_in_further_ones(world: World) -> None:

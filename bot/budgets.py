@@ -1,0 +1,223 @@
+"""How much may be spent: the operator's budgets, a TOML file that BUDGETS_FILE names.
+
+[[budgets]]
+name = "everybody"                    # people read it when it is used up
+per = "user"                          # user | channel | role | all: each of them has it for itself
+period = "month"                      # month | day, of UTC
+tokens = 2_000_000                    # or cost = 5.00, and currency = "EUR" if it is not that of the prices
+
+[[budgets]]
+name = "students"
+per = "role"                          # who has the role shares it
+roles = ["998877665544332211"]
+cost = 20
+
+Whom it concerns can be narrowed by platform, users, roles and channels, and by except_users and except_roles. All budgets that concern
+a question hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from bot import tables
+from bot.model import ChatAddress, Incoming, Sender
+from bot.prices import Amount, Currency
+from bot.tables import TableError
+from storage.usage import NANOS, Limit, Money
+
+NEAR = 0.8
+"""From this share on an answer says how much of a budget is used."""
+DAY_SECONDS = 86_400
+EPOCH = date(1970, 1, 1)
+ALL = "all"
+
+
+def _texts(value: Any) -> Any:
+    return (
+        [str(item) if isinstance(item, int) and not isinstance(item, bool) else item for item in value]
+        if isinstance(value, list)
+        else value
+    )
+
+
+Ids = Annotated[frozenset[Annotated[str, Field(pattern=r"^-?[0-9]+$")]], BeforeValidator(_texts)]
+
+
+class Budget(BaseModel):
+    """One budget.
+
+    Attributes:
+        near: From this share on an answer says how much is used.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    name: Annotated[str, Field(min_length=1, max_length=60)]
+    per: Literal["user", "channel", "role", "all"] = "user"
+    period: Literal["month", "day"] = "month"
+    tokens: Annotated[int, Field(ge=1, le=10**15)] | None = None
+    cost: Amount | None = None
+    currency: Currency | None = None
+    near: Annotated[float, Field(gt=0, le=1)] = NEAR
+    platform: Literal["discord", "telegram"] | None = None
+    users: Ids = frozenset()
+    roles: Ids = frozenset()
+    channels: Ids = frozenset()
+    except_users: Ids = frozenset()
+    except_roles: Ids = frozenset()
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Budget:
+        if (self.tokens is None) == (self.cost is None):
+            raise ValueError("takes either tokens or cost")
+        if self.currency is not None and self.cost is None:
+            raise ValueError("currency is of no use without cost")
+        if self.per == "role" and not self.roles:
+            raise ValueError('per = "role" needs roles')
+        return self
+
+    def concerns(self, chat: ChatAddress, sender: Sender) -> bool:
+        """Tell whether it holds for somebody in a chat."""
+        return (
+            self.platform in {None, chat.platform}
+            and (not self.users or sender.id in self.users)
+            and (not self.roles or not self.roles.isdisjoint(sender.roles))
+            and (not self.channels or chat.chat in self.channels)
+            and sender.id not in self.except_users
+            and self.except_roles.isdisjoint(sender.roles)
+        )
+
+    def subjects(self, chat: ChatAddress, sender: Sender) -> tuple[str, ...]:
+        """Return whose sums it is measured by. One that is narrowed to a part of what they use has sums of its own."""
+        if self.per == "role":
+            subjects = [role_of(chat.platform, role) for role in sorted(self.roles & set(sender.roles))]
+            narrowed = bool(self.users or self.channels or self.except_users or self.except_roles)
+        elif self.per == "channel":
+            subjects = [channel_of(chat)]
+            narrowed = bool(self.users or self.roles or self.except_users or self.except_roles)
+        elif self.per == "user":
+            subjects = [user_of(chat.platform, sender)]
+            narrowed = bool(self.channels)
+        else:
+            subjects = [ALL]
+            narrowed = bool(self.platform or self.users or self.roles or self.channels or self.except_users or self.except_roles)
+        return tuple(f"budget:{self.name}:{subject}" for subject in subjects) if narrowed else tuple(subjects)
+
+
+def user_of(platform: str, sender: Sender) -> str:
+    """Return the subject of all that a person uses."""
+    return f"user:{platform}:{sender.id}"
+
+
+def role_of(platform: str, role: str) -> str:
+    """Return the subject of all that those use who have a role."""
+    return f"role:{platform}:{role}"
+
+
+def channel_of(chat: ChatAddress) -> str:
+    """Return the subject of all that is used in a channel, thread or chat; a group's topics count together."""
+    return f"channel:{chat.platform}:{chat.chat}"
+
+
+def conversation_of(conversation: int) -> str:
+    """Return the subject of all that is used in a conversation."""
+    return f"conversation:{conversation}"
+
+
+class Budgets:
+    """All budgets, and whose sums are to be kept.
+
+    Args:
+        budgets: In the file's order.
+        currency: Of those that name none.
+    """
+
+    def __init__(self, budgets: Iterable[Budget] = (), currency: str = "USD") -> None:
+        self._budgets = tuple(budgets)
+        self._by_name = {budget.name: budget for budget in self._budgets}
+        self._currency = currency
+
+    def __len__(self) -> int:
+        return len(self._budgets)
+
+    def named(self, name: str) -> Budget:
+        """Return a budget."""
+        return self._by_name[name]
+
+    def subjects(self, conversation: int, incoming: Incoming) -> tuple[str, ...]:
+        """Return in whose sums a question counts."""
+        chat, sender = incoming.chat, incoming.sender
+        own = [ALL, user_of(chat.platform, sender), channel_of(chat), conversation_of(conversation)]
+        measured = [subject for budget in self._budgets if budget.concerns(chat, sender) for subject in budget.subjects(chat, sender)]
+        return tuple(dict.fromkeys([*own, *measured]))
+
+    def limits(self, chat: ChatAddress, sender: Sender, today: int) -> list[Limit]:
+        """Return the limits that hold for somebody in a chat."""
+        found = []
+        for budget in self._budgets:
+            if not budget.concerns(chat, sender):
+                continue
+            first, end = span(budget.period, today)
+            cost = None if budget.cost is None else Money(int(budget.cost * NANOS), budget.currency or self._currency)
+            found += [Limit(budget.name, subject, first, end, budget.tokens, cost) for subject in budget.subjects(chat, sender)]
+        return found
+
+    def currencies(self) -> Sequence[str]:
+        """Return the currencies in which there are budgets."""
+        return sorted({budget.currency or self._currency for budget in self._budgets if budget.cost is not None})
+
+
+def day_of(seconds: float) -> int:
+    """Return the day of an instant in epoch seconds: numbered from 1970-01-01, UTC."""
+    return int(seconds // DAY_SECONDS)
+
+
+def date_of(day: int) -> date:
+    """Return the date of a day."""
+    return EPOCH + timedelta(days=day)
+
+
+def month_of(day: int) -> tuple[int, int]:
+    """Return the first day of a day's month, and the first day of the next month."""
+    first = date_of(day).replace(day=1)
+    after = (first + timedelta(days=31)).replace(day=1)
+    return (first - EPOCH).days, (after - EPOCH).days
+
+
+def span(period: str, day: int) -> tuple[int, int]:
+    """Return the first day of a day's period, and the first day after it."""
+    return month_of(day) if period == "month" else (day, day + 1)
+
+
+def midnight(day: int) -> datetime:
+    """Return the instant at which a day begins."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)
+
+
+def read(path: Path, currency: str) -> Budgets:
+    """Read the file; `currency` is that of budgets that name none.
+
+    Raises:
+        TableError: It can't be read, or something in it is wrong.
+    """
+    content = tables.read(path, number=Decimal)
+    listed = content.pop("budgets", [])
+    if content or not isinstance(listed, list):
+        raise TableError(f"{path}: begin each budget with [[budgets]], and put nothing else into the file")
+    found: list[Budget] = []
+    for number, table in enumerate(listed, 1):
+        try:
+            found.append(Budget.model_validate(table))
+        except ValidationError as error:
+            raise TableError(f"{path}, budget {number}: {tables.problem(error)}") from None
+    names = [budget.name for budget in found]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise TableError(f"{path}: two budgets are called {twice[0]}")
+    return Budgets(found, currency)

@@ -1,0 +1,65 @@
+"""/usage: what was used here, by whom and at which provider, what is left, and how far the budgets are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from adapters.base import ProviderError
+from bot import budgets, texts
+from bot.commands.base import Answer, Command, Context
+from bot.render.text import escape
+from bot.usage import Accounting
+from storage.usage import Tally
+
+
+async def usage(context: Context) -> Answer:
+    """Say what was used in this conversation and by who asks, today and this month."""
+    accounting, sender = context.accounting, context.sender
+    if accounting is None or sender is None:
+        raise ValueError("/usage needs somebody who asks")
+    here, mine = budgets.conversation_of(context.conversation), budgets.user_of(context.chat.platform, sender)
+    month = await accounting.tallies(here, *budgets.month_of(accounting.today()))
+    sections = [
+        (texts.USAGE_HERE, await _spans(accounting, here)),
+        (texts.USAGE_YOU, await _spans(accounting, mine)),
+        (texts.USAGE_PROVIDERS, await _providers(context, accounting, month)),
+        (texts.USAGE_BUDGETS, [texts.budget_line(standing) for standing in await accounting.standings(context.chat, sender)]),
+    ]
+    lines = [f"**{title}**\n{texts.listed(items, len(items))}" for title, items in sections if items]
+    return Answer("\n\n".join([*lines, texts.USAGE_NOTE]))
+
+
+async def _spans(accounting: Accounting, subject: str) -> list[str]:
+    today = accounting.today()
+    day = await accounting.tallies(subject, today, today + 1)
+    month = await accounting.tallies(subject, *budgets.month_of(today))
+    return [f"{texts.USAGE_TODAY}: {texts.usage_line(day)}", f"{texts.USAGE_MONTH}: {texts.usage_line(month)}"]
+
+
+async def _providers(context: Context, accounting: Accounting, month: Sequence[Tally]) -> list[str]:
+    """Return a line for each provider that was asked here or that told what is left on its account."""
+    chosen = (await context.choice()).provider
+    left = {name: texts.credits_left(told.left, told.at) for name, told in (await accounting.credits()).items()}
+    if (now := await _left(context, chosen)) is not None:
+        left[chosen] = texts.credits_left(now, None)
+    asked = {tally.provider for tally in month}
+    lines = []
+    for name in sorted(asked | left.keys()):
+        provider = context.providers.get(name)
+        parts = [texts.usage_line([tally for tally in month if tally.provider == name])] if name in asked else []
+        lines.append(f"{escape(provider.title if provider else name)}: {'; '.join([*parts, *([left[name]] if name in left else [])])}")
+    return lines
+
+
+async def _left(context: Context, name: str) -> Decimal | None:
+    """Ask a provider what is left on its account; None if it does not tell, or can't be reached."""
+    provider = context.providers.get(name)
+    try:
+        health = await provider.check() if provider is not None else None
+    except ProviderError:
+        return None
+    return Decimal(str(health.credits)) if health is not None and health.credits is not None else None
+
+
+COMMANDS = (Command("usage", "What was used here and by you, what it cost, and how far the budgets are", usage, private=True),)

@@ -1,0 +1,94 @@
+"""The operator's table of prices: exact in its sums, and clear about what is wrong with it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from bot.prices import Price, Prices, read
+from bot.settings import SettingsError, load
+from bot.tables import TableError
+from storage.usage import Money
+
+
+def table(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "prices.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+TABLE = """
+currency = "EUR"
+
+[netmind."deepseek-ai/*"]
+input = 0.27
+output = "1.10"
+
+[netmind."*"]
+input = 1
+output = 2
+currency = "USD"
+
+[modelslab."*"]
+request = 0.002
+
+[segmind]
+credit = 0.9
+"""
+
+
+def test_the_first_pattern_that_fits_counts_and_every_digit_of_it(tmp_path: Path) -> None:
+    prices = read(table(tmp_path, TABLE))
+    assert prices.cost("netmind", "deepseek-ai/DeepSeek-V3", 1_000_001, 1) == Money(270_001_370, "EUR")
+    assert prices.cost("netmind", "other", 1_000_000, 1_000_000) == Money(3_000_000_000, "USD")
+    assert prices.cost("modelslab", "m", 5, 5) == Money(2_000_000, "EUR")
+
+
+def test_what_has_no_price_is_unknown_and_the_model_on_this_machine_costs_nothing(tmp_path: Path) -> None:
+    prices = read(table(tmp_path, TABLE))
+    assert prices.cost("openai", "m", 5, 5) is None
+    assert prices.cost("segmind", "m", 5, 5) is None
+    assert Prices().cost("netmind", "m", 0, 0) is None
+    assert prices.cost("local", "m", 5, 5) == Money(0, "EUR")
+
+
+def test_a_reported_cost_counts_where_the_operator_said_what_a_unit_costs_or_gave_no_price(tmp_path: Path) -> None:
+    prices = read(table(tmp_path, TABLE))
+    assert prices.cost("segmind", "m", 5, 5, reported=0.00025) == Money(225_000, "EUR")
+    assert prices.cost("openai", "m", 5, 5, reported=0.1) == Money(100_000_000, "credits")
+    assert prices.cost("modelslab", "m", 5, 5, reported=0.1) == Money(2_000_000, "EUR")
+
+
+def test_sums_of_many_small_costs_do_not_drift() -> None:
+    prices = Prices(models={"p": [("*", Price(input=Decimal("0.1"), output=Decimal("0.2")))]})
+    costs = [prices.cost("p", "m", 1, 1) for _ in range(10_000)]
+    assert sum(cost.nanos for cost in costs if cost) == 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    {
+        "no price": ('[p."m"]\ncurrency = "USD"', 'prices.toml, [p."m"]: takes input and output, or request'),
+        "half": ('[p."m"]\ninput = 1', 'prices.toml, [p."m"]: takes both input and output'),
+        "negative": ('[p."m"]\nrequest = -1', 'prices.toml, [p."m"]: request: Input should be greater than or equal to 0'),
+        "nan": ('[p."m"]\nrequest = nan', 'prices.toml, [p."m"]: request:'),
+        "misspelt": ('[p."m"]\nrequest = 1\nreqest = 2', 'prices.toml, [p."m"]: reqest:'),
+        "no table": ("p = 3", "prices.toml: p stands outside of a table"),
+        "currency": ("currency = 5", "prices.toml: currency:"),
+        "credit": ("[p]\ncredit = -2", "prices.toml, [p]: credit:"),
+        "no toml": ("[", "is no TOML"),
+    }.values(),
+)
+def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(TableError) as caught:
+        read(table(tmp_path, text))
+    assert words in str(caught.value)
+    with pytest.raises(SettingsError, match=r"^PRICES_FILE: "):
+        load(None, prices_file=tmp_path / "prices.toml")
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"^PRICES_FILE: .*none\.toml can't be read: No such file"):
+        load(None, prices_file=tmp_path / "none.toml")
