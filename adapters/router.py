@@ -159,6 +159,7 @@ class Router:
 
         Those whose cooldown runs come last. A candidate is given up for the next one at its first failure, so that the next one begins
         within the budgets of the first; the last is repeated, at most twice, where the failure cost nothing and nothing was given out.
+        Who says that the question waits longer than `PATIENCE_S` before it is asked comes after the others, too.
         State or a job that the provider has lost is left away, once; what is too long for the model is made shorter, once. Of each one the
         seam's promises hold: at most one `Started`, exactly one end, no end without text.
 
@@ -169,6 +170,7 @@ class Router:
         waiting = list(range(len(candidates)))
         errors: dict[int, ProviderError] = {}
         passed: dict[int, ErrorKind] = {}
+        patient: set[int] = set()
         while waiting:
             place, cooling = self._next(candidates, waiting)
             waiting.remove(place)
@@ -178,9 +180,12 @@ class Router:
             billed = any(error.billed is not Billed.NO for error in errors.values())
             yield Asked(place, dict(passed), billed)
             candidate, text = candidates[place], False
+            hurried = not alone and place not in patient
             try:
                 async with aclosing(self._visit(candidate, alone=alone)) as events:
                     async for event in events:
+                        if hurried:
+                            hurried = _waits(event)
                         text = text or isinstance(event, TextDelta)
                         yield Asked(place, dict(passed), billed or event.billed) if isinstance(event, _Anew) else event
                 return
@@ -190,6 +195,9 @@ class Router:
                 if text or gone or (error.kind not in _ELSEWHERE and error.scope is not Scope.PROVIDER):
                     raise
                 errors[place], passed[place] = error, error.kind
+                if isinstance(error, _QueuedError):  # it was not asked yet: where nobody else answers, it is, however long that takes
+                    patient.add(place)
+                    waiting.append(place)
                 if waiting:
                     log.warning("provider.passed provider=%s model=%s: %s", candidate.provider, candidate.model, error)
         first = errors[min(errors)]
@@ -275,6 +283,23 @@ class Router:
         if error.retry_after is None:
             return backoff
         return None if error.retry_after > PATIENCE_S else max(backoff, error.retry_after + BACKOFF_S * self._chance())
+
+
+class _QueuedError(ProviderError):
+    """A question was not asked yet, because that would take longer than a person's patience."""
+
+
+def _waits(event: Event | _Anew) -> bool:
+    """Tell whether a question is still to be asked.
+
+    Raises:
+        _QueuedError: That takes too long.
+    """
+    if not isinstance(event, Progress) or event.kind != "queued":
+        return False
+    if event.eta is not None and event.eta > PATIENCE_S:
+        raise _QueuedError(ErrorKind.RATE_LIMIT, "the account has no room for so long", retry_after=event.eta, billed=Billed.NO)
+    return True
 
 
 class _Asking:

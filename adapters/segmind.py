@@ -13,6 +13,7 @@ import asyncio
 import hashlib
 import logging
 import re
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -41,7 +42,8 @@ from adapters.base import (
     TextDelta,
     Usage,
 )
-from adapters.http import Budgets, Http, Reply
+from adapters.http import Budgets, Http, Reply, retry_after
+from adapters.rate_gate import Place, RateGate
 from adapters.segmind_jobs import COLLECT_TOTAL_S, POLL_WAITS_S, Job, State, read_handle, read_job, read_output, state_of
 from adapters.segmind_shapes import Content, read_content
 
@@ -142,7 +144,9 @@ class Segmind:
         base_url: Instead of Segmind's own; ``/v1/{slug}`` and ``/v2/{slug}`` are appended.
         budgets: Of v1's call: `first` should equal `total`, because the headers come with the answer.
         default_model: Instead of the document's.
-        sleep: Waits between looks at a job.
+        sleep: Waits between looks at a job, and for a place under the account's limit.
+        requests_per_minute: Of the account's plan; None: learned from refusals. The documents disagree, from 5 to 1,000.
+        now: Gives monotonic seconds.
     """
 
     name = "segmind"
@@ -159,6 +163,8 @@ class Segmind:
         budgets: Budgets | None = None,
         default_model: str | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        requests_per_minute: int | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.default_model = default_model or DEFAULT_MODEL
         self._base_url = (base_url or BASE_URL).rstrip("/")
@@ -167,6 +173,7 @@ class Segmind:
         self._budgets = budgets or BUDGETS
         self._sleep = sleep
         self._http = Http(session, secrets=(key,), budgets=self._budgets)
+        self._gate = RateGate(now, requests_per_minute)
         self._no_system_role: set[str] = set()
 
     # ------------------------------------------------------------------------------------------------ chat
@@ -174,7 +181,8 @@ class Segmind:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         """Ask, and yield the whole answer as one `TextDelta`. The `Usage` has cost and remaining credits where they are told.
 
-        Through v2 a `Submitted` comes first, and `Progress` while the job is under way.
+        Through v2 a `Submitted` comes first, and `Progress` while the job is under way. A `Progress` before everything else tells how long
+        the question waits for its place under the account's limit; after as long as an answer may take it is asked all the same.
 
         Raises:
             ProviderError: STATE_LOST where the job of `request.resume` is not there any more (it is kept for an hour).
@@ -196,33 +204,63 @@ class Segmind:
         job = read_handle(request.resume, self.account)
         if job is not None:
             yield Started(job.id)
-        elif (request.parameters.get("mode") or ("async" if request.model in SLOW else "sync")) == "sync":
-            reply = await self._post("v1", request, self._budgets)
-            answer = self._answer_of(reply, read_content(reply.data) if reply.ok else None, request)
-            yield Started(answer.request_id, answer.content.model)
-            yield answer
-            return
         else:
-            reply = await self._post("v2", request, JOB_BUDGETS)
+            async with aclosing(self._asked(request)) as steps:
+                async for step in steps:
+                    if isinstance(step, Job):
+                        job = step
+                    else:
+                        yield step
+        if job is not None:
+            async with aclosing(self._collect(job, request)) as steps:
+                async for step in steps:
+                    yield step
+
+    async def _asked(self, request: ChatRequest) -> AsyncGenerator[Event | _Answer | Job, None]:
+        """Ask, when the account's limit has room; end with the answer, or with the job that is to be collected."""
+        place = self._gate.place(self._budgets.total)
+        sent = False
+        try:
+            waited = 0.0
+            while waited < self._budgets.total and (wait := place.wait()) > 0:
+                yield Progress("queued", wait)
+                await self._sleep(wait)
+                waited += wait
+            sent = True
+        finally:
+            if not sent:
+                place.leave()
+        job: Job | None = None
+        if (request.parameters.get("mode") or ("async" if request.model in SLOW else "sync")) == "sync":
+            reply = await self._post("v1", request, self._budgets, place)
+        else:
+            reply = await self._post("v2", request, JOB_BUDGETS, place)
             job = read_job(reply.data, self._base_url, self.account) if reply.ok else None
-            if job is None:  # refused; or a gateway that answers at once
-                answer = self._answer_of(reply, read_content(reply.data) if reply.ok else None, request)
-                yield Started(answer.request_id, answer.content.model)
-                yield answer
-                return
+        if job is not None:
             yield Started(job.id)
             yield Submitted(job.handle)
-        async with aclosing(self._collect(job, request)) as steps:
-            async for step in steps:
-                yield step
+            yield job
+            return
+        answer = self._answer_of(reply, read_content(reply.data) if reply.ok else None, request)
+        yield Started(answer.request_id, answer.content.model)
+        yield answer
 
-    async def _post(self, version: str, request: ChatRequest, budgets: Budgets) -> Reply:
+    def _heard(self, reply: Reply, place: Place) -> None:
+        """Learn of the account's limit from what an answer says about it."""
+        seconds = retry_after(reply.headers, reply.data, time.time())
+        if reply.status == 429 and self._failure(reply).kind is ErrorKind.RATE_LIMIT:  # noqa: PLR2004 - HTTP's number
+            self._gate.refused(place, seconds or RATE_WAIT_S)
+        elif reply.headers.get("x-rate-limit-remaining") == "0" and seconds is not None:
+            self._gate.close(seconds)
+
+    async def _post(self, version: str, request: ChatRequest, budgets: Budgets, place: Place) -> Reply:
         """Ask; once more with the persona elsewhere if this model refuses the role ``system``, which costs nothing."""
         url = f"{self._base_url}/{version}/{request.model}"
         if version == "v1" and request.model in SLOW:
             budgets = replace(budgets, first=max(budgets.first, SLOW_TOTAL_S), total=max(budgets.total, SLOW_TOTAL_S))
         mode = request.parameters.get("system_mode") or self._system_mode(request.model)
         reply = await self._http.post_json(url, _body(request, mode), self._headers, budgets=budgets)
+        self._heard(reply, place)
         refused = reply.status in {400, 406, 422} and _ROLE.search(self._http.excerpt(reply.data, _private(request)))
         if not refused or not request.system or mode != "role" or request.parameters.get("system_mode"):
             return reply

@@ -93,7 +93,12 @@ def build_providers(settings: Settings, session: aiohttp.ClientSession) -> dict[
         models = settings.netmind_completion_models
         providers["netmind"] = netmind.Netmind(session, key=key, base_url=settings.netmind_base_url, completion_models=models)
     if settings.segmind_api_key:
-        providers["segmind"] = segmind.Segmind(session, key=settings.segmind_api_key.get_secret_value(), base_url=settings.segmind_base_url)
+        providers["segmind"] = segmind.Segmind(
+            session,
+            key=settings.segmind_api_key.get_secret_value(),
+            base_url=settings.segmind_base_url,
+            requests_per_minute=settings.segmind_requests_per_minute,
+        )
     if settings.modelslab_api_key:
         key = settings.modelslab_api_key.get_secret_value()
         providers["modelslab"] = modelslab.ModelsLab(

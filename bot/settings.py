@@ -121,6 +121,7 @@ class Settings(BaseSettings):
     netmind_completion_models: Names = frozenset()
     segmind_api_key: SecretStr | None = None
     segmind_base_url: Address = None
+    segmind_requests_per_minute: int | None = Field(default=None, ge=1, le=100_000)
     modelslab_api_key: SecretStr | None = None
     modelslab_base_url: Address = None
     modelslab_uncensored: bool = False
