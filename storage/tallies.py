@@ -28,7 +28,8 @@ class UsageRecords:
 
     async def spend(self, turn: Turn, reservation: Reservation) -> Spending | None:
         """Reserve what a claimed turn is about to use, unless a limit is exceeded. None: fenced."""
-        return await self._db.unit(partial(_spend, turn=turn, reservation=reservation, now=self._now()))
+        # A power cut that takes it back leaves the turn open: it is asked again, and reserves again.
+        return await self._db.unit(partial(_spend, turn=turn, reservation=reservation, now=self._now()), hurried=True)
 
     async def settle(self, turn: Turn, amounts: Amounts | None, *, provider: str, model: str) -> bool:
         """Put what was really used in the place of a reservation; None gives it back. False: fenced, or none is there."""

@@ -13,6 +13,7 @@ import pytest
 from storage.base import Owner, OwnerKind, StoreError, Turn
 from storage.sqlite import SqliteStore
 from storage.tx import Tx
+from storage.usage import Amounts, Reservation
 from storage.writer import LARGEST_GROUP, Connection
 from tests.support.stores import SqlitePlace, accept, claim, drainer, eventually, message, opened, running
 
@@ -217,6 +218,15 @@ async def test_a_claim_does_not_wait_for_the_disk_and_everything_else_does(store
     await store.begin_delivery(Owner(OwnerKind.TURN, turn.id), turn.chat, 0, "n")
     await store.put_setting("s", "k", "v")
     assert seen == ["commit", "NORMAL", "commit", "FULL", "commit", "commit"]
+
+
+async def test_a_reservation_does_not_wait_either_and_what_settles_it_does(store: SqliteStore) -> None:
+    turn = await claim(store, (await accept(store, message("q"))).conversation)
+    await store.put_setting("s", "k", "v")
+    seen = await waits(store)
+    await store.spend(turn, Reservation("alpha", "small", 20_000, ("all",), Amounts(1, 1)))
+    await store.settle(turn, Amounts(1, 1), provider="alpha", model="small")
+    assert seen == ["NORMAL", "commit", "FULL", "commit"]
 
 
 async def test_a_group_waits_for_the_disk_if_one_of_its_units_has_to(store: SqliteStore) -> None:
