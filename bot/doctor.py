@@ -129,6 +129,7 @@ async def _providers(settings: Settings) -> list[Finding]:
             providers = build_providers(settings.model_copy(update={"local_model": "off"}), session)
         try:
             findings.append(_default(settings, providers))
+            findings += _unpriced(settings, providers)
             findings += await asyncio.gather(*(_provider(provider) for provider in providers.values()))
         finally:
             for provider in providers.values():
@@ -141,6 +142,20 @@ def _default(settings: Settings, providers: Mapping[str, Provider]) -> Finding:
         return Finding(True, "default provider", defaults_of(settings, providers).provider)
     except SettingsError as error:
         return Finding(False, "default provider", str(error))
+
+
+def _unpriced(settings: Settings, providers: Mapping[str, Provider]) -> list[Finding]:
+    """Say which providers can't be asked because there is a budget of money and their usual model has no price in its currency."""
+    findings = []
+    chosen = settings.default_provider or next(iter(providers), None)
+    for currency in settings.budgets.currencies():
+        for name, provider in providers.items():
+            model = (settings.default_model if name == chosen else "") or provider.default_model
+            cost = settings.prices.cost(name, model, 1, 1)
+            if cost is None or cost.currency != currency:
+                words = f"{model} has no price in {currency}, and a budget is in it: it is not asked. Add it to PRICES_FILE"
+                findings.append(Finding(False, f"{name}, budgets", words))
+    return findings
 
 
 async def _provider(provider: Provider) -> Finding:

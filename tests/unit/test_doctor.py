@@ -231,3 +231,11 @@ async def test_a_local_model_that_is_not_installed_does_not_hide_the_rest(
     found = await findings(outside, tmp_path, local_model="on")
     assert [name for name, finding in found.items() if not finding.fine] == ["local"]
     assert {"netmind", "segmind", "modelslab", "discord", "telegram", "default provider"} <= set(found)
+
+
+async def test_a_budget_of_money_names_the_models_that_have_no_price_in_its_currency(outside: Outside, tmp_path: Path) -> None:
+    (tmp_path / "prices.toml").write_text('[netmind."*"]\nrequest = 1\n[segmind."*"]\nrequest = 1\ncurrency = "EUR"\n')
+    (tmp_path / "budgets.toml").write_text('[[budgets]]\nname = "a"\ncost = 1\n')
+    found = await findings(outside, tmp_path, prices_file=tmp_path / "prices.toml", budgets_file=tmp_path / "budgets.toml")
+    assert {what for what, finding in found.items() if not finding.fine} == {"segmind, budgets", "modelslab, budgets"}
+    assert "has no price in USD" in found["segmind, budgets"].words

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -19,7 +20,7 @@ from adapters.base import (
     Submitted,
     TextDelta,
 )
-from adapters.router import RETRIES, Router
+from adapters.router import RETRIES, Asked, Candidate, Router
 from tests.support.providers import PROMPT, request
 
 END = Finished()
@@ -251,3 +252,68 @@ async def test_a_provider_that_is_not_set_up_is_said_to_be_so(waits):
     with pytest.raises(ProviderError) as caught:
         await collect(Router({}).stream("it", request("m")))
     assert (caught.value.kind, caught.value.billed) == (ErrorKind.BAD_REQUEST, Billed.NO)
+
+
+def overflow(**more):
+    return ProviderError(ErrorKind.CONTEXT_OVERFLOW, "too long", billed=Billed.NO, **more)
+
+
+async def asked_with_shorter(provider, shorter):
+    """Ask one candidate that can be made shorter; what came, or how it ended."""
+
+    async def made():
+        return request("m")
+
+    router = Router({"it": provider}, sleep=no_time)
+    events: list[object] = []
+    try:
+        async for event in router.chain([Candidate("it", "m", made, shorter=shorter)]):
+            events.append(event)  # noqa: PERF401 - what came before an error counts, too
+    except ProviderError as error:
+        events.append(error.kind)
+    return events
+
+
+async def no_time(_):
+    pass
+
+
+def cut(whole):
+    return replace(whole, messages=whole.messages[:0])
+
+
+async def test_what_is_too_long_is_made_shorter_once():
+    provider = Scripted([overflow()], ANSWER)
+    events = await asked_with_shorter(provider, cut)
+    assert [len(asked.messages) for asked in provider.requests] == [1, 0]
+    assert events == [Asked(0, {}), Asked(0, {}), *ANSWER]
+    provider = Scripted([overflow()], [overflow()], ANSWER)
+    assert (await asked_with_shorter(provider, cut))[-1] is ErrorKind.CONTEXT_OVERFLOW
+    assert len(provider.requests) == 2
+
+
+async def test_what_can_not_be_made_shorter_or_was_begun_is_not_asked_again():
+    provider = Scripted([overflow()], ANSWER)
+    assert (await asked_with_shorter(provider, lambda _: None))[-1] is ErrorKind.CONTEXT_OVERFLOW
+    assert len(provider.requests) == 1
+    provider = Scripted([TextDelta("Hel"), overflow()], ANSWER)
+    assert (await asked_with_shorter(provider, cut))[-1] is ErrorKind.CONTEXT_OVERFLOW
+    assert len(provider.requests) == 1
+
+
+async def test_the_error_of_all_may_have_been_billed_if_one_of_them_may_and_the_first_stays_as_it_was():
+    first = ProviderError(ErrorKind.AUTH, "no", billed=Billed.NO, status=401)
+    second = ProviderError(ErrorKind.MODEL_NOT_FOUND, "no", billed=Billed.MAYBE)
+
+    async def made():
+        return request("m")
+
+    other = Scripted([second])
+    other.name = "other"
+    router = Router({"it": Scripted([first]), "other": other}, sleep=no_time)
+    with pytest.raises(ProviderError) as caught:
+        async for _ in router.chain([Candidate("it", "m", made), Candidate("other", "m", made)]):
+            pass
+    assert (caught.value.kind, caught.value.status, caught.value.provider) == (ErrorKind.AUTH, 401, "it")
+    assert caught.value.billed is Billed.MAYBE
+    assert first.billed is Billed.NO

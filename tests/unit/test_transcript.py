@@ -6,7 +6,7 @@ import pytest
 
 from adapters.base import Message, TextPart
 from adapters.tokens import estimate
-from bot.transcript import content, fit, messages, text_of
+from bot.transcript import content, estimated, fit, messages, shorter, text_of
 from storage.base import Entry
 
 
@@ -65,3 +65,28 @@ def test_the_last_message_stays_however_long_it_is() -> None:
 def test_a_longer_persona_leaves_less_room_for_messages() -> None:
     whole = conversation(*("word " * 50 for _ in range(21)))
     assert len(fit(whole, "word " * 300, 1000, None)) < len(fit(whole, None, 1000, None))
+
+
+def test_a_model_that_counts_more_than_is_estimated_gets_less() -> None:
+    whole = conversation(*("word " * 50 for _ in range(21)))
+    sizes = [len(fit(whole, None, 2000, None, ratio=ratio)) for ratio in (0.5, 1.0, 2.0)]
+    assert sizes[0] > sizes[1] > sizes[2] >= 1
+    assert estimated(fit(whole, None, 2000, None, ratio=2.0), None) * 2 <= 1500
+
+
+@pytest.mark.parametrize("count", [2, 3, 8, 21])
+def test_the_shorter_half_ends_with_the_question_and_begins_with_a_person(count: int) -> None:
+    whole = conversation(*(f"{number} " + "word " * 20 for number in range(2 * count - 1)))
+    cut = shorter(whole)
+    assert cut is not None
+    assert list(cut) == whole[-len(cut) :]
+    assert cut[0].role == "user"
+    assert estimated(cut, None) <= max(estimated(whole, None) // 2, estimated(whole[-1:], None))
+
+
+def test_a_question_alone_can_not_be_made_shorter() -> None:
+    assert shorter(conversation("word " * 50)) is None
+
+
+def test_beside_a_long_question_nothing_else_stays() -> None:
+    assert shorter(conversation("a", "b", "word " * 50)) == (said("user", "word " * 50),)

@@ -17,6 +17,7 @@ from bot.preferences import Defaults
 from bot.prices import Price, Prices
 from bot.transcript import estimated
 from bot.usage import ANSWER_TOKENS
+from storage.base import StoreError
 from tests.support.core import World, eventually
 
 NOON = 1_795_262_400.0
@@ -189,6 +190,38 @@ async def test_a_stop_counts_what_was_said_until_then(world: World) -> None:
     assert (questions, estimated) == (1, 1)
     assert 0 < prompt < 50
     assert 100 < answer < 250
+
+
+async def test_a_stop_before_anybody_is_asked_gives_back_what_was_reserved(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world.running() as core:
+        real, reserved = core.store.spend, asyncio.Event()
+
+        async def spend(*args: Any) -> Any:
+            made = await real(*args)
+            reserved.set()
+            await asyncio.Event().wait()
+            return made
+
+        monkeypatch.setattr(core.store, "spend", spend)
+        await world.say("one")
+        await reserved.wait()
+        assert used(world) != []
+        await world.command("stop")
+        await world.idle()
+        assert used(world) == []
+    assert not world.alpha.requests
+
+
+async def test_what_can_not_be_learned_costs_no_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world.running() as core:
+
+        async def fail(*_: object) -> None:
+            raise StoreError("the disk is full")
+
+        monkeypatch.setattr(core.store, "put_setting", fail)
+        world.alpha.will(TextDelta("yes"), Usage(9_000, 2, remaining_credits=1.5), Finished())
+        assert await world.ask("one") == "yes"
+        assert world.turns() == [("done", 1)]
 
 
 async def test_asked_again_by_a_person_it_is_another_question(world: World) -> None:
