@@ -31,6 +31,7 @@ from bot.settings import Settings, SettingsError
 from bot.spending import spending
 from bot.turn import Turns
 from bot.usage import Accounting
+from bot.waiting import Waiting
 from storage.base import Store
 from storage.sqlite import SqliteStore
 
@@ -264,6 +265,7 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
             reask=settings.reask_after_crash == "ask",
         )
         parking = Parking(store, outbox, platforms, clock, settings.parking_rule)
+        waiting = Waiting(store, outbox, platforms, spending(outbox.meters, clock), clock)
         dispatcher = Dispatcher(
             store=store,
             turns=turns,
@@ -279,8 +281,9 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
             clock=clock,
             parking=parking,
             accounting=accounting,
+            waiting=waiting,
         )
         menu.completer = dispatcher.complete
-        inbox = Inbox(store, dispatcher, settings.rule, Merging(platforms, settings.merge_window_seconds), parking)
+        inbox = Inbox(store, dispatcher, settings.rule, Merging(platforms, settings.merge_window_seconds), parking=parking, waiting=waiting)
         housekeeper = Housekeeper(store, preferences, clock)
         yield Bridge(store, providers, platforms, accounts, outbox, dispatcher, inbox, clock, housekeeper)

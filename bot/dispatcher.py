@@ -30,6 +30,7 @@ from bot.preferences import Preferences
 from bot.reply import Buttons, Reply
 from bot.turn import Turns, UnshownError
 from bot.usage import Accounting
+from bot.waiting import Waiting
 from storage.base import Accepted, Owner, OwnerKind, Store, StoreError, Turn, TurnState
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class Dispatcher:
         clock: Clock,
         parking: Parking,
         accounting: Accounting,
+        waiting: Waiting,
     ) -> None:
         self.commands = commands
         self._accounting = accounting
@@ -85,6 +87,7 @@ class Dispatcher:
         self._cooling = cooling
         self._clock = clock
         self._parking = parking
+        self._waiting = waiting
         self._lanes: Lanes[int] = Lanes()
         self._showing: Lanes[int] = Lanes()
         self._answering: dict[int, asyncio.Event] = {}
@@ -157,11 +160,14 @@ class Dispatcher:
                     return
                 await self._clock.sleep(min(held, HOLD_STEP_SECONDS))
                 continue
+            self._waiting.began(conversation, turn.id)
             try:
                 await self._take(turn)
             except Exception as error:
                 await self._parking.note(turn, error)
                 raise  # the turn is open: it is claimed again after a pause
+            finally:
+                self._waiting.ended(conversation)
 
     async def _take(self, turn: Turn) -> None:
         """Bring a claimed turn to its end, or park it if it has failed too often."""
@@ -279,7 +285,14 @@ class Dispatcher:
         if call.turn is not None and not command.urgent:
             await self._ended(call.turn)
         try:
-            context = replace(context, sender=incoming.sender, turn=call.turn, cooling=self._cooling, accounting=self._accounting)
+            context = replace(
+                context,
+                sender=incoming.sender,
+                turn=call.turn,
+                reply_to=incoming.reply_to,
+                cooling=self._cooling,
+                accounting=self._accounting,
+            )
             return await command.run(context)
         except Exception:  # a fault in one command is told and must not end the lane
             log.exception("command.crashed name=%s event=%d", call.name, accepted.event)

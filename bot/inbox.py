@@ -16,6 +16,7 @@ from bot.merging import Merging
 from bot.model import EventKind, Incoming
 from bot.parking import WATCH_SECONDS, Parking
 from bot.payload import dump, load
+from bot.waiting import Waiting
 from storage.base import Accepted, NewEvent, NewTurn, Store, StoredEvent, StoreError, StoreUnavailableError
 
 log = logging.getLogger(__name__)
@@ -28,12 +29,15 @@ ASKING = frozenset({EventKind.MESSAGE, EventKind.COMMAND})
 class Inbox:
     """Commits events, recognises duplicates, hands on what is new."""
 
-    def __init__(self, store: Store, dispatcher: Dispatcher, access: Access, merging: Merging, parking: Parking) -> None:
+    def __init__(
+        self, store: Store, dispatcher: Dispatcher, access: Access, merging: Merging, *, parking: Parking, waiting: Waiting
+    ) -> None:
         self._store = store
         self._dispatcher = dispatcher
         self._access = access
         self._merging = merging
         self._parking = parking
+        self._waiting = waiting
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -66,12 +70,14 @@ class Inbox:
         accepted = await self._store.accept(event)
         if accepted is None:
             return False
+        self._waiting.queued(accepted, incoming)
         if turn is None and not unreadable:
             self._hand_on(accepted, incoming)
         return True
 
     async def recover(self, platform: str) -> None:
-        """Take up what a crash interrupted on a platform: commands, buttons, edits. Turns are taken up by the store's own run."""
+        """Take up what a crash interrupted on a platform: commands, buttons, edits, marks. Turns are taken up by the store's own run."""
+        await self._waiting.recover(platform)
         for event in await self._store.open_events():
             incoming = await self._read_back(event)
             if incoming is None or incoming.chat.platform != platform or not self._dispatcher.serves(incoming.chat):
@@ -107,6 +113,7 @@ class Inbox:
     async def aclose(self) -> None:
         """Stop what is being carried out; it is taken up again at the next start."""
         self._closed = True
+        await self._waiting.aclose()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -115,6 +122,8 @@ class Inbox:
         files = incoming if self._dispatcher.takes_files(incoming.chat) else None
         if incoming.message_id is not None and (incoming.text or (files is not None and incoming.attachments)):
             await self._store.edit_entry(incoming.chat, incoming.message_id, parts.question(incoming.text, files))
+        elif incoming.message_id is not None and not incoming.text and not incoming.attachments:  # it was deleted
+            await self._store.withdraw(incoming.chat, incoming.message_id)
         await self._store.finish_event(accepted.event)
 
     def _hand_on(self, accepted: Accepted, incoming: Incoming, pause: float = FIRST_RETRY_SECONDS) -> None:

@@ -87,11 +87,13 @@ class Incoming:
     Attributes:
         key: Unique: the same event delivered twice has the same key.
         server: Discord server id; None elsewhere.
-        text: What was said, with the bot's own mention taken out. Empty for commands and buttons.
+        text: What was said, with the bot's own mention taken out. Empty for commands and buttons,
+            and for an edit that deleted the message.
         message_id: The platform's id of the person's message.
         route: A short-lived way to answer, such as an interaction token.
         album: Names what several messages came together as, each with a file; None for a message that stands alone.
         raw: What came from the platform, of an event that could not be read.
+        reply_to: The message that a command was written as a reply to.
     """
 
     key: str
@@ -108,6 +110,7 @@ class Incoming:
     route: ReplyRoute | None = None
     album: str | None = None
     raw: str | None = field(default=None, repr=False)
+    reply_to: str | None = None
 
 
 # --------------------------------------------------------------------------------------------- core → platform

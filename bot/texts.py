@@ -254,6 +254,10 @@ POSSIBLY_REPEATED = "(This message may stand here twice: the connection broke wh
 TRIMMED = "*✂️ This conversation is longer than the model takes: older messages were left out of this question. /reset starts afresh.*"
 FILES_IGNORED = "*I can't read files here; only your text was sent to the model.*"
 DEAD_BUTTON = "This button is of no use any more. /help lists the commands."
+WAITING_SIGN = "👀"
+"""On a message that waits. One that both platforms take: Telegram has no hourglass among its reactions."""
+WAITING = "⏳ This waits until the answer before it is done. /stop ends that one and what waits."
+WITHDRAWN = "Withdrawn: what you wrote there is not asked any more."
 NOTHING_TO_STOP = "Nothing is running."
 NOTHING_TO_RETRY = (
     "There is nothing to ask again: nothing was asked here since the start or the last /reset, or a question still runs (/stop ends it)."

@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import Protocol, TypeAlias
 
 from storage.alternatives import Alternative, Chosen
+from storage.marks import MarkStore
 from storage.troubles import Trouble, TroubleStore
 from storage.usage import Amounts, UsageStore
 
@@ -353,7 +354,7 @@ class DeliveryStore(Protocol):
         ...
 
 
-class Store(DeliveryStore, UsageStore, TroubleStore, Protocol):
+class Store(DeliveryStore, UsageStore, TroubleStore, MarkStore, Protocol):
     """Durable state of the bridge. Every method that writes returns after the commit."""
 
     async def open(self) -> None:

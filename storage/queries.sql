@@ -585,3 +585,35 @@ SELECT e.kind, CASE WHEN e.payload = '' THEN 0 ELSE 1 END AS kept, CASE WHEN e.f
        tn.state AS turn, t.failures
 FROM event e LEFT JOIN trouble t ON t.event = e.id LEFT JOIN turn tn ON tn.event = e.id
 WHERE e.id = $1;
+
+-- name: mark_put
+-- Note that a message of a turn that waits is about to show a mark. No row: the turn waits no more.
+INSERT INTO waiting_mark (chat, message_id, turn)
+SELECT c.id, $6, t.id FROM turn t, chat c
+WHERE t.id = $1 AND t.state = 'accepted' AND c.platform = $2 AND c.account = $3 AND c.chat = $4 AND c.thread = $5
+ON CONFLICT (chat, message_id) DO UPDATE SET turn = excluded.turn
+RETURNING turn;
+
+-- name: mark_drop
+-- Note that a message shows no mark any more.
+DELETE FROM waiting_mark
+WHERE chat = (SELECT id FROM chat WHERE platform = $1 AND account = $2 AND chat = $3 AND thread = $4) AND message_id = $5;
+
+-- name: marks
+-- Messages that may show a mark, and whether their turn still waits.
+SELECT m.turn, m.message_id, t.event, t.conversation, CASE WHEN t.state = 'accepted' THEN 1 ELSE 0 END AS waiting,
+       c.platform, c.account, c.chat, c.thread
+FROM waiting_mark m JOIN turn t ON t.id = m.turn JOIN chat c ON c.id = m.chat
+ORDER BY m.turn;
+
+-- name: questions_waiting
+-- What of a message's question waits, and how many messages the question still has.
+SELECT t.id AS turn, t.conversation, e.id AS entry,
+       (SELECT COUNT(*) FROM entry u WHERE u.turn = t.id AND u.role = 'user' AND NOT u.superseded) AS parts
+FROM entry e JOIN turn t ON t.id = e.turn
+WHERE e.chat = (SELECT id FROM chat WHERE platform = $1 AND account = $2 AND chat = $3 AND thread = $4)
+  AND e.message_id = $5 AND e.role = 'user' AND NOT e.superseded AND t.state = 'accepted' AND NOT t.stop_requested;
+
+-- name: entry_withdraw
+-- Take one message out of its question.
+UPDATE entry SET superseded = TRUE WHERE id = $1;

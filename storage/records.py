@@ -31,6 +31,7 @@ from storage.base import (
     TurnAnswer,
     TurnState,
 )
+from storage.marking import MarkRecords
 from storage.merging import join, ready_at
 from storage.parking import ParkingRecords, closed, count, finish, give_up, stored_event
 from storage.questions import fill
@@ -55,7 +56,7 @@ COUNTED_AT_ONCE = 1000
 """Turns counted by one statement: some milliseconds, so that a huge conversation does not hold up the reads of all others."""
 
 
-class Records(UsageRecords, ParkingRecords):
+class Records(UsageRecords, ParkingRecords, MarkRecords):
     """The meaning of every method of `storage.base.Store` that does not depend on the driver; see there.
 
     Args:

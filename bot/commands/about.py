@@ -20,7 +20,10 @@ def helper(commands: Sequence[Command]) -> Command:
         lines = [f"/{command.name}{_usage(command)} — {command.description}" for command in (*commands, own)]
         return Answer(
             "Write to me and I pass it on to a language model; the answer grows in the chat. "
-            "In channels and groups mention me or reply to one of my messages.\n\n" + texts.listed(lines, len(lines))
+            "In channels and groups mention me or reply to one of my messages.\n\n"
+            f"While an answer runs, what you write waits ({texts.WAITING_SIGN} on your message). /stop ends the answer and all that "
+            "waits; to take back one waiting message, reply to it with /stop (Telegram) or delete it (Discord).\n\n"
+            + texts.listed(lines, len(lines))
         )
 
     own = Command("help", "What this bot can do", run, private=True)

@@ -48,6 +48,7 @@ class Context:
         providers: By name, in the order people see them.
         arguments: The call's arguments: option name → text, stripped, without empty ones.
         sender: Who called; None for a completion.
+        reply_to: The message that the call was written as a reply to.
         turn: The turn under whose answer the button stands that called; None for a call that was written. Unchecked: it may be of another
             conversation.
         cooling: Who is left alone for a while.
@@ -67,6 +68,7 @@ class Context:
     turn: int | None = None
     cooling: Cooling = _nobody_cools
     accounting: Accounting | None = None
+    reply_to: str | None = None
 
     async def choice(self) -> Choice:
         """Return what holds in this conversation."""

@@ -8,10 +8,12 @@ from storage.base import NewTurn
 
 
 async def stop(context: Context) -> Answer | None:
-    """Stop the running answer and what waits behind it; by a button, this answer alone, whose end says so by itself."""
+    """Stop the running answer and what waits behind it; as a reply to what waits, that alone; by a button, its answer alone."""
     if context.turn is not None:
         met = await context.store.stop_turn(context.conversation, context.turn)
         return None if met else Answer(texts.NOT_RUNNING, note=True)
+    if context.reply_to is not None and await context.store.withdraw(context.chat, context.reply_to):
+        return Answer(texts.WITHDRAWN)
     count = await context.store.stop(context.conversation, queued=True, before=context.event)
     return Answer(texts.stopped(count) if count else texts.NOTHING_TO_STOP)
 
@@ -61,7 +63,7 @@ COMMANDS = (
     Command("ask", "Ask the model something", None, (Option("question", "What you want to know", required=True),), asks=True),
     Command(controls.RETRY, "Ask the last question again", retry, button=True, turn=True),
     Command(controls.CONTINUE, "Let the last answer go on where it stopped", go_on, button=True, turn=True),
-    Command(controls.STOP, "Stop the running answer", stop, button=True, turn=True, urgent=True),
+    Command(controls.STOP, "Stop the running answer and what waits behind it", stop, button=True, turn=True, urgent=True),
     Command(
         controls.OTHER,
         "Show another answer, where several were asked for (/settings n)",

@@ -268,6 +268,23 @@ class SupportsPresses(Protocol):
 
 
 @runtime_checkable
+class SupportsMarks(Protocol):
+    """A platform that can put a small sign of the bot's own on a person's message: it was seen, and waits."""
+
+    def mark_allowances(self, target: Target) -> Sequence[Allowance]:
+        """Name the budgets that setting a mark or taking it away is counted in, the narrowest first, that of the whole account last."""
+        ...
+
+    async def mark(self, target: Target, message_id: str, *, on: bool) -> None:
+        """Set a mark, or take it away; that it is so already is success.
+
+        Raises:
+            PlatformError: One of the tree above. It may be repeated.
+        """
+        ...
+
+
+@runtime_checkable
 class SupportsTyping(Protocol):
     """A platform that can show that the bot is writing."""
 

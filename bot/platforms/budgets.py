@@ -60,6 +60,9 @@ DISCORD_MESSAGE_READ = Budget(BudgetKind.FIXED_WINDOW, 5, 5.0)
 """Reads of single messages per channel, a bucket of its own. Assumed, after that of edits; the headers rule."""
 DISCORD_LINK_SECONDS = 86_400.0
 """The address of an attachment holds that long. Observed; its end is part of it. Documented: reference, signed attachment CDN URLs."""
+DISCORD_REACTION = Budget(BudgetKind.FIXED_WINDOW, 1, 0.25)
+"""Reactions set or taken away, one bucket for both. Observed, undocumented (the headers say one a second); whether it is one per channel or
+per account differs between reports: taken for the account's, to be on the safe side."""
 DISCORD_HISTORY_MESSAGES = 100
 """Most messages of one read. Documented: message resource, get channel messages."""
 DISCORD_INTERACTION_EDIT = Budget(BudgetKind.FIXED_WINDOW, 5, 5.0)
@@ -99,6 +102,8 @@ TELEGRAM_PRIVATE = Budget(BudgetKind.TOKEN_BUCKET, 1, 1.0, burst=3)
 flooded is known from field reports, that they share the budget of the chat's messages is assumed, to be on the safe side."""
 TELEGRAM_GROUP = Budget(BudgetKind.TOKEN_BUCKET, 20, 60.0, burst=3)
 """Sends and edits per group. Documented 20/min, edits count; the burst is assumed."""
+TELEGRAM_REACTION = Budget(BudgetKind.TOKEN_BUCKET, 1, 1.0, burst=3)
+"""Reactions per chat. No rate is documented; assumed to be that of messages in private chats, and a budget of its own."""
 TELEGRAM_GLOBAL = Budget(BudgetKind.SLIDING, 30, 1.0)
 """All sends and edits of a bot. Documented: bots FAQ."""
 TELEGRAM_FLOOD_SECONDS = 3

@@ -86,6 +86,7 @@ class Places:
         barred: Channel → code that the bot is refused with there.
         without_history: Channels where the bot may not read the history.
         without_files: Channels where the bot may not attach files.
+        without_reactions: Channels where the bot may not add reactions.
         publish: Takes what the gateway is to tell.
         on_change: Take what an onlooker sees.
     """
@@ -99,6 +100,7 @@ class Places:
         self.barred: dict[str, int] = {}
         self.without_history: set[str] = set()
         self.without_files: set[str] = set()
+        self.without_reactions: set[str] = set()
         self.on_change: list[Callable[[dict[str, Any]], None]] = []
         self.publish: Callable[[Event], None] = lambda _event: None
         self._last_id = 0

@@ -19,6 +19,7 @@ from sandbox.discord.gateway import Gateway
 from sandbox.discord.guard import Guard, answer
 from sandbox.discord.interactions import AUTOCOMPLETE, COMMAND, COMPONENT, Interaction, Interactions
 from sandbox.discord.places import DM, THREAD, Event
+from sandbox.discord.reactions import Reactions
 from sandbox.discord.rest import Rest
 from sandbox.discord.world import REPLY, Stored, World
 from sandbox.server import Server
@@ -43,6 +44,7 @@ class DiscordSandbox(Server):
         barred: Channel id → code the bot is refused with there: 50001 can't see it, 50013 can't write, 50007 person refuses messages.
         without_history: Channels where the bot may not read the history: it is told that there is none.
         without_files: Channels where the bot may not attach files.
+        without_reactions: Channels where the bot may not add reactions.
         on_change: Called with every change that can be seen, a dict with ``type``.
         gateway: Its `heartbeat_seconds`, `identifies` and `token_reset` may be looked at and set.
         guard: Counts of refused calls: `limited_calls`, `invalid_calls`.
@@ -67,6 +69,7 @@ class DiscordSandbox(Server):
         self.guard = Guard(now, lambda: None if self.gateway.token_reset else self.token)
         self.interactions = Interactions(self.world, self.application_id)
         self._rest = Rest(self.world, self.guard, self.application_id)
+        self._reactions = Reactions(self.world, self.guard)
         self._callbacks = Callbacks(self.interactions, self.guard)
         self.guild_id = self.add_guild("Sandbox")
         self.channel_id = self.add_channel(self.guild_id, "general")
@@ -76,7 +79,8 @@ class DiscordSandbox(Server):
 
     def routes(self) -> list[web.AbstractRouteDef]:
         """Return all routes."""
-        rest = [web.route(method, API + path, self.guard.route(handler)) for method, path, handler in self._rest.table()]
+        table = [*self._rest.table(), *self._reactions.table()]
+        rest = [web.route(method, API + path, self.guard.route(handler)) for method, path, handler in table]
         callbacks = [
             web.route(method, API + path, self.guard.route(handler, bot=False)) for method, path, handler in self._callbacks.table()
         ]
@@ -172,6 +176,16 @@ class DiscordSandbox(Server):
     def without_files(self) -> set[str]:
         """Channels where the bot may not attach files."""
         return self.world.without_files
+
+    @property
+    def without_reactions(self) -> set[str]:
+        """Channels where the bot may not add reactions."""
+        return self.world.without_reactions
+
+    def reactions(self, channel_id: str) -> dict[str, list[str]]:
+        """Return message → emojis that the bot has put on it, of those that have any."""
+        marked = {stored.id: [one["emoji"]["name"] for one in stored.wire.get("reactions", [])] for stored in self.world.log(channel_id)}
+        return {message: emojis for message, emojis in marked.items() if emojis}
 
     def attached(self, message: dict[str, Any]) -> list[bytes]:
         """Return the content of a message's files."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from bot.platforms.budgets import TELEGRAM_FLOOD_SECONDS, TELEGRAM_GLOBAL, TELEGRAM_GROUP, TELEGRAM_PRIVATE
+from bot.platforms.budgets import TELEGRAM_FLOOD_SECONDS, TELEGRAM_GLOBAL, TELEGRAM_GROUP, TELEGRAM_PRIVATE, TELEGRAM_REACTION
 from sandbox.limits import SLACK_SECONDS, Gates
 from sandbox.telegram.errors import flood
 
@@ -40,6 +40,18 @@ class Flood:
             self._punish(key, TELEGRAM_FLOOD_SECONDS)
         self.charge_overall()
         self._gates.take(key, budget)
+
+    def charge_reaction(self, chat_id: int) -> None:
+        """Count one reaction: a budget of its own, and that of the whole bot.
+
+        Raises:
+            ApiError: 429 with `retry_after`.
+        """
+        key = f"reaction:{chat_id}"
+        if not self._gates.peek(key, TELEGRAM_REACTION).allowed:
+            raise flood(TELEGRAM_FLOOD_SECONDS)
+        self.charge_overall()
+        self._gates.take(key, TELEGRAM_REACTION)
 
     def charge_overall(self) -> None:
         """Count one call in the whole bot's budget alone.

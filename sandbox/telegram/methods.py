@@ -11,6 +11,7 @@ from sandbox.telegram.documents import ATTACHED
 from sandbox.telegram.errors import WEBHOOK_ACTIVE, ApiError, Json, bad
 from sandbox.telegram.menus import Menus
 from sandbox.telegram.parameters import Parameters
+from sandbox.telegram.reactions import Reactions
 from sandbox.telegram.sending import Sending
 from sandbox.telegram.updates import MAX_BATCH, Updates
 from sandbox.telegram.webhook import Webhook
@@ -64,7 +65,7 @@ class Methods:
         unknown: Parameters that were sent and that the Bot API, or this stand-in, does not have, as `method.parameter`.
     """
 
-    def __init__(self, world: World, updates: Updates, webhook: Webhook, sending: Sending, menus: Menus) -> None:
+    def __init__(self, world: World, updates: Updates, webhook: Webhook, sending: Sending, *, menus: Menus, reactions: Reactions) -> None:
         self._world, self._updates, self._webhook, self._sending = world, updates, webhook, sending
         self.unknown: list[str] = []
         format_, sent = "parse_mode entities", "disable_notification protect_content allow_paid_broadcast message_effect_id"
@@ -92,6 +93,7 @@ class Methods:
             "editMessageReplyMarkup": (sending.edit_message_reply_markup, edit),
             "deleteMessage": (sending.delete_message, "chat_id message_id"),
             "deleteMessages": (sending.delete_messages, "chat_id message_ids"),
+            "setMessageReaction": (reactions.set_message_reaction, "chat_id message_id reaction is_big"),
             "sendChatAction": (sending.send_chat_action, "chat_id message_thread_id action"),
             "answerCallbackQuery": (sending.answer_callback_query, "callback_query_id text show_alert url cache_time"),
             "sendMessageDraft": (

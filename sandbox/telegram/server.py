@@ -17,6 +17,7 @@ from sandbox.telegram.flood import Flood
 from sandbox.telegram.menus import Menus
 from sandbox.telegram.methods import Methods
 from sandbox.telegram.people import People, Sent
+from sandbox.telegram.reactions import Reactions
 from sandbox.telegram.sending import Sending
 from sandbox.telegram.updates import Updates
 from sandbox.telegram.webhook import Webhook
@@ -52,7 +53,8 @@ class TelegramSandbox(Server):
         self._people = People(self.world, self._updates, now)
         self._menus = Menus(self.world)
         sending = Sending(self.world, self._people, self.flood, now)
-        self._methods = Methods(self.world, self._updates, self._webhook, sending, self._menus)
+        reactions = Reactions(self.world, sending, self.flood)
+        self._methods = Methods(self.world, self._updates, self._webhook, sending, menus=self._menus, reactions=reactions)
         self.user_id = self.add_user("ada")
         self.world.chat(self.user_id).open = True
         self.group_id = self.add_group("Sandbox group", [self.user_id])
@@ -78,6 +80,7 @@ class TelegramSandbox(Server):
         - `draft_gone`: `draft_id`, `thread`; by a message of the bot or by its Stop button
         - `callback_answer`: `user_id`, `callback_query_id`, `text`, `show_alert`
         - `commands`: `scope`, `commands`
+        - `reactions`: `message_id`, `emojis`
         """
         return self.world.on_change
 
@@ -193,6 +196,10 @@ class TelegramSandbox(Server):
     def messages(self, chat_id: int, *, thread: int | None = None) -> list[Json]:
         """Return the messages of a chat, or of one topic, in order; service messages are left out."""
         return list(self.world.shown(self.world.chat(chat_id), thread))
+
+    def reactions(self, chat_id: int) -> dict[int, list[str]]:
+        """Return message → emojis that the bot has put on it, of those that have any."""
+        return {message: emojis for (chat, message), emojis in self.world.reactions.items() if chat == chat_id and emojis}
 
     def attached(self, message: Json) -> bytes:
         """Return the content of a message's file."""

@@ -85,6 +85,8 @@ class World:
         files: Content by `file_id`.
         links: When the addresses that were given out expire, epoch seconds by path.
         without_documents: Chats where the bot may not send files.
+        without_reactions: Chats that take no reactions.
+        reactions: (chat, message) → emojis that the bot has put on it.
     """
 
     def __init__(self, bot_id: int, now: Callable[[], float]) -> None:
@@ -98,6 +100,8 @@ class World:
         self.files: dict[str, bytes] = {}
         self.links: dict[str, float] = {}
         self.without_documents: set[int] = set()
+        self.without_reactions: set[int] = set()
+        self.reactions: dict[tuple[int, int], list[str]] = {}
         self.on_change: list[Callable[[Json], None]] = []
         self._private_message_id = 0
 

@@ -664,3 +664,40 @@ async def test_thousand_and_first_identify_of_a_day_costs_the_token(client, sand
     await socket.send(2, identity(client))
     assert await socket.code() == 4004
     assert (await client.call("GET", "/users/@me")).status == 401
+
+
+# ---------------------------------------------------------------------------------------------------------- reactions
+
+
+async def test_reactions_have_one_bucket_of_their_own_for_setting_and_taking_away(client, clock, sandbox):
+    message = (await client.post()).body["id"]
+    path = f"{client.messages}/{message}/reactions/%F0%9F%91%80/@me"
+    assert (await client.call("PUT", path)).status == 204
+    assert sandbox.reactions(sandbox.channel_id) == {message: ["👀"]}
+    refused = await client.call("DELETE", path)
+    assert (refused.status, refused.body["retry_after"]) == (429, 0.25)
+    assert (await client.edit(message)).headers["X-RateLimit-Remaining"] == "4"
+    clock.now += 0.25
+    assert (await client.call("DELETE", path)).status == 204
+    assert sandbox.reactions(sandbox.channel_id) == {}
+
+
+async def test_reactions_that_can_not_be_are_refused(client, clock, sandbox):
+    message = (await client.post()).body["id"]
+
+    async def code(method: str, emoji: str, message: str = message) -> tuple[int, int]:
+        clock.now += 1
+        reply = await client.call(method, f"{client.messages}/{message}/reactions/{emoji}/@me")
+        return reply.status, reply.body["code"] if reply.body else 0
+
+    assert await code("PUT", "smile") == (400, 10014)
+    assert await code("PUT", "smile:123") == (400, 10014)
+    assert await code("DELETE", "%F0%9F%91%80") == (400, 10014)
+    assert await code("PUT", "%F0%9F%91%80", "999") == (404, 10008)
+    sandbox.without_reactions.add(sandbox.channel_id)
+    assert await code("PUT", "%F0%9F%91%80") == (403, 50013)
+    sandbox.without_reactions.clear()
+    sandbox.without_history.add(sandbox.channel_id)
+    assert await code("PUT", "%F0%9F%91%80") == (403, 50013)
+    sandbox.barred[sandbox.channel_id] = 50001
+    assert await code("PUT", "%F0%9F%91%80") == (403, 50001)

@@ -1001,3 +1001,30 @@ async def test_deliveries_go_on_after_a_restart(sandbox, bot, hook):
 async def test_waiting_for_a_bot_that_does_not_come_ends(sandbox):
     with pytest.raises(TimeoutError, match="no bot"):
         await sandbox.connected(timeout=0.05)
+
+
+async def test_a_bot_reacts_with_one_of_the_listed_emojis_and_takes_it_away(sandbox, bot, clock):
+    asked = await sandbox.say(sandbox.user_id, sandbox.user_id, "hi")
+    number = asked["message_id"]
+    assert await bot.set_message_reaction(sandbox.user_id, number, "👀")
+    assert sandbox.reactions(sandbox.user_id) == {number: ["👀"]}
+    for wrong, words in (("⏳", "REACTION_INVALID"), (["👀", "👍"], "REACTIONS_TOO_MANY")):
+        clock.time += 10
+        with pytest.raises(BadRequest, match=rf"(?i){words}"):
+            await bot.set_message_reaction(sandbox.user_id, number, wrong)
+    with pytest.raises(BadRequest, match=r"(?i)message to react not found"):
+        await bot.set_message_reaction(sandbox.user_id, 999, "👀")
+    sandbox.world.without_reactions.add(sandbox.user_id)
+    with pytest.raises(BadRequest, match=r"(?i)REACTION_INVALID"):
+        await bot.set_message_reaction(sandbox.user_id, number, "👀")
+    assert await bot.set_message_reaction(sandbox.user_id, number, [])
+    assert sandbox.reactions(sandbox.user_id) == {}
+
+
+async def test_reactions_have_a_budget_of_their_own(sandbox, bot):
+    asked = await sandbox.say(sandbox.user_id, sandbox.user_id, "hi")
+    for emoji in ("👀", "👍", "👎"):
+        await bot.set_message_reaction(sandbox.user_id, asked["message_id"], emoji)
+    with pytest.raises(RetryAfter):
+        await bot.set_message_reaction(sandbox.user_id, asked["message_id"], "👀")
+    await bot.send_message(sandbox.user_id, "there is room for this")

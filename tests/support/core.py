@@ -45,8 +45,10 @@ from bot.platforms.base import Allowance, Call, Platform
 from bot.platforms.budgets import Budget, BudgetKind
 from bot.preferences import Defaults, Preferences
 from bot.prices import Prices
+from bot.spending import spending
 from bot.turn import Turns
 from bot.usage import Accounting
+from bot.waiting import Waiting
 from storage.sqlite import SqliteStore
 from tests.support.chat import MemoryPlatform
 from tests.support.scripted import ScriptedProvider
@@ -197,6 +199,7 @@ class World:
         )
         catalogue = Catalogue(providers, clock)
         parking = Parking(store, outbox, platforms, clock, self.parking_rule)
+        waiting = Waiting(store, outbox, platforms, spending(outbox.meters, clock), clock)
         dispatcher = Dispatcher(
             store=store,
             turns=turns,
@@ -212,8 +215,9 @@ class World:
             clock=clock,
             parking=parking,
             accounting=accounting,
+            waiting=waiting,
         )
-        inbox = Inbox(store, dispatcher, self.access, Merging(platforms, self.merge_window), parking)
+        inbox = Inbox(store, dispatcher, self.access, Merging(platforms, self.merge_window), parking=parking, waiting=waiting)
         drain = asyncio.create_task(store.run(dispatcher.drain))
         self.core = Core(
             store, preferences, catalogue, dispatcher, inbox, outbox, drain, Housekeeper(store, preferences, clock), accounting
@@ -237,8 +241,10 @@ class World:
         """Write a message; `key`, `chat`, `sender`, `message_id`, `kind` and the like can be given."""
         return await self.come(EventKind.MESSAGE, text=text, **more)
 
-    async def command(self, name: str, /, chat: str = "1", route: ReplyRoute | None = None, **arguments: str) -> Incoming:
-        return await self.come(EventKind.COMMAND, chat=chat, route=route, command=CommandCall(name, arguments))
+    async def command(
+        self, name: str, /, chat: str = "1", route: ReplyRoute | None = None, reply_to: str | None = None, **arguments: str
+    ) -> Incoming:
+        return await self.come(EventKind.COMMAND, chat=chat, route=route, reply_to=reply_to, command=CommandCall(name, arguments))
 
     async def press(self, data: str, *, under: str | None = None, **more: Any) -> Incoming:
         return await self.come(EventKind.BUTTON, button=ButtonPress(data, under), **more)

@@ -14,8 +14,8 @@ from storage.statements import Statement, for_sqlite, migrations, parse, stateme
 
 SOURCES = Path(storage.__file__).parent
 MAY_SCAN = {"schema_version", "conversations_open", "events_open", "unreadable_count", "unreadable_newest", "interrupted_count"}
-MAY_SCAN |= {"troubles_wanted", "parked_count", "parked_newest", "parked_want_all"}
-"""The first has a handful of rows; the others walk an index of only what is open, could not be read, was interrupted or is parked."""
+MAY_SCAN |= {"troubles_wanted", "parked_count", "parked_newest", "parked_want_all", "marks"}
+"""The first has a handful of rows; the others walk an index of what is open, not readable, interrupted, parked or marked."""
 
 
 @pytest.fixture

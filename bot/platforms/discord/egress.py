@@ -16,7 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
+from urllib.parse import quote
 
+from bot import texts
 from bot.model import ButtonStyle, Page, Receipt, ReplyRoute, Target
 from bot.platforms.base import Allowance, Call, Refusal, RefusedError, Repeat, Sighting, UnavailableError
 from bot.platforms.budgets import DISCORD_CREATE, DISCORD_DELETE, DISCORD_EDIT, DISCORD_HISTORY, DISCORD_INTERACTION_EDIT
@@ -170,6 +172,19 @@ class Egress:
         live = self._live(target.route)
         if (live is None or live.press) and not self._is_barred(Call.SEND, target):
             await self._rest.call("POST", f"/channels/{target.chat.chat}/typing")
+
+    async def mark(self, target: Target, message_id: str, *, on: bool) -> None:
+        """Set or take away the bot's reaction to a message. A reaction or message that is gone shows no mark.
+
+        Raises:
+            PlatformError: One of the seam's tree.
+        """
+        path = f"/channels/{target.chat.chat}/messages/{message_id}/reactions/{quote(texts.WAITING_SIGN)}/@me"
+        try:
+            await self._rest.call("PUT" if on else "DELETE", path)
+        except CodedRefusedError as refused:
+            if on or (refused.reason is not Refusal.GONE and refused.code != Code.UNKNOWN_EMOJI):
+                raise
 
     def _interaction(self, target: Target, call: Call, *, first: bool) -> InteractionRoute | None:
         """Return the route of calls that go by the interaction.

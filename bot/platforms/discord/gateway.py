@@ -14,7 +14,7 @@ from discord.http import Route
 
 from bot.platforms.discord.identifies import Identifies, TooManyIdentifiesError
 from bot.platforms.discord.intake import Intake
-from bot.platforms.discord.odd import CALLED, CREATED, EDITED
+from bot.platforms.discord.odd import CALLED, CREATED, DELETED, EDITED
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +92,10 @@ class Gateway(discord.Client):
         """A message was edited, or changed in another way: unfolded links carry no time of edit, or the former one."""
         if payload.message.edited_at is not None:
             await self._safely(EDITED, self._intake.message(payload.message, edited=True))
+
+    async def on_raw_message_delete(self, payload: discord.RawMessageDeleteEvent) -> None:
+        """A message was deleted."""
+        await self._safely(DELETED, self._intake.deleted(payload.message_id))
 
     async def on_interaction(self, interaction: discord.Interaction) -> None:
         """A command was called, a button pressed, or an option is being typed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import discord
@@ -12,7 +13,7 @@ import discord
 from bot.clock import Clock
 from bot.commands.base import Menu
 from bot.lanes import Lanes
-from bot.model import ChatAddress, Incoming
+from bot.model import ChatAddress, EventKind, Incoming
 from bot.payload import sound
 from bot.platforms.base import Accept, FloodError, PlatformError, UnavailableError
 from bot.platforms.budgets import DISCORD_INTERACTION_ACK_SECONDS
@@ -37,6 +38,8 @@ RETRY_SECONDS: Final = 0.2
 """Between two tries to acknowledge an interaction."""
 CATCH_UP_SECONDS: Final = 0.8
 """So long an interaction waits for its channel to be read back: it has to be acknowledged within 3 s of its arrival."""
+TAKEN_KEPT: Final = 200
+"""Of so many messages, the ones taken last, it is noticed that they are deleted."""
 DRAIN_SECONDS: Final = 5.0
 """So long a shutdown waits for events that are being committed."""
 
@@ -81,6 +84,7 @@ class Intake:
         self._catch_up = catch_up
         self._errands = Errands("event from Discord")
         self._open = True
+        self._taken: dict[int, Incoming] = {}
 
     def connected(self, client: discord.Client) -> None:
         """A new session began: what came before it may have been missed."""
@@ -101,6 +105,14 @@ class Intake:
             await self._errands.run(self._take_message(message, track, edited=edited))
         elif self._catch_up is not None and not edited:
             self._catch_up.passed(message.channel.id, message.id)
+
+    async def deleted(self, message: int) -> None:
+        """Take note that a message was deleted: what it asks is withdrawn if it still waits. Only of the messages that were taken last."""
+        said = self._taken.pop(message, None)
+        if said is not None and self._open:
+            key = f"{NAME}:{self._account}:delete:{message}"
+            gone = replace(said, key=key, kind=EventKind.EDIT, text="", attachments=())
+            await self._errands.run(self._take_deleted(message, gone))
 
     async def interaction(self, interaction: discord.Interaction) -> None:
         """Take a slash command, a button, or a wish for suggestions."""
@@ -157,7 +169,17 @@ class Intake:
             else:
                 member = self._membership.seen(message.author.id)
             incoming = sound(from_message(message, self._account, member=member, edited=edited))
-            return await self._commits.offer(incoming) is not Fate.LOST
+            fate = await self._commits.offer(incoming)
+            if fate is Fate.NEW and not edited:
+                self._taken[message.id] = incoming
+                if len(self._taken) > TAKEN_KEPT:
+                    del self._taken[next(iter(self._taken))]
+            return fate is not Fate.LOST
+
+    async def _take_deleted(self, message: int, gone: Incoming) -> None:
+        async with self._lanes.of(int(gone.chat.chat)):
+            if await self._commits.offer(gone) is Fate.LOST:
+                log.warning("that message %d was deleted was not committed: it stays as it was", message)
 
     async def _take_interaction(self, interaction: discord.Interaction, *, deadline: float) -> None:
         press = interaction.type is discord.InteractionType.component

@@ -13,6 +13,7 @@ from bot.platforms.set_aside import raw_of
 
 UNKNOWN: Final = "unknown"
 CREATED, EDITED, CALLED = "MESSAGE_CREATE", "MESSAGE_UPDATE", "INTERACTION_CREATE"
+DELETED: Final = "MESSAGE_DELETE"
 SAYING: Final = frozenset({CREATED, EDITED, CALLED})
 """What people do. Other events tell of servers and channels; one of those that can't be read is only logged."""
 _SECRET: Final = "token"  # noqa: S105 - the name of a key

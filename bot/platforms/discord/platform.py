@@ -34,6 +34,7 @@ from bot.platforms.budgets import (
     DISCORD_FILE_BYTES,
     DISCORD_GLOBAL,
     DISCORD_NONCE_SECONDS,
+    DISCORD_REACTION,
     DISCORD_TYPING_SECONDS,
 )
 from bot.platforms.discord.catchup import CatchUp, Reach
@@ -59,6 +60,7 @@ CLOSE_SECONDS: Final = 3.0
 DAY: Final = Reach(hours=24.0, messages=500)
 """How far back channels are read where nobody set it."""
 OVERALL: Final = Allowance("discord:overall", DISCORD_GLOBAL)
+REACTIONS: Final = Allowance("discord:reactions", DISCORD_REACTION)
 
 _BAD_TOKEN: Final = (
     "Discord refused the token: set DISCORD_TOKEN to the one shown in the Developer Portal under your application, Bot, Reset Token"  # noqa: S105 - advice
@@ -206,6 +208,14 @@ class DiscordPlatform:
     async def fetch(self, attachment: Attachment, chat: ChatAddress, message_id: str | None, *, most_bytes: int) -> bytes:
         """Return a file's content."""
         return await self._files.fetch(attachment, chat, message_id, most_bytes=most_bytes)
+
+    def mark_allowances(self, target: Target) -> Sequence[Allowance]:  # noqa: ARG002 - of the seam
+        """Name the budgets of a mark: reactions have a bucket of their own."""
+        return (REACTIONS, OVERALL)
+
+    async def mark(self, target: Target, message_id: str, *, on: bool) -> None:
+        """Set or take away a mark on a person's message."""
+        await self._egress.mark(target, message_id, on=on)
 
     async def pressed(self, route: ReplyRoute | None, note: Page | None = None) -> None:
         """Say a word to who pressed a button; Discord itself was told of the press as soon as it was committed."""

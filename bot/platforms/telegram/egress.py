@@ -20,6 +20,7 @@ from telegram import (
 )
 from telegram.error import TelegramError
 
+from bot import texts
 from bot.model import Button, ButtonStyle, Entity, File, Page, Receipt, Target
 from bot.platforms.telegram.api import Api
 from bot.platforms.telegram.errors import is_gone_already, is_not_modified, platform_error
@@ -70,6 +71,16 @@ async def typing(api: Api, target: Target) -> None:
         await api.call("sendChatAction", {**place(target), "action": "typing"})
     except TelegramError as error:
         raise platform_error(error, repeatable=True) from error
+
+
+async def mark(api: Api, target: Target, message_id: str, *, on: bool) -> None:
+    """Set or take away the bot's reaction to a message. A message that is gone shows no mark."""
+    reaction = [{"type": "emoji", "emoji": texts.WAITING_SIGN}] if on else []
+    try:
+        await api.call("setMessageReaction", {"chat_id": target.chat.chat, "message_id": int(message_id), "reaction": reaction})
+    except TelegramError as error:
+        if not is_not_modified(error) and (on or not is_gone_already(error)):
+            raise platform_error(error, repeatable=True) from error
 
 
 def place(target: Target) -> dict[str, Any]:

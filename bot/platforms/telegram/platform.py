@@ -25,6 +25,7 @@ from bot.platforms.budgets import (
     TELEGRAM_GLOBAL,
     TELEGRAM_GROUP,
     TELEGRAM_PRIVATE,
+    TELEGRAM_REACTION,
     TELEGRAM_TYPING_SECONDS,
 )
 from bot.platforms.errands import Errands
@@ -169,6 +170,14 @@ class TelegramPlatform:
         """Answer a press; see `bot.platforms.base.SupportsPresses`. It waits for nobody: the client does, and too late is no harm."""
         if route is not None:
             self._errands.start(_answer(self._open()[0], route.value, note.text if note is not None else ""))
+
+    def mark_allowances(self, target: Target) -> Sequence[Allowance]:
+        """Name the budgets of a mark; see `bot.platforms.base.SupportsMarks`."""
+        return (Allowance(f"{PLATFORM}:reactions:{target.chat.chat}", TELEGRAM_REACTION), self.limits.overall)
+
+    async def mark(self, target: Target, message_id: str, *, on: bool) -> None:
+        """Set or take away a mark; see `bot.platforms.base.SupportsMarks`."""
+        await self._errands.run(egress.mark(self._open()[0], target, message_id, on=on))
 
     async def typing(self, target: Target) -> None:
         """Show that the bot is writing; see `bot.platforms.base.SupportsTyping`."""

@@ -165,7 +165,16 @@ def _incoming(
         command=command,
         attachments=attachments,
         album=None if message.media_group_id is None else _short(message.media_group_id),
+        reply_to=_replied(message) if command is not None else None,
     )
+
+
+def _replied(message: Message) -> str | None:
+    """Return the message of the same chat that this one replies to; what opened a topic is replied to by everything in it."""
+    replied = message.reply_to_message
+    if replied is None or replied.forum_topic_created is not None:
+        return None
+    return str(_whole(replied.message_id))
 
 
 def _said(message: Message) -> _Said:

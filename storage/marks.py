@@ -1,0 +1,51 @@
+"""The part of the store seam that knows which messages show that they wait, and lets go of questions that are withdrawn meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from storage.base import ChatAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A message that may show a mark.
+
+    Attributes:
+        turn: The turn that the message waits for.
+        event: The event that asked for the turn.
+        waiting: The turn has not begun.
+    """
+
+    turn: int
+    event: int
+    conversation: int
+    chat: ChatAddress
+    message_id: str
+    waiting: bool
+
+
+class MarkStore(Protocol):
+    """Marks of waiting messages, and their withdrawal."""
+
+    async def mark(self, turn: int, chat: ChatAddress, message_id: str) -> bool:
+        """Note that a message is about to show a mark. False: its turn waits no more, and it is to show none."""
+        ...
+
+    async def unmark(self, chat: ChatAddress, message_id: str) -> None:
+        """Note that a message shows no mark any more."""
+        ...
+
+    async def marks(self) -> Sequence[Mark]:
+        """List the messages that may show a mark, oldest turn first."""
+        ...
+
+    async def withdraw(self, chat: ChatAddress, message_id: str) -> bool:
+        """Take back what a message asks, while its turn waits. The rest of a question of several messages stays.
+
+        False: nothing of it waits.
+        """
+        ...

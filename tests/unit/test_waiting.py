@@ -1,0 +1,207 @@
+"""What waits behind a running answer shows it, as long as it waits, and can be taken back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from adapters.base import Finished, TextDelta
+from bot import texts
+from bot.clock import SystemClock
+from bot.model import ChatKind, Target
+from bot.platforms.base import Allowance, FloodError, PlatformError, Refusal, RefusedError, UnavailableError
+from bot.platforms.budgets import Budget, BudgetKind
+from bot.waiting import TRIES
+from tests.support.core import Chat, World, eventually
+
+ALL = Budget(BudgetKind.SLIDING, 1000, 1.0)
+
+
+class MarkableChat(Chat):
+    """A chat that can mark messages. `marked` are those that show a mark, `calls` what was asked for; `refusals` come first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.marked: set[str] = set()
+        self.calls: list[tuple[str, bool]] = []
+        self.refusals: list[PlatformError] = []
+
+    def mark_allowances(self, target: Target) -> Sequence[Allowance]:
+        return [Allowance(f"mark:{target.chat.chat}", ALL), Allowance("memory:marks", ALL)]
+
+    async def mark(self, target: Target, message_id: str, *, on: bool) -> None:
+        self.calls.append((message_id, on))
+        if self.refusals:
+            raise self.refusals.pop(0)
+        (self.marked.add if on else self.marked.discard)(message_id)
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.waiting.MARK_AFTER_SECONDS", 0.01)
+    monkeypatch.setattr("bot.waiting.PAUSE_SECONDS", 0.001)
+
+
+@pytest.fixture
+def chat() -> MarkableChat:
+    return MarkableChat()
+
+
+@pytest.fixture
+def world(tmp_path: Path, chat: MarkableChat) -> World:
+    return World(tmp_path, chat=chat)
+
+
+@asynccontextmanager
+async def an_answer_runs(world: World) -> AsyncIterator[asyncio.Event]:
+    """The first question's answer runs until the event that is given is set."""
+    gate = asyncio.Event()
+    world.alpha.will(TextDelta("long"), gate, TextDelta(" answer"), Finished())
+    await world.say("one", message_id="m-one")
+    await world.until_said("long")
+    yield gate
+    gate.set()
+    await world.idle()
+
+
+def noted(world: World) -> list[tuple[str, ...]]:
+    return world.rows("SELECT message_id FROM waiting_mark ORDER BY message_id")
+
+
+async def test_it_is_marked_while_it_waits_and_not_when_its_turn_has_come(world: World, chat: MarkableChat) -> None:
+    async with world.running():
+        async with an_answer_runs(world):
+            await world.say("two", message_id="m-two")
+            await world.say("three", message_id="m-three")
+            await eventually(lambda: chat.marked == {"m-two", "m-three"})
+            assert noted(world) == [("m-three",), ("m-two",)]
+        await eventually(lambda: not chat.marked and not noted(world))
+        assert sorted(chat.calls) == [("m-three", False), ("m-three", True), ("m-two", False), ("m-two", True)]
+    assert world.texts() == ["long answer", "heard: two", "heard: three"]
+
+
+async def test_where_nothing_waits_nothing_is_asked_of_the_platform(world: World, chat: MarkableChat) -> None:
+    async with world.running() as core:
+        for number in range(3):
+            await world.ask(f"question {number}")
+        assert not core.dispatcher._waiting._tasks
+        assert not core.dispatcher._waiting._queues
+    assert chat.calls == []
+
+
+async def test_what_waits_only_a_moment_is_not_marked(world: World, chat: MarkableChat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.waiting.MARK_AFTER_SECONDS", 30.0)
+    async with world.running() as core:
+        async with an_answer_runs(world):
+            await world.say("two", message_id="m-two")
+        await eventually(lambda: not core.dispatcher._waiting._tasks)
+    assert chat.calls == []
+
+
+async def test_other_conversations_and_commands_are_not_marked(world: World, chat: MarkableChat) -> None:
+    async with world.running(), an_answer_runs(world):
+        await world.say("elsewhere", chat="2", message_id="m-elsewhere")
+        await world.until_said("heard: elsewhere", chat="2")
+        await world.command("status")
+        await world.until_said("Remembered")
+    assert chat.calls == []
+
+
+async def test_a_mark_that_a_crash_left_goes_when_its_turn_begins(world: World, chat: MarkableChat) -> None:
+    async with world.running():
+        world.alpha.will(TextDelta("long"), asyncio.Event())
+        await world.say("one")
+        await world.until_said("long")
+        await world.say("two", message_id="m-two")
+        await eventually(lambda: chat.marked == {"m-two"})
+    assert chat.marked == {"m-two"}
+    async with world.running():
+        await world.idle()
+        await eventually(lambda: not chat.marked and not noted(world))
+
+
+async def test_a_mark_that_could_not_be_taken_away_before_the_end_goes_at_the_next_start(world: World, chat: MarkableChat) -> None:
+    async with world.running(), an_answer_runs(world):
+        await world.say("two", message_id="m-two")
+        await eventually(lambda: chat.marked == {"m-two"})
+        chat.refusals = [UnavailableError("away")] * (TRIES * 2)
+        world.now.dispatcher._waiting._clock = _Still()
+    assert chat.marked == {"m-two"}
+    chat.refusals.clear()
+    async with world.running():
+        await eventually(lambda: not chat.marked and not noted(world))
+
+
+class _Still(SystemClock):
+    """A clock on which no wait ends."""
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("error", [UnavailableError("away"), FloodError(0.01)])
+async def test_trouble_with_a_mark_is_outlasted_and_costs_no_answer(world: World, chat: MarkableChat, error: PlatformError) -> None:
+    async with world.running():
+        async with an_answer_runs(world):
+            chat.refusals = [error, error]
+            await world.say("two", message_id="m-two")
+            await eventually(lambda: chat.marked == {"m-two"})
+            chat.refusals = [error, error]
+        await eventually(lambda: not chat.marked)
+    assert world.texts()[-1] == "heard: two"
+
+
+async def test_where_there_can_be_no_mark_it_is_said_once_and_taken_away_again(world: World, chat: MarkableChat) -> None:
+    async with world.running():
+        async with an_answer_runs(world):
+            chat.refusals = [RefusedError(Refusal.FORBIDDEN)] * 2
+            await world.say("two", message_id="m-two", chat_kind=ChatKind.GROUP)
+            await world.until_said("This waits")
+            await world.say("three", message_id="m-three", chat_kind=ChatKind.GROUP)
+            await eventually(lambda: ("m-three", True) in chat.calls)
+            assert world.texts() == ["long", texts.WAITING]
+        await eventually(lambda: texts.WAITING not in world.texts())
+        assert world.texts() == ["long answer", "heard: two", "heard: three"]
+        assert not world.rows("SELECT 1 FROM delivery WHERE owner_kind = 'event'")
+        await eventually(lambda: not noted(world))
+
+
+async def test_stop_ends_the_answer_and_what_waits_and_takes_the_marks_away_at_once(world: World, chat: MarkableChat) -> None:
+    async with world.running():
+        async with an_answer_runs(world):
+            await world.say("two", message_id="m-two")
+            await eventually(lambda: chat.marked == {"m-two"})
+            await world.command("stop")
+            await eventually(lambda: not chat.marked)
+        assert "Stopping, and 1 waiting question with it." in world.texts()
+    assert len(world.alpha.requests) == 1
+
+
+async def test_stop_as_a_reply_to_what_waits_takes_that_back_alone(world: World, chat: MarkableChat) -> None:
+    async with world.running(), an_answer_runs(world):
+        await world.say("two", message_id="m-two")
+        await world.say("three", message_id="m-three")
+        await eventually(lambda: chat.marked == {"m-two", "m-three"})
+        await world.command("stop", reply_to="m-two")
+        await world.until_said("Withdrawn")
+        await eventually(lambda: chat.marked == {"m-three"})
+    assert [request.messages[-1].text for request in world.alpha.requests] == ["one", "three"]
+
+
+async def test_what_is_deleted_while_it_waits_is_not_asked(world: World) -> None:
+    async with world.running(), an_answer_runs(world):
+        said = await world.say("two", message_id="m-two")
+        await world.edit(said, "")
+        await eventually(lambda: world.rows("SELECT stop_requested FROM turn ORDER BY id") == [(0,), (1,)])
+    assert [request.messages[-1].text for request in world.alpha.requests] == ["one"]
+
+
+async def test_help_says_how_to_take_back_what_waits(world: World) -> None:
+    async with world.running():
+        told = await world.order("help")
+    assert texts.WAITING_SIGN in told
+    assert "reply to it with /stop (Telegram) or delete it (Discord)" in told
