@@ -15,11 +15,12 @@ from sandbox.faults import Fault
 from sandbox.outside import Outside
 from sandbox.providers import ScriptedVoice
 from tests.crash.processes import Bot
-from tests.support.bridge import CHATS, Chat, DiscordChat, TelegramChat, eventually, running_bridge, until_said
+from tests.support.bridge import CHATS, PATIENCE_SECONDS, Chat, DiscordChat, TelegramChat, eventually, running_bridge, until_said
 
 PLATFORMS = sorted(CHATS)
 STOP, RETRY, CONTINUE, MODEL = texts.LABEL_STOP, texts.LABEL_RETRY, texts.LABEL_CONTINUE, texts.LABEL_OTHER_MODEL
 DONE = [RETRY, MODEL]
+BEYOND_PATIENCE_SECONDS = 10 * PATIENCE_SECONDS
 LONG = " ".join(f"word{number}" for number in range(2000))
 
 
@@ -71,6 +72,24 @@ async def test_stop_under_a_growing_answer_closes_the_providers_connection_and_s
         await until_said(chat, "heard: and now?")
         assert len(chat.texts()) == 2
         assert chat.notes() == []
+
+
+@pytest.mark.parametrize("provider", ["segmind", "modelslab"])
+@pytest.mark.parametrize("platform", PLATFORMS)
+async def test_an_answer_that_comes_in_one_piece_is_ended_by_the_command_while_nothing_stands_there_to_press(
+    outside: Outside, database: Path, platform: str, provider: str
+) -> None:
+    server = getattr(outside, provider)
+    server.faults.add(Fault("POST", delay=BEYOND_PATIENCE_SECONDS))
+    async with running_bridge(outside, database, default_provider=provider):
+        chat = CHATS[platform](outside)
+        await chat.say("why?")
+        await eventually(lambda: server.calls, "the question is asked")
+        assert chat.texts() == []
+        await chat.command("stop")
+        await until_said(chat, "Stopped.")
+        await eventually(lambda: DONE in chat.buttons(), "controls")
+        await eventually(lambda: states(database) == ["stopped"], "the turn is over")
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
