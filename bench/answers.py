@@ -15,6 +15,8 @@ RATE = 20.0
 """Tokens per second."""
 CHARS_PER_TOKEN = 4.5
 """Of a model's English text; for the rule that counts characters."""
+JITTER_SECONDS = 0.012
+"""A token comes at most so much before or after its even moment."""
 LETTERS = "abdefghijklmnoprstuvwyz"
 SPACE_EVERY = 4
 
@@ -47,6 +49,12 @@ class Outcome:
 def token_times(seconds: float, *, start: float = 0.0, rate: float = RATE) -> list[float]:
     """Return the moments of an answer's tokens; the first at `start`, the last `seconds` later at most."""
     return [start + place / rate for place in range(max(2, int(seconds * rate + 1e-9) + 1))]
+
+
+def shaken_times(seconds: float, rng: random.Random, *, start: float = 0.0) -> list[float]:
+    """Return the moments of an answer's tokens as they come from a model: each but the first a little early or late."""
+    first, *others = token_times(seconds, start=start)
+    return [first, *(max(first, moment + rng.uniform(-JITTER_SECONDS, JITTER_SECONDS)) for moment in others)]
 
 
 def token_texts(count: int, seed: int) -> list[str]:

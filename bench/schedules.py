@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import report
-from bench.answers import RATE, token_times
+from bench.answers import RATE, shaken_times, token_times
 from bench.blind import Length, blind_schedule, log_normal
 from bench.farside import PLACES, FarSide, Place
 from bench.limit import chat_limit
@@ -34,7 +34,9 @@ GROUPS = 100
 """A load of more chats begins in so many groups: those that run alike need one path in the limit."""
 MIX_COUNT = 200
 RIPPLE = 1.12
-"""Limits of the mix are computed at lengths so much apart and read off between."""
+"""For the yardstick, limits of even answers are computed at lengths so much apart and read off between."""
+SAMPLE = 12
+"""Of more answers of one length the own limits of so many stand for the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,8 @@ class Load:
 
 @lru_cache(maxsize=256)
 def limit_of(place: Place, seconds: float) -> float:
-    """Return the limit of an answer of this length in its own chat."""
-    return chat_limit(token_times(seconds), place.edit, create_apart=place.create is not None)
+    """Return the limit of an answer of this length, with tokens at even moments, in its own chat."""
+    return own_limit(place, token_times(seconds))
 
 
 def near_limit(place: Place, seconds: float) -> float:
@@ -62,12 +64,21 @@ def near_limit(place: Place, seconds: float) -> float:
     return low + (high - low) * (seconds - below) / (below * RIPPLE - below)
 
 
+def own_limit(place: Place, times: Sequence[float]) -> float:
+    """Return the limit of an answer in its own chat."""
+    return chat_limit(times, place.edit, create_apart=place.create is not None)
+
+
+def _shaken(seconds: float, number: int, apart: float) -> list[float]:
+    return shaken_times(seconds, random.Random(number), start=number * apart)  # noqa: S311 - jitter
+
+
 def even_load(place: Place, count: int, seconds: float) -> Load:
     """Return so many answers of one length."""
     groups = min(count, GROUPS)
     stagger = min(STAGGER_SECONDS, STARTS_SECONDS / count) * count / groups
-    answers = [token_times(seconds, start=chat * groups // count * stagger) for chat in range(count)]
-    alone = limit_of(place, seconds)
+    answers = [_shaken(seconds, chat * groups // count, stagger) for chat in range(count)]
+    alone = sum(own_limit(place, times) for times in answers[:SAMPLE]) / min(count, SAMPLE)
     crowded = count * place.edit.calls / place.edit.seconds > place.overall.calls / place.overall.seconds / 2
     crowds = [Crowd(times, chats, alone) for times, chats in Counter(map(tuple, answers)).items()]
     shared = shared_limit(crowds, place.overall, rounds=rounds_for(answers[:: count // groups])) if crowded else alone
@@ -83,9 +94,8 @@ def mixed_load(place: Place, count: int, *, seed: int = 1) -> Load:
     """Return answers of mixed lengths, each alone: they begin far apart."""
     lengths = log_normal(MEDIAN_SECONDS, SIGMA, count, longest=LONGEST_SECONDS)
     random.Random(seed).shuffle(lengths)  # noqa: S311 - an order
-    alone = [near_limit(place, seconds) for seconds in lengths]
-    apart = 2 * LONGEST_SECONDS
-    answers = [token_times(seconds, start=apart * number) for number, seconds in enumerate(lengths)]
+    answers = [_shaken(seconds, number, 2 * LONGEST_SECONDS) for number, seconds in enumerate(lengths)]
+    alone = [own_limit(place, times) for times in answers]
     return Load("mix", answers, alone, sum(alone) / count)
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from bench import report
-from bench.answers import percentile, token_times
+from bench.answers import percentile, shaken_times
 from bench.blind import log_normal
 from bench.clients import RULES
 from bench.farside import PLACES
@@ -146,7 +146,8 @@ async def thinking(choice: Choice) -> Made:
 def _blind(place: str, ratios: bool, lengths: Sequence[float]) -> dict[str, Any]:  # noqa: FBT001 - runs in a pool
     """Return what the best schedule that does not know the end makes of these lengths."""
     far = PLACES[place]
-    times = [token_times(seconds, start=2 * LONGEST_SECONDS * number) for number, seconds in enumerate(lengths)]
+    rng = random.Random(1)  # noqa: S311 - jitter
+    times = [shaken_times(seconds, rng, start=2 * LONGEST_SECONDS * number) for number, seconds in enumerate(lengths)]
     alone = [chat_limit(moments, far.edit, create_apart=far.create is not None) for moments in times]
     return report.figures(simulate(blind_rule(far, ratios=ratios), far, times), alone, sum(alone) / len(alone))
 

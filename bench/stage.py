@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.answers import RATE, token_texts, token_times
+from bench.answers import shaken_times, token_texts
 from bench.chats import CHATS, Chats
 from bench.speaker import SpeakingNetmind, Speech
 from bench.trouble import TROUBLES, Trouble
@@ -37,8 +37,6 @@ PATIENCE_SECONDS = 30.0
 POLL_SECONDS = 0.05
 SETTLE_SECONDS = 1.0
 """A load is over so long after every answer stands whole: what a bridge does too much is seen, too."""
-JITTER_SECONDS = 0.012
-"""A token comes at most so much before or after its even moment."""
 TROUBLE_AFTER_SECONDS = 3.0
 STOPPED_MARK = STOPPED.strip("*_ ")
 """What is left of the mark when it is rendered."""
@@ -330,9 +328,8 @@ class Counter:
 
 
 def _speech(seconds: float, thinking: float, rng: random.Random) -> Speech:
-    times = token_times(seconds, rate=RATE)
-    shaken = [max(0.0, moment + rng.uniform(-JITTER_SECONDS, JITTER_SECONDS)) for moment in times[1:]]
-    return Speech([0.0, *shaken], token_texts(len(times), rng.randrange(1 << 30)), thinking)
+    times = shaken_times(seconds, rng)
+    return Speech(times, token_texts(len(times), rng.randrange(1 << 30)), thinking)
 
 
 def _processor() -> float:

@@ -15,7 +15,7 @@ from bot.platforms.base import Call, Refusal
 from bot.render.base import Rendered, Style
 from storage.base import Owner
 
-ALIGN_SECONDS = 0.055
+ALIGN_SECONDS = 0.065
 """An update that is due waits so long for a token that is expected. Found in virtual time: it is worth 3 to 5 % of the staleness."""
 ALIGN_SLACK = 0.5
 """A token may be late by this share of the mean gap before it is no longer waited for."""

@@ -9,6 +9,7 @@ import pytest
 from bot.pacing import IDLE_SECONDS, ROUND_TRIP_SAMPLES, ROUND_TRIP_SHARE, Meter, Meters, RoundTrip
 from bot.platforms import budgets
 from bot.platforms.base import Allowance
+from bot.platforms.budgets import Budget
 from sandbox.limits import Gates
 
 TABLE = {
@@ -159,10 +160,13 @@ def test_a_full_window_is_waited_out() -> None:
     assert meter.growth_gap(1.0, 1.0) == pytest.approx(4.0)
 
 
-def test_growth_leaves_a_bucket_one_call_for_the_end() -> None:
-    meter, now = Meter(budgets.TELEGRAM_PRIVATE), 0.0
+@pytest.mark.parametrize("budget", [budgets.TELEGRAM_PRIVATE, budgets.TELEGRAM_GROUP])
+def test_an_end_right_after_a_growth_waits_less_than_a_fifth_of_a_refill(budget: Budget) -> None:
+    meter, now = Meter(budget), 0.0
+    refill = budget.seconds / budget.calls
     for _ in range(50):
         meter.leave(now)
         meter.arrive(now, now)
+        assert meter.wait(now) <= 0.2 * refill
         now += meter.growth_gap(now, now)
-        assert meter.room(now) >= 2, "one for the growth that is due now, one for the end that may follow at once"
+        assert meter.wait(now) == 0, "growth is not due before it may go out"
