@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bot.model import Incoming
+from bot.model import ChatKind, Incoming
 
 
 @dataclass(frozen=True, slots=True)
 class AllowList:
-    """Ids that may speak on one platform, beside the members of servers the bot was invited to."""
+    """Ids that may speak on one platform, beside the members of servers the bot was invited to.
+
+    Attributes:
+        admins: People who may do in every place what is up to those who administer it.
+    """
 
     users: frozenset[str] = frozenset()
     roles: frozenset[str] = frozenset()
     chats: frozenset[str] = frozenset()
+    admins: frozenset[str] = frozenset()
 
     def admits(self, incoming: Incoming) -> bool:
         """Tell whether the sender, one of the sender's roles or the chat is listed."""
@@ -39,3 +44,13 @@ class Access:
             return True
         allowed = self.lists.get(incoming.chat.platform)
         return allowed is not None and allowed.admits(incoming)
+
+    def administers(self, incoming: Incoming) -> bool | None:
+        """Tell whether the sender administers the place of an event; None if that is known to the platform alone.
+
+        A private chat is its person's own.
+        """
+        allowed = self.lists.get(incoming.chat.platform)
+        if incoming.chat_kind is ChatKind.PRIVATE or (allowed is not None and incoming.sender.id in allowed.admins):
+            return True
+        return incoming.sender.admin

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from adapters.base import Provider, ProviderError
@@ -25,7 +26,7 @@ from bot.model import ChatAddress, EventKind, Incoming, Page, ReplyRoute, Target
 from bot.outbox import DeliveryError, Outbox
 from bot.parking import Parking
 from bot.payload import load
-from bot.platforms.base import Platform, Refusal, SupportsAttachments, SupportsPresses
+from bot.platforms.base import Platform, PlatformError, Refusal, SupportsAdministrators, SupportsAttachments, SupportsPresses
 from bot.preferences import Preferences
 from bot.reply import Buttons, Reply
 from bot.turn import Turns, UnshownError
@@ -292,11 +293,24 @@ class Dispatcher:
                 reply_to=incoming.reply_to,
                 cooling=self._cooling,
                 accounting=self._accounting,
+                administers=partial(self._administers, incoming),
             )
             return await command.run(context)
         except Exception:  # a fault in one command is told and must not end the lane
             log.exception("command.crashed name=%s event=%d", call.name, accepted.event)
             return Answer(texts.INTERNAL, note=True)
+
+    async def _administers(self, incoming: Incoming) -> bool | None:
+        """Tell whether the sender administers the place; everybody does where the platform can't tell, None if it can't just now."""
+        known = self._access.administers(incoming)
+        platform = self._platforms[incoming.chat.platform]
+        if known is not None or not isinstance(platform, SupportsAdministrators):
+            return known is not False
+        try:
+            return await platform.administers(incoming.chat, incoming.sender.id)
+        except PlatformError as error:
+            log.warning("who administers a group could not be found out: %s", error)
+            return None
 
     def _call_of(self, incoming: Incoming) -> _Call | None:
         """Return what a command or button event calls. A forged button gets no further than a typed command would."""

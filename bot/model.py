@@ -46,12 +46,14 @@ class Sender:
         name: What people read.
         roles: Ids of the roles the person has where the event happened.
         member: The person is in a server the bot was invited to; None if that could not be found out.
+        admin: The person administers the place; None where the platform did not say so with the event.
     """
 
     id: str
     name: str
     roles: tuple[str, ...] = ()
     member: bool | None = False
+    admin: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

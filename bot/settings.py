@@ -105,6 +105,7 @@ class Settings(BaseSettings):
     discord_allowed_users: Ids = frozenset()
     discord_allowed_roles: Ids = frozenset()
     discord_allowed_chats: Ids = frozenset()
+    discord_admins: Ids = frozenset()
 
     telegram_token: SecretStr | None = None
     telegram_api_base_url: Address = None
@@ -115,6 +116,7 @@ class Settings(BaseSettings):
     telegram_drafts: Literal["off", "plain", "rich"] = "off"
     telegram_allowed_users: Ids = frozenset()
     telegram_allowed_chats: Ids = frozenset()
+    telegram_admins: Ids = frozenset()
 
     netmind_api_key: SecretStr | None = None
     netmind_base_url: Address = None
@@ -230,8 +232,8 @@ class Settings(BaseSettings):
     def rule(self) -> Access:
         """Who may speak."""
         lists = {
-            "discord": AllowList(self.discord_allowed_users, self.discord_allowed_roles, self.discord_allowed_chats),
-            "telegram": AllowList(self.telegram_allowed_users, frozenset(), self.telegram_allowed_chats),
+            "discord": AllowList(self.discord_allowed_users, self.discord_allowed_roles, self.discord_allowed_chats, self.discord_admins),
+            "telegram": AllowList(self.telegram_allowed_users, frozenset(), self.telegram_allowed_chats, self.telegram_admins),
         }
         return Access(self.access == "open", lists)
 

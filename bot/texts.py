@@ -273,6 +273,11 @@ NOTHING_OTHER = (
 )
 NOT_OTHER = "This answer is not kept any more, or it is still on its way."
 RESET = "Started afresh: what was said before is no longer sent to the model. (/forget removes it from the bot's disk, too.)"
+ADMINS_ONLY = (
+    "Only who administers this place may do that: it concerns what everybody said here. "
+    "(On Discord that takes the permission Manage Server, on Telegram an administrator of the group.)"
+)
+ADMIN_UNKNOWN = "I could not find out just now whether you administer this group. Try again in a moment."
 FORGET_SURE = (
     "Remove everything that was said in this conversation, by everybody, from this bot's disk: questions, answers, the persona set here? "
     "That can't be undone. The messages in this chat stay, and so does what a provider itself may keep."

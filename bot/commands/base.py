@@ -38,6 +38,10 @@ def _nobody_cools(_provider: str, _model: str) -> None:
     return None
 
 
+async def _anybody() -> bool | None:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a command or a completion may use.
@@ -53,6 +57,7 @@ class Context:
             conversation.
         cooling: Who is left alone for a while.
         accounting: What questions used; None for a completion.
+        administers: Tells whether who called administers the place; None if that can't be found out now.
     """
 
     store: Store
@@ -69,6 +74,7 @@ class Context:
     cooling: Cooling = _nobody_cools
     accounting: Accounting | None = None
     reply_to: str | None = None
+    administers: Callable[[], Awaitable[bool | None]] = _anybody
 
     async def choice(self) -> Choice:
         """Return what holds in this conversation."""

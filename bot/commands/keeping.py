@@ -17,6 +17,8 @@ async def keep(context: Context) -> Answer:
     most = context.preferences.most_days
     if not wanted:
         return Answer(texts.kept(await context.preferences.keep_days(context.conversation), most))
+    if (refusal := await _refusal(context)) is not None:
+        return refusal
     if wanted in FOR_EVER:
         await context.preferences.set_keep_days(context.conversation, None)
         return Answer(texts.kept(None, most))
@@ -30,6 +32,8 @@ async def keep(context: Context) -> Answer:
 
 async def forget(context: Context) -> Answer:
     """Remove everything that was said here, after a word of confirmation."""
+    if (refusal := await _refusal(context)) is not None:
+        return refusal
     if context.arguments.get("confirm", "").lower() != YES:
         return Answer(texts.FORGET_SURE, ((Button(texts.FORGET_BUTTON, f"forget:{YES}", ButtonStyle.DANGER),),))
     store, conversation = context.store, context.conversation
@@ -41,6 +45,12 @@ async def forget(context: Context) -> Answer:
         after = (await store.sweep(conversation, older_than=None, after=after)).resume
     await store.scrub()
     return Answer(texts.FORGOTTEN)
+
+
+async def _refusal(context: Context) -> Answer | None:
+    """Refuse who may not remove what others said; None if the person may."""
+    may = await context.administers()
+    return None if may else Answer(texts.ADMINS_ONLY if may is False else texts.ADMIN_UNKNOWN, note=True)
 
 
 COMMANDS = (

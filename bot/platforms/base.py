@@ -285,6 +285,19 @@ class SupportsMarks(Protocol):
 
 
 @runtime_checkable
+class SupportsAdministrators(Protocol):
+    """A platform that does not say with an event whether its person administers the place, and can be asked."""
+
+    async def administers(self, chat: ChatAddress, person: str) -> bool:
+        """Tell whether a person administers a group.
+
+        Raises:
+            PlatformError: It can't be found out now.
+        """
+        ...
+
+
+@runtime_checkable
 class SupportsTyping(Protocol):
     """A platform that can show that the bot is writing."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import discord
@@ -107,7 +107,7 @@ def from_interaction(interaction: discord.Interaction, account: int, route: Repl
         kind=EventKind.BUTTON if command is None else EventKind.COMMAND,
         chat=ChatAddress(NAME, str(account), str(channel)),
         chat_kind=ChatKind.PRIVATE if interaction.guild_id is None else ChatKind.GROUP,
-        sender=sender(interaction.user, member=member),
+        sender=replace(sender(interaction.user, member=member), admin=administers(interaction)),
         server=None if interaction.guild_id is None else str(interaction.guild_id),
         command=command,
         button=button,
@@ -130,6 +130,12 @@ def asked_of(key: str | None) -> Asked | None:
     if kind not in {"message", "edit", "interaction"} or not number.isdecimal():
         return None
     return Asked(int(number), kind == "interaction")
+
+
+def administers(interaction: discord.Interaction) -> bool:
+    """Tell whether who calls administers the server: Discord tells with every interaction what the person may do in its channel."""
+    may = interaction.permissions
+    return may.administrator or may.manage_guild
 
 
 def options(interaction: discord.Interaction) -> list[dict[str, object]]:

@@ -171,6 +171,14 @@ class TelegramPlatform:
         if route is not None:
             self._errands.start(_answer(self._open()[0], route.value, note.text if note is not None else ""))
 
+    async def administers(self, chat: ChatAddress, person: str) -> bool:
+        """Tell whether a person administers a group; see `bot.platforms.base.SupportsAdministrators`."""
+        try:
+            admins = await self._errands.run(self._open()[0].call("getChatAdministrators", {"chat_id": chat.chat}))
+        except TelegramError as error:
+            raise platform_error(error, repeatable=True) from error
+        return any(str(admin["user"]["id"]) == person for admin in admins)
+
     def mark_allowances(self, target: Target) -> Sequence[Allowance]:
         """Name the budgets of a mark; see `bot.platforms.base.SupportsMarks`."""
         return (Allowance(f"{PLATFORM}:reactions:{target.chat.chat}", TELEGRAM_REACTION), self.limits.overall)
