@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from storage.tx import Tx
 
@@ -23,6 +24,17 @@ class Chosen:
     turn: int
     number: int
     count: int
+
+
+class AlternativeStore(Protocol):
+    """What a store knows of several answers."""
+
+    async def choose(self, conversation: int, turn: int, number: int | None = None) -> Chosen | None:
+        """Let another answer of a turn stand, which later requests then see; providers forget the conversation.
+
+        `number` is from 1, None for the next one. None: it has no such answer, is not done, or is not kept.
+        """
+        ...
 
 
 async def keep(tx: Tx, turn: int, first: Alternative, others: Sequence[Alternative]) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
-from storage.alternatives import Alternative, Chosen
+from storage.alternatives import Alternative, AlternativeStore
 from storage.marks import MarkStore
 from storage.troubles import Trouble, TroubleStore
 from storage.usage import Amounts, UsageStore
@@ -354,7 +354,7 @@ class DeliveryStore(Protocol):
         ...
 
 
-class Store(DeliveryStore, UsageStore, TroubleStore, MarkStore, Protocol):
+class Store(AlternativeStore, DeliveryStore, UsageStore, TroubleStore, MarkStore, Protocol):
     """Durable state of the bridge. Every method that writes returns after the commit."""
 
     async def open(self) -> None:
@@ -496,13 +496,6 @@ class Store(DeliveryStore, UsageStore, TroubleStore, MarkStore, Protocol):
         Returns:
             The new turn, or the one that is under way if the answer is being continued already. None: there is no answer (see `answer_of`),
             or it was continued.
-        """
-        ...
-
-    async def choose(self, conversation: int, turn: int, number: int | None = None) -> Chosen | None:
-        """Let another answer of a turn stand, which later requests then see; providers forget the conversation.
-
-        `number` is from 1, None for the next one. None: it has no such answer, is not done, or is not kept.
         """
         ...
 

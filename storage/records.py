@@ -36,6 +36,7 @@ from storage.merging import join, ready_at
 from storage.parking import ParkingRecords, closed, count, finish, give_up, stored_event
 from storage.questions import fill
 from storage.removal import clear_away, step
+from storage.rows import address_of, delivery_of, entry_of, turn_of
 from storage.tallies import UsageRecords, settle
 from storage.tx import Row, Tx
 
@@ -92,7 +93,7 @@ class Records(UsageRecords, ParkingRecords, MarkRecords):
 
     async def cursors(self, platform: str, account: str) -> Mapping[ChatAddress, str | None]:
         """List the chats of a bot account and how far each has been read."""
-        return {_address(row): row["position"] for row in await self._db.fetch("cursors", platform, account)}
+        return {address_of(row): row["position"] for row in await self._db.fetch("cursors", platform, account)}
 
     async def move_cursors(self, moved: Mapping[ChatAddress, str | None]) -> None:
         """Note how far chats have been read; None: the chat is gone."""
@@ -114,7 +115,7 @@ class Records(UsageRecords, ParkingRecords, MarkRecords):
     async def next_chat(self, conversation: int) -> ChatAddress | None:
         """Return the chat of the lowest open turn."""
         rows = await self._db.fetch("turn_first_open_chat", conversation)
-        return _address(rows[0]) if rows else None
+        return address_of(rows[0]) if rows else None
 
     async def claim(self, conversation: int) -> Turn | None:
         """Take the lowest open turn."""
@@ -175,7 +176,7 @@ class Records(UsageRecords, ParkingRecords, MarkRecords):
                 return None
             turn = int(newest[0]["id"])
         rows = await self._db.fetch("answer_get", conversation, turn)
-        return _entry(rows[0]) if rows else None
+        return entry_of(rows[0]) if rows else None
 
     async def extend(self, conversation: int, event_id: int, chat: ChatAddress, turn: int, asked: NewTurn) -> int | None:
         """Make a turn that goes on where another one's answer stopped. The same event asked twice gets the same turn."""
@@ -190,12 +191,12 @@ class Records(UsageRecords, ParkingRecords, MarkRecords):
         rows = await self._db.fetch("turn_get", turn_id)
         if not rows:
             raise StoreError(f"There is no turn {turn_id} in the database")
-        return _turn(rows[0])
+        return turn_of(rows[0])
 
     async def transcript(self, turn: Turn, limit: int) -> Sequence[Entry]:
         """Return the last `limit` entries up to the turn's own question, oldest first."""
         rows = await self._db.fetch("transcript", turn.conversation, turn.seq, limit)
-        return [_entry(row) for row in reversed(rows)]
+        return [entry_of(row) for row in reversed(rows)]
 
     # conversations
 
@@ -280,7 +281,7 @@ class Records(UsageRecords, ParkingRecords, MarkRecords):
 
     async def deliveries(self, owner: Owner) -> Sequence[DeliveryRow]:
         """List the pages of an owner, in order."""
-        return [_delivery(owner, row) for row in await self._db.fetch("deliveries", owner.kind, owner.id)]
+        return [delivery_of(owner, row) for row in await self._db.fetch("deliveries", owner.kind, owner.id)]
 
     async def drop_delivery(self, delivery: int) -> None:
         """Forget a page whose message was deleted."""
@@ -389,7 +390,7 @@ async def _claim(tx: Tx, conversation: int, now: float) -> Turn | None:
     claimed = await tx.fetch("turn_claim", conversation, now)
     if not claimed:
         return None
-    turn = _turn((await tx.fetch("turn_get", claimed[0]["id"]))[0])
+    turn = turn_of((await tx.fetch("turn_get", claimed[0]["id"]))[0])
     if turn.tries > 1:  # the attempt before this one has not ended it
         turn = replace(turn, trouble=await count(tx, turn.event, now))
     if turn.stop_requested:  # asked while it waited, or before a crash
@@ -494,41 +495,4 @@ async def _begin_delivery(tx: Tx, owner: Owner, address: ChatAddress, *, page: i
     chat, _ = await _chat(tx, address, now)
     await tx.fetch("delivery_insert", owner.kind, owner.id, chat, page, nonce, now)
     rows = await tx.fetch("deliveries", owner.kind, owner.id)
-    return next(_delivery(owner, row) for row in rows if row["page"] == page)
-
-
-# ------------------------------------------------------------------------------------------------- rows to values
-
-
-def _address(row: Row) -> ChatAddress:
-    return ChatAddress(row["platform"], row["account"], row["chat"], row["thread"])
-
-
-def _turn(row: Row) -> Turn:
-    return Turn(
-        id=row["id"],
-        conversation=row["conversation"],
-        seq=row["seq"],
-        event=row["event"],
-        chat=_address(row),
-        state=TurnState(row["state"]),
-        attempt=row["attempt"],
-        stop_requested=bool(row["stop_requested"]),
-        answer=row["answer"],
-        finish=row["finish"],
-        provider=row["provider"],
-        model=row["model"],
-        handle=row["handle"],
-        error=row["error"],
-        earlier_attempts=row["earlier_attempts"],
-        shown=row["shown"],
-    )
-
-
-def _entry(row: Row) -> Entry:
-    return Entry(row["id"], row["turn"], row["role"], row["author"], row["author_name"], row["content"])
-
-
-def _delivery(owner: Owner, row: Row) -> DeliveryRow:
-    known = row["nonce"], row["message_id"], bool(row["repeated"]), row["created_at"]
-    return DeliveryRow(row["id"], owner, _address(row), row["page"], *known)
+    return next(delivery_of(owner, row) for row in rows if row["page"] == page)

@@ -1,0 +1,44 @@
+"""Rows to values."""
+
+from __future__ import annotations
+
+from storage.base import ChatAddress, DeliveryRow, Entry, Owner, Turn, TurnState
+from storage.tx import Row
+
+
+def address_of(row: Row) -> ChatAddress:
+    """Return the address of a chat."""
+    return ChatAddress(row["platform"], row["account"], row["chat"], row["thread"])
+
+
+def turn_of(row: Row) -> Turn:
+    """Return a turn."""
+    return Turn(
+        id=row["id"],
+        conversation=row["conversation"],
+        seq=row["seq"],
+        event=row["event"],
+        chat=address_of(row),
+        state=TurnState(row["state"]),
+        attempt=row["attempt"],
+        stop_requested=bool(row["stop_requested"]),
+        answer=row["answer"],
+        finish=row["finish"],
+        provider=row["provider"],
+        model=row["model"],
+        handle=row["handle"],
+        error=row["error"],
+        earlier_attempts=row["earlier_attempts"],
+        shown=row["shown"],
+    )
+
+
+def entry_of(row: Row) -> Entry:
+    """Return an entry of a transcript."""
+    return Entry(row["id"], row["turn"], row["role"], row["author"], row["author_name"], row["content"])
+
+
+def delivery_of(owner: Owner, row: Row) -> DeliveryRow:
+    """Return a page of an owner."""
+    known = row["nonce"], row["message_id"], bool(row["repeated"]), row["created_at"]
+    return DeliveryRow(row["id"], owner, address_of(row), row["page"], *known)
