@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from functools import lru_cache
 from typing import Any
 
 import aiohttp
@@ -49,6 +50,7 @@ def written_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address 
         return None
 
 
+@lru_cache(maxsize=256)
 def needs_permission(host: str) -> bool:
     """Whether a host is a private address written out, other than this machine's own in its usual spelling (127.0.0.1, ::1)."""
     address = written_address(host)

@@ -408,8 +408,8 @@ WHERE day >= $1 AND day < $2 AND SUBSTR(subject, 1, LENGTH($3)) = $3
 ORDER BY day;
 
 -- name: settings_get
--- All settings of one scope.
-SELECT key, value FROM setting WHERE scope = $1 ORDER BY key;
+-- All settings of three scopes; fewer are named twice.
+SELECT scope, key, value FROM setting WHERE scope IN ($1, $2, $3) ORDER BY scope, key;
 
 -- name: setting_put
 -- Set one.

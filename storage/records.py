@@ -53,6 +53,8 @@ NOTHING_IS_OLDER = 0.0
 """Epoch seconds before which no event came."""
 SWEPT_AT_ONCE = 50
 """Events looked at by one step of a removal: some milliseconds, so that no commit waits long for it."""
+SCOPES_AT_ONCE = 3
+"""Scopes of settings that one statement reads: those of a conversation, its server and the operator are asked for together."""
 COUNTED_AT_ONCE = 1000
 """Turns counted by one statement: some milliseconds, so that a huge conversation does not hold up the reads of all others."""
 
@@ -248,7 +250,13 @@ class Records(UsageRecords, ParkingRecords, MarkRecords):
 
     async def settings(self, scopes: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         """Return scope → key → value for the given scopes."""
-        return {scope: {row["key"]: row["value"] for row in await self._db.fetch("settings_get", scope)} for scope in scopes}
+        found: dict[str, dict[str, str]] = {scope: {} for scope in scopes}
+        for place in range(0, len(scopes), SCOPES_AT_ONCE):
+            asked = list(scopes[place : place + SCOPES_AT_ONCE])
+            asked += asked[-1:] * (SCOPES_AT_ONCE - len(asked))
+            for row in await self._db.fetch("settings_get", *asked):
+                found[row["scope"]][row["key"]] = row["value"]
+        return found
 
     async def put_setting(self, scope: str, key: str, value: str | None) -> None:
         """Set a value; None removes it."""

@@ -402,6 +402,14 @@ class TestSettings:
             "empty": {},
         }
 
+    async def test_however_many_scopes_are_asked_for_each_has_its_own(self, store: Store) -> None:
+        for number in range(7):
+            await store.put_setting(f"s{number}", "k", str(number))
+        for count in range(8):
+            scopes = [f"s{number}" for number in range(count)]
+            assert await store.settings(scopes) == {scope: {"k": scope[1:]} for scope in scopes}
+        assert await store.settings(["s1", "s1", "none", "s0"]) == {"s0": {"k": "0"}, "s1": {"k": "1"}, "none": {}}
+
     async def test_none_removes_one(self, store: Store) -> None:
         await store.put_setting("s", "k", "v")
         await store.put_setting("s", "k", None)

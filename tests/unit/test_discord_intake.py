@@ -283,3 +283,13 @@ async def test_nobody_is_looked_for_where_nobody_needs_it(state, server, intake,
     await intake.interaction(slash(state, "status"))
     assert [one.sender.member for one in inbox.taken] == [False, False]
     assert not [call for call in server.calls if call.method == "GET"]
+
+
+async def test_of_edits_only_those_of_people_are_read(parsers, inbox, clock, caplog):
+    grown = raw_message("an answer that grew", edited_timestamp="2026-11-21T09:00:01+00:00")
+    parsers["MESSAGE_UPDATE"]({**grown, "author": {**grown["author"], "bot": True}, "channel_id": None})  # discord.py could not read it
+    assert not caplog.text
+    parsers["MESSAGE_UPDATE"]({**grown, "channel_id": None})
+    assert "MESSAGE_UPDATE can't be read" in caplog.text
+    parsers["MESSAGE_UPDATE"](PAYLOADS["MESSAGE_UPDATE"])
+    await eventually(lambda: any(one.text == "hello" for one in inbox.taken))

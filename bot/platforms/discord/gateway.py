@@ -118,6 +118,8 @@ class Gateway(discord.Client):
 
 def _guarded(name: str, parse: Callable[[Any], None], set_aside: Callable[[str, Any, Exception], None]) -> Callable[[Any], None]:
     def guarded(data: Any) -> None:
+        if name == EDITED and _is_of_a_bot(data):
+            return
         _RAW.set(data)
         try:
             parse(data)
@@ -125,3 +127,9 @@ def _guarded(name: str, parse: Callable[[Any], None], set_aside: Callable[[str, 
             set_aside(name, data, error)
 
     return guarded
+
+
+def _is_of_a_bot(message: Any) -> bool:
+    """Whether a message is a bot's. The edits by which this one's answers grow all come back, and nobody's edits but people's matter."""
+    author = message.get("author") if isinstance(message, dict) else None
+    return isinstance(author, dict) and author.get("bot") is True
