@@ -14,7 +14,7 @@ from typing import Any
 from adapters.base import ErrorKind, FinishReason, ProviderError
 from bot.model import ChatKind, Incoming
 from bot.render.text import escape
-from storage.usage import NANOS, Amounts, Standing, Tally
+from storage.usage import NANOS, Amounts, Standing, Tally, TurnUsage
 
 _LONGEST_IN_SECONDS, _LONGEST_IN_MINUTES, _LONGEST_IN_HOURS = 90, 90, 48
 """From here on the next larger unit reads better."""
@@ -181,6 +181,16 @@ def usage_line(tallies: Sequence[Tally]) -> str:
     if double := sum(tally.possibly_double for tally in tallies):
         parts.append(f"{_questions(double)} possibly billed twice")
     return ", ".join(parts)
+
+
+def turn_usage(newest: TurnUsage, provider: str) -> str:
+    """Say what one question used: prompt and answer, cost, and who was asked."""
+    amounts = newest.amounts
+    about = "≈" if amounts.estimated or newest.reserved else ""
+    cost = "cost unknown" if amounts.cost is None else f"{about}{money(amounts.cost.nanos, amounts.cost.currency)}"
+    tokens = f"{about}{quantity(amounts.tokens, None)} ({amounts.input_tokens:,} and {amounts.output_tokens:,})"
+    double = ", possibly billed twice" if amounts.possibly_double else ""
+    return f"Newest question: {tokens}, {cost}, {escape(provider)} with {escape(newest.model)}{double}"
 
 
 def _questions(count: int) -> str:

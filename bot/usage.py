@@ -19,7 +19,7 @@ from bot.model import ChatAddress, Incoming, Sender
 from bot.preferences import Choice
 from bot.prices import Prices
 from storage.base import Store, StoreError, Turn
-from storage.usage import Amounts, Reservation, Standing, Tally
+from storage.usage import Amounts, Reservation, Standing, Tally, TurnUsage
 
 log = logging.getLogger(__name__)
 
@@ -187,6 +187,10 @@ class Accounting:
     def today(self) -> int:
         """Return the number of the day, UTC."""
         return day_of(self._epoch())
+
+    async def newest(self, conversation: int) -> TurnUsage | None:
+        """Return what the newest question of a conversation used."""
+        return await self._store.newest_usage(conversation)
 
     async def tallies(self, subject: str, first_day: int, end_day: int) -> Sequence[Tally]:
         """Return a subject's sums by provider and currency."""

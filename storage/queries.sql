@@ -355,6 +355,13 @@ SELECT id FROM turn WHERE id = $1 AND attempt = $2 AND state IN ('accepted', 'ge
 -- What a turn used, or has reserved.
 SELECT turn, provider, model, day, subjects, input_tokens, output_tokens, cost, currency, estimated, possibly_double FROM usage WHERE turn = $1;
 
+-- name: usage_newest
+-- What the newest question of a conversation used that is part of the sums.
+SELECT u.provider, u.model, u.input_tokens, u.output_tokens, u.cost, u.currency, u.estimated, u.possibly_double, u.reserved
+FROM turn t JOIN usage u ON u.turn = t.id
+WHERE t.conversation = $1 AND u.day IS NOT NULL
+ORDER BY t.seq DESC LIMIT 1;
+
 -- name: usage_reserve
 -- Write down what a turn is about to use, in the place of what it reserved before.
 INSERT INTO usage (turn, provider, model, amounts, recorded_at, day, subjects, input_tokens, output_tokens, cost, currency, estimated,

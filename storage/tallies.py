@@ -8,7 +8,7 @@ from functools import partial
 
 from storage.base import Turn
 from storage.tx import Db, Row, Tx
-from storage.usage import Amounts, Limit, Money, Reservation, Spending, Standing, Tally
+from storage.usage import Amounts, Limit, Money, Reservation, Spending, Standing, Tally, TurnUsage
 
 FIGURES = ("questions", "input_tokens", "output_tokens", "estimated", "possibly_double", "unpriced", "cost")
 """What is summed, as `storage.usage.Tally` has it."""
@@ -40,6 +40,12 @@ class UsageRecords:
             return await settle(tx, turn.id, amounts, provider=provider, model=model, report=None)
 
         return await self._db.unit(unit)
+
+    async def newest_usage(self, conversation: int) -> TurnUsage | None:
+        """Return what the newest counted question of a conversation has used."""
+        for row in await self._db.fetch("usage_newest", conversation):
+            return TurnUsage(row["provider"], row["model"], _amounts(row), bool(row["reserved"]))
+        return None
 
     async def tallies(self, subject: str, first_day: int, end_day: int) -> Sequence[Tally]:
         """Sum up a subject's usage by provider and currency."""

@@ -138,6 +138,16 @@ class Spending:
     standings: tuple[Standing, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class TurnUsage:
+    """What one question used. `reserved`: it is what was expected; the question runs, or nobody knows what became of it."""
+
+    provider: str
+    model: str
+    amounts: Amounts
+    reserved: bool
+
+
 class UsageStore(Protocol):
     """What a store knows of costs."""
 
@@ -154,6 +164,10 @@ class UsageStore(Protocol):
 
         False: fenced, or there is no reservation.
         """
+        ...
+
+    async def newest_usage(self, conversation: int) -> TurnUsage | None:
+        """Return what the newest question of a conversation that was counted has used."""
         ...
 
     async def tallies(self, subject: str, first_day: int, end_day: int) -> Sequence[Tally]:

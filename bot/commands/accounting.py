@@ -21,13 +21,21 @@ async def usage(context: Context) -> Answer:
     here, mine = budgets.conversation_of(context.conversation), budgets.user_of(context.chat.platform, sender)
     month = await accounting.tallies(here, *budgets.month_of(accounting.today()))
     sections = [
-        (texts.USAGE_HERE, await _spans(accounting, here)),
+        (texts.USAGE_HERE, [*await _newest(context, accounting), *await _spans(accounting, here)]),
         (texts.USAGE_YOU, await _spans(accounting, mine)),
         (texts.USAGE_PROVIDERS, await _providers(context, accounting, month)),
         (texts.USAGE_BUDGETS, [texts.budget_line(standing) for standing in await accounting.standings(context.chat, sender)]),
     ]
     lines = [f"**{title}**\n{texts.listed(items, len(items))}" for title, items in sections if items]
     return Answer("\n\n".join([*lines, texts.USAGE_NOTE]))
+
+
+async def _newest(context: Context, accounting: Accounting) -> list[str]:
+    newest = await accounting.newest(context.conversation)
+    if newest is None:
+        return []
+    provider = context.providers.get(newest.provider)
+    return [texts.turn_usage(newest, provider.title if provider else newest.provider)]
 
 
 async def _spans(accounting: Accounting, subject: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from storage.base import ChatAddress, Store, Turn, TurnAnswer, TurnState
-from storage.usage import Amounts, Limit, Money, Reservation, Spending, Tally
+from storage.usage import Amounts, Limit, Money, Reservation, Spending, Tally, TurnUsage
 from tests.support.stores import PLACES, Place, accept, ask, claim, command, opened, reply
 
 TODAY = 20_000
@@ -123,6 +123,17 @@ class TestSums:
             tally(2, 2, 2, currency="USD", cost=10),
             tally(1, 1, 1, currency="credits", cost=4),
         ]
+
+    async def test_the_newest_question_of_a_conversation_is_told(self, store: Store) -> None:
+        turn = await ask(store, "q")
+        assert await store.newest_usage(turn.conversation) is None
+        await reserve(store, turn, 100, 1000)
+        reserved = TurnUsage("netmind", "small", Amounts(100, 1000, estimated=True), reserved=True)
+        assert await store.newest_usage(turn.conversation) == reserved
+        await settle(store, turn, Amounts(7, 3, usd(5)))
+        assert await store.newest_usage(turn.conversation) == TurnUsage("netmind", "small", Amounts(7, 3, usd(5)), reserved=False)
+        await reserve(store, await ask(store, "q2", chat(2)), 1, 1)
+        assert await store.newest_usage(turn.conversation) == TurnUsage("netmind", "small", Amounts(7, 3, usd(5)), reserved=False)
 
     async def test_it_is_all_there_after_a_restart(self, place: Place) -> None:
         async with opened(place.store()) as store:

@@ -292,13 +292,21 @@ async def test_questions_at_once_can_not_use_the_same_rest(world: World) -> None
 
 async def test_near_its_end_the_answer_says_so_with_the_estimate_also_after_a_crash(world: World) -> None:
     world.budgets = budget(tokens=1_200)
+    async with world.running() as core:
+
+        async def crash(*_: object, **__: object) -> None:
+            await asyncio.Event().wait()
+
+        core.store.close = crash  # type: ignore[method-assign,assignment]
+        await world.say("one")
+        await eventually(lambda: world.turns() == [("answered", 1)])
     async with world.running():
-        said = await world.ask("one")
+        await world.idle()
+    (said,) = world.texts()
     assert said.startswith("heard: one\n📊 Budget “house”: about 8")
     assert "of 1,200 tokens), ≈1,0" in said
     assert said.endswith("expected for this question. It renews on 1 December 2026, 00:00 UTC.")
-    ((finish,),) = world.rows("SELECT finish FROM turn")
-    assert json.loads(finish)["near"][0]["name"] == "house"
+    assert len(world.alpha.requests) == 1
 
 
 async def test_far_from_its_end_nothing_is_said(world: World) -> None:
@@ -391,7 +399,7 @@ async def test_usage_says_what_was_used_here_and_by_me_today_and_this_month(worl
         said = await world.order("usage")
     lines = said.splitlines()
     here, mine = lines.index("This conversation"), lines.index("You, everywhere")
-    assert [line.lstrip("-• ") for line in lines[here + 1 : here + 3]] == [
+    assert [line.lstrip("-• ") for line in lines[here + 2 : here + 4]] == [
         "Today: nothing",
         "This month: 1,200 tokens in 1 question, 0.0040 USD",
     ]
@@ -399,6 +407,7 @@ async def test_usage_says_what_was_used_here_and_by_me_today_and_this_month(worl
         "Today: 12 tokens in 1 question, 0.000040 USD",
         "This month: 1,212 tokens in 2 questions, 0.0040 USD",
     ]
+    assert "Newest question: 1,200 tokens (1,000 and 200), 0.0040 USD, Alpha AI with small" in said
     assert "Alpha AI: 1,200 tokens in 1 question, 0.0040 USD" in said
     assert "“house”: 1,212 of 1,000,000 tokens used, renews on 1 December 2026, 00:00 UTC" in said
 
