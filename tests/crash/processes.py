@@ -204,6 +204,7 @@ class Remains:
         accepted: Keys of the events that were committed.
         turns: How many there are.
         set_aside: How many events could not be read.
+        miscounted: What is wrong with the sums of usage: an answered turn that is not counted, sums that are not those of the turns.
         unrecorded: Rows of pages that may have been made without their message's id being stored, on platforms where nothing tells.
     """
 
@@ -218,10 +219,25 @@ class Remains:
         }
         self.turns = len(_rows(connection, "SELECT id FROM turn"))
         self.set_aside = len(_rows(connection, "SELECT id FROM event WHERE kind = 'unreadable'"))
+        self.miscounted = _miscounted(connection)
 
     def accepts(self, message: str) -> bool:
         """Tell whether the event with a Discord message's or interaction's id was committed."""
         return any(key.startswith("discord:") and key.endswith(f":{message}") for key in self.accepted)
+
+
+def _miscounted(connection: sqlite3.Connection) -> list[str]:
+    uncounted = _rows(
+        connection, "SELECT id FROM turn WHERE state = 'done' AND id NOT IN (SELECT turn FROM usage WHERE NOT reserved AND day IS NOT NULL)"
+    )
+    (turns,) = _rows(connection, "SELECT COUNT(*), SUM(input_tokens), SUM(output_tokens), SUM(estimated), SUM(possibly_double) FROM usage")
+    (sums,) = _rows(
+        connection,
+        "SELECT SUM(questions), SUM(input_tokens), SUM(output_tokens), SUM(estimated), SUM(possibly_double)"
+        " FROM tally WHERE subject = 'all'",
+    )
+    wrong = [f"turn {turn} is not counted" for (turn,) in uncounted]
+    return wrong if turns == sums else [*wrong, f"the turns used {turns}, the sums are {sums}"]
 
 
 def _rows(connection: sqlite3.Connection, sql: str) -> Sequence[Any]:

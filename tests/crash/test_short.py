@@ -47,6 +47,8 @@ async def test_after_kill_9_every_accepted_question_is_answered_whole_once_and_i
     assert not tally.problems
     assert not tally.missed
     assert tally.rounds == 5
+    await bot.end()
+    assert bot.read().miscounted == []
     assert tally.unrecorded, "a kill between a Telegram create and its record leaves one whose outcome nobody knows"
 
 
