@@ -11,7 +11,6 @@ Traps this module closes (each measured on aiohttp 3.14):
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -25,6 +24,7 @@ from yarl import URL
 
 from adapters.addresses import GuardedResolver, PrivateAddressError, refuse_private
 from adapters.base import Billed, ErrorKind, ProviderError, Scope
+from adapters.bodies import Pieces, encode
 from adapters.failures import error_code, error_text, excerpt, redact, retry_after
 from adapters.verdicts import Verdict, classify
 
@@ -46,9 +46,6 @@ __all__ = [
 
 BODY_BYTES = 2 * 1024 * 1024
 """Largest answer body that is read whole. A long answer is some 100 KB."""
-
-STREAMED_FROM_BYTES = 512 * 1024
-"""A larger request body is sent in pieces, so that nothing else waits while it is."""
 
 _REDIRECTS = range(300, 400)
 _PADDING = b" \t\r\n\xef\xbb\xbf"
@@ -415,12 +412,14 @@ class _Call:
 
 
 def _payload(call: _Call) -> dict[str, Any]:
-    """Return headers and body as aiohttp takes them: a large body, one with pictures, as a stream, which it sends piece by piece."""
+    """Return headers and body as aiohttp takes them."""
     if call.body is None:
         return {"headers": call.headers}
-    body = json.dumps(call.body).encode()
+    body = encode(call.body)
     headers = {**(call.headers or {}), "Content-Type": "application/json"}
-    return {"headers": headers, "data": body if len(body) <= STREAMED_FROM_BYTES else io.BytesIO(body)}
+    if isinstance(body, Pieces):
+        headers["Content-Length"] = str(body.length)  # else it would go out in chunks, which not every server takes
+    return {"headers": headers, "data": body}
 
 
 async def _read(response: aiohttp.ClientResponse, held: bytes = b"") -> Reply:

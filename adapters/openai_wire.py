@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from adapters.base import ChatRequest, FinishReason, ImagePart, Message, ModelInfo, Usage
+from adapters.bodies import STREAMED_FROM_BYTES, Base64Text
 from adapters.openai_parameters import STOPS, OpenAIParameters, Vendor
 
 # ------------------------------------------------------------------------------------------------- request
@@ -74,11 +75,18 @@ def _content(message: Message) -> Any:
     parts: list[dict[str, Any]] = []
     for part in message.parts:
         if isinstance(part, ImagePart):
-            data = base64.b64encode(part.data).decode()
-            parts.append({"type": "image_url", "image_url": {"url": f"data:{part.media_type};base64,{data}"}})
+            parts.append({"type": "image_url", "image_url": {"url": _data_url(part)}})
         else:
             parts.append({"type": "text", "text": part.text})
     return parts
+
+
+def _data_url(picture: ImagePart) -> str | Base64Text:
+    """Return a picture as an address; a large one is encoded when it is sent."""
+    prefix = f"data:{picture.media_type};base64,"
+    if len(picture.data) > STREAMED_FROM_BYTES:
+        return Base64Text(prefix, picture.data)
+    return prefix + base64.b64encode(picture.data).decode()
 
 
 def private_texts(request: ChatRequest) -> list[str]:

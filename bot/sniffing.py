@@ -11,6 +11,8 @@ _HEAD_BYTES = 1024
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 """Signs that no text has; tab, line ends, form feed and escape (of coloured logs) are none of them."""
+_LOOKED_AT_CHARS = 1_000_000
+"""So much of a text is looked at: more of it is never used (`FILE_CHARACTERS`)."""
 _RASTER_NAMES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".ico")
 
 
@@ -51,7 +53,7 @@ def decoded(data: bytes) -> str | None:
             text = data.decode(one)
         except UnicodeDecodeError:
             continue
-        if _CONTROLS.search(text):
+        if _CONTROLS.search(text, 0, _LOOKED_AT_CHARS):
             return None
         return text.replace("\r\n", "\n").replace("\r", "\n")
     return None

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from adapters.base import ChatRequest, ErrorKind, ImagePart, Message, Part, ProviderError, TextDelta, TextPart
-from adapters.http import STREAMED_FROM_BYTES, open_session
+from adapters.bodies import STREAMED_FROM_BYTES
+from adapters.http import open_session
 from adapters.openai_compatible import OpenAICompatible, openai_endpoint
 from adapters.openai_vendors import GENERIC, OPENAI
 from adapters.openai_wire import read_models, refuses_pictures
