@@ -7,6 +7,7 @@ of the sandbox.
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from importlib.resources import files
@@ -17,9 +18,12 @@ from aiohttp import web
 from bot.bridge import Bridge
 from bot.platforms.budgets import DISCORD_INTERACTION_ACK_SECONDS
 from sandbox.discord.errors import ApiError as DiscordError
+from sandbox.discord.forms import File
 from sandbox.discord.interactions import Interaction
 from sandbox.outside import Outside
+from sandbox.server import BODY_BYTES
 from sandbox.telegram.errors import ApiError as TelegramError
+from sandbox.telegram.people import Sent
 
 QUEUE_EVENTS = 1000
 """Changes kept for a page that reads slowly; one that falls further behind is cut off and loads anew."""
@@ -40,6 +44,9 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 """What every answer carries: were a model's text ever taken for markup, it still could not run or load anything."""
+
+PHOTOS = frozenset({"image/png", "image/jpeg", "image/webp"})
+"""What Telegram's clients send as a photo; everything else as a document."""
 
 NO_RESPONSE = "The application did not respond."
 """Discord's own words for a bot that took no notice of a command or a button in time."""
@@ -73,7 +80,7 @@ class Page:
         return f"http://127.0.0.1:{self._port}"
 
     async def __aenter__(self) -> Self:
-        app = web.Application(middlewares=[self._guard])
+        app = web.Application(middlewares=[self._guard], client_max_size=BODY_BYTES)
         app.on_response_prepare.append(_harden)
         app.add_routes([web.get("/api/state", self._state), web.get("/api/events", self._events), web.post("/api/{action:.+}", self._act)])
         app.add_routes([web.get("/{name:[a-z.]*}", self._file)])
@@ -190,7 +197,10 @@ class Page:
         discord = self._outside.discord
         private = discord.channels[body["channel"]]["type"] == 1
         mention = bool(body.get("mention")) and not private
-        return await discord.say(body["channel"], discord.user_id, body["text"], reply_to=body.get("reply_to"), mention=mention)
+        attached = [File(name, media_type, data) for name, media_type, data in _files(body)]
+        return await discord.say(
+            body["channel"], discord.user_id, body["text"], reply_to=body.get("reply_to"), mention=mention, attachments=attached
+        )
 
     async def _discord_slash(self, body: Mapping[str, Any]) -> Any:
         discord = self._outside.discord
@@ -211,7 +221,8 @@ class Page:
         telegram = self._outside.telegram
         chat = int(body["chat"])
         mention = bool(body.get("mention")) and chat < 0
-        return await telegram.say(chat, telegram.user_id, body["text"], reply_to=body.get("reply_to"), mention=mention)
+        sent = [Sent(data, None if media_type in PHOTOS else name, media_type) for name, media_type, data in _files(body)]
+        return await telegram.say(chat, telegram.user_id, body["text"], reply_to=body.get("reply_to"), mention=mention, files=sent)
 
     async def _telegram_press(self, body: Mapping[str, Any]) -> Any:
         telegram = self._outside.telegram
@@ -219,6 +230,15 @@ class Page:
 
     async def _telegram_stop_draft(self, body: Mapping[str, Any]) -> Any:
         return await self._outside.telegram.stop_draft(int(body["chat"]), thread=body.get("thread"))
+
+
+def _files(body: Mapping[str, Any]) -> list[tuple[str, str, bytes]]:
+    """Return the name, media type and content of the files that come with a message."""
+    found = body.get("files") or []
+    return [
+        (str(file["name"]), str(file["type"]) or "application/octet-stream", base64.b64decode(file["data"], validate=True))
+        for file in found
+    ]
 
 
 async def _acknowledged(interaction: Interaction) -> str:

@@ -13,9 +13,17 @@ export async function call(action, body) {
   return answer.result;
 }
 
+// Files as the sandbox takes them.
+export const packed = (files) => Promise.all(files.map((file) => new Promise((resolve, reject) => {
+  const reader = new FileReader();
+  reader.addEventListener("load", () => resolve({ name: file.name, type: file.type, data: reader.result.slice(reader.result.indexOf(",") + 1) }));
+  reader.addEventListener("error", () => reject(new Error(`${file.name} can't be read.`)));
+  reader.readAsDataURL(file);
+})));
+
 export class Client {
   // kind: { brand, mentionText, welcome(tab), starters: [text], key(message), own(message), plain(message), mayMention(tab),
-  //   answersBot(message), view(message) -> { node, author, time, head? }, send(client, text), suggest(client, text) -> [{ label, hint, fill, chosen }] }
+  //   answersBot(message), view(message) -> { node, author, time, head? }, send(client, text, files), suggest(client, text) -> [{ label, hint, fill, chosen }] }
   constructor(root, kind) {
     this.kind = kind;
     this.root = root;

@@ -23,6 +23,10 @@ export class Composer {
     this.input.addEventListener("input", () => { this.fit(); this.suggest(); });
     this.input.addEventListener("focus", () => this.suggest());
     this.input.addEventListener("blur", () => this.show([]));
+    this.picker = client.part(".attach input");
+    this.picker.setAttribute("aria-label", `Attach files on ${this.kind.brand}`);
+    this.picker.addEventListener("change", () => { this.showFiles(); this.input.focus(); });
+    client.part(".chosen button").addEventListener("click", () => { this.dropFiles(); this.input.focus(); });
     client.part(".quote button").addEventListener("click", () => { this.reply(null); this.input.focus(); });
   }
 
@@ -32,6 +36,7 @@ export class Composer {
     this.input.value = this.drafts.get(tab) ?? "";
     this.client.part(".mention").hidden = !this.kind.mayMention(tab);
     this.reply(null);
+    this.dropFiles();
     this.show([]);
     this.fit();
   }
@@ -39,6 +44,17 @@ export class Composer {
   fit() {
     this.input.style.height = "auto";
     this.input.style.height = `${this.input.scrollHeight + 2}px`;
+  }
+
+  showFiles() {
+    const names = [...this.picker.files].map((file) => file.name);
+    this.client.part(".chosen").hidden = !names.length;
+    this.client.part(".chosen span").textContent = `With ${names.join(", ")}`;
+  }
+
+  dropFiles() {
+    this.picker.value = "";
+    this.showFiles();
   }
 
   reply(message) {
@@ -56,9 +72,11 @@ export class Composer {
 
   async submit(written) {
     const text = written.trim();
-    if (!text) return;
+    const files = [...this.picker.files];
+    if (!text && !files.length) return;
     const { tab } = this.client;
-    const sent = this.kind.send(this.client, text);
+    const sent = this.kind.send(this.client, text, files);
+    this.dropFiles();
     const reply = this.replyTo;
     this.input.value = "";
     this.reply(null);

@@ -1,5 +1,5 @@
 // The Discord client: channels, mentions, replies, slash commands with autocompletion, buttons, answers that one person alone sees.
-import { buttonRows, call, Client, clock } from "./client.js";
+import { buttonRows, call, Client, clock, packed } from "./client.js";
 import { discordText, element } from "./markup.js";
 
 const PRIVATE_CHANNEL = 1;
@@ -24,7 +24,7 @@ export class Discord {
       answersBot: (message) => message.author.id === state.bot,
       mayMention: (tab) => !this.private(tab),
       view: (message) => this.view(message),
-      send: (client, text) => this.send(client, text),
+      send: (client, text, files) => this.send(client, text, files),
       suggest: (client, text) => this.suggest(client, text),
     });
     state.channels.forEach((channel) => this.addChannel(channel));
@@ -97,7 +97,7 @@ export class Discord {
     return this.state.commands;
   }
 
-  async send(client, text) {
+  async send(client, text, files) {
     const { tab, composer: { mention, replyTo } } = client;
     const command = text.startsWith("/") && (await this.commands()).find((item) => text === `/${item.name}` || text.startsWith(`/${item.name} `));
     if (command) {
@@ -107,7 +107,7 @@ export class Discord {
       await call("discord/slash", { channel: tab, command: command.name, options });
     } else {
       if ([...text].length > LONGEST) throw new Error(`Discord takes ${LONGEST} characters in a message; this has ${[...text].length}.`);
-      await call("discord/say", { channel: tab, text, mention, reply_to: replyTo?.id });
+      await call("discord/say", { channel: tab, text, mention, reply_to: replyTo?.id, files: await packed(files) });
     }
   }
 

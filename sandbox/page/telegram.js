@@ -1,5 +1,5 @@
 // The Telegram client: a private chat and a group, entities, keyboards, answers to button presses.
-import { buttonRows, call, Client, clock } from "./client.js";
+import { buttonRows, call, Client, clock, packed } from "./client.js";
 import { element, telegramText } from "./markup.js";
 
 const DRAFT_MS = 30 * 1000; // so long a draft shows
@@ -19,7 +19,7 @@ export class Telegram {
       answersBot: (message) => message.from?.id === state.bot,
       mayMention: (tab) => tab < 0,
       view: (message) => this.view(message),
-      send: (client, text) => this.send(client, text),
+      send: (client, text, files) => this.send(client, text, files),
       suggest: async (_, text) => this.suggest(text),
     });
     state.chats.forEach((chat) => this.client.addTab(chat.id, chat.name));
@@ -71,6 +71,7 @@ export class Telegram {
       own ? null : element("div", { className: "who" }, element("b", {}, name)),
       head,
       body,
+      message.photo ? element("div", { className: "file" }, `🖼 photo (${message.photo[0].file_size} bytes)`) : null,
       message.document ? element("div", { className: "file" }, `📄 ${message.document.file_name} (${message.document.file_size} bytes)`) : null,
       element("div", { className: "meta" }, message.draft ? "draft " : message.edit_date ? "edited " : "", clock(time)));
     const node = element("article", { className: `message${own ? " own" : " bot"}${message.draft ? " draft" : ""}` }, bubble, buttonRows(rows, (data) => this.press(message, data)), reply);
@@ -86,9 +87,9 @@ export class Telegram {
     if (answer?.text) this.client.toast(answer.text, "news");
   }
 
-  async send(client, text) {
+  async send(client, text, files) {
     const { mention, replyTo } = client.composer;
-    await call("telegram/say", { chat: client.tab, text, mention: mention && !text.startsWith("/"), reply_to: replyTo?.message_id });
+    await call("telegram/say", { chat: client.tab, text, mention: mention && !text.startsWith("/"), reply_to: replyTo?.message_id, files: await packed(files) });
   }
 
   suggest(text) {

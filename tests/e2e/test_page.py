@@ -66,6 +66,21 @@ def test_answer_grows_before_the_readers_eyes(visited: Visit, platform: str) -> 
     assert all(texts[-1].startswith(text.rstrip(" …")) for text in texts)
 
 
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_files_are_attached_and_read(visited: Visit, platform: str) -> None:
+    pane = visited.pane(platform)
+    pane.attach({"name": "notes.txt", "mimeType": "text/plain", "buffer": b"the secret is 4711"})
+    assert "notes.txt" in pane.root.locator(".chosen").inner_text()
+    visited.shot(f"{platform}-file-chosen")
+    pane.say("what is the secret?")
+    assert "the secret is 4711" in pane.hears("what is the secret?").locator(".body").inner_text()
+    assert pane.root.locator(".chosen").is_hidden()
+    assert "notes.txt" in pane.root.locator(".own .file, .message:not(.bot) .file").last.inner_text()
+    pane.attach({"name": "broken.zip", "mimeType": "application/zip", "buffer": b"PK\x00"})
+    pane.say("and that?")
+    pane.hears("broken.zip is of a kind that I can't read")
+
+
 def test_each_provider_answers_on_both_platforms(visited: Visit) -> None:
     for platform in PLATFORMS:
         pane = visited.pane(platform)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import ConsoleMessage, Locator, Page, ViewportSize
+    from playwright.sync_api import ConsoleMessage, FilePayload, Locator, Page, ViewportSize
 
 DESK: ViewportSize = {"width": 1440, "height": 900}
 PATIENCE_MS = 20_000
@@ -149,6 +149,10 @@ class Pane:
         """Write something and send it."""
         self.input.fill(text)
         self.input.press("Enter")
+
+    def attach(self, *files: FilePayload) -> None:
+        """Choose files that come with what is said next."""
+        self.root.locator(".attach input").set_input_files(list(files))
 
     def hears(self, words: str = "", *, patience: int = PATIENCE_MS) -> Locator:
         """Wait for a new message of the bot whose own text, not what it quotes, contains `words`; return it."""
