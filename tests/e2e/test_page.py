@@ -73,7 +73,7 @@ def test_files_are_attached_and_read(visited: Visit, platform: str) -> None:
     assert "notes.txt" in pane.root.locator(".chosen").inner_text()
     visited.shot(f"{platform}-file-chosen")
     pane.say("what is the secret?")
-    assert "the secret is 4711" in pane.hears("what is the secret?").locator(".body").inner_text()
+    pane.hears("the secret is 4711")
     assert pane.root.locator(".chosen").is_hidden()
     assert "notes.txt" in pane.root.locator(".own .file, .message:not(.bot) .file").last.inner_text()
     pane.attach({"name": "broken.zip", "mimeType": "application/zip", "buffer": b"PK\x00"})
