@@ -152,7 +152,7 @@ def _unpriced(settings: Settings, providers: Mapping[str, Provider]) -> list[Fin
         for name, provider in providers.items():
             model = (settings.default_model if name == chosen else "") or provider.default_model
             cost = settings.prices.cost(name, model, 1, 1)
-            if cost is None or cost.currency != currency:
+            if cost is None or (cost.nanos and cost.currency != currency):
                 words = f"{model} has no price in {currency}, and a budget is in it: it is not asked. Add it to PRICES_FILE"
                 findings.append(Finding(False, f"{name}, budgets", words))
     return findings

@@ -128,7 +128,7 @@ class Accounting:
         collected = request.resume is not None and turn.provider == choice.provider
         limits = [] if collected else self._budgets.limits(incoming.chat, incoming.sender, today)
         for limit in limits:
-            if limit.cost is not None and (cost is None or cost.currency != limit.cost.currency):
+            if not limit.covers(cost):
                 raise RefusedError(Standing(limit, 0), amounts, model=choice.model)
         subjects = self._budgets.subjects(turn.conversation, incoming)
         spending = await self._store.spend(turn, Reservation(choice.provider, choice.model, today, subjects, amounts, tuple(limits)))

@@ -92,6 +92,10 @@ class Limit:
         """The limit: tokens, or billionths of its currency."""
         return self.cost.nanos if self.cost is not None else self.tokens or 0
 
+    def covers(self, cost: Money | None) -> bool:
+        """Tell whether a cost can be held against it: it is known, and in its currency; nothing is nothing in every currency."""
+        return self.cost is None or (cost is not None and (cost.nanos == 0 or cost.currency == self.cost.currency))
+
     def measure(self, amounts: Amounts) -> int:
         """Return how much of it some amounts take. What is of unknown cost or in another currency takes nothing of a limit of money."""
         if self.cost is None:

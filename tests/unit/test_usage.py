@@ -332,6 +332,13 @@ async def test_a_budget_of_money_can_not_be_kept_without_a_price_and_that_is_sai
     assert not world.alpha.requests
 
 
+async def test_what_costs_nothing_costs_nothing_in_every_currency(world: World) -> None:
+    world.prices = Prices("USD", {"alpha": [("*", Price(request=Decimal(0)))]})
+    world.budgets = budget(cost=5, currency="EUR")
+    async with world.running():
+        assert await world.ask("one") == "heard: one"
+
+
 async def test_after_a_crash_its_own_reservation_stands_in_nobodys_way(world: World) -> None:
     world.budgets = budget(tokens=1_100)
     await crash_while_answering(world)
