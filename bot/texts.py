@@ -146,11 +146,10 @@ def over_budget(standing: Standing, expected: Amounts, model: str | None) -> str
     renews = f"It renews on {instant(limit.end_day)}."
     if standing.used >= limit.most:
         return f"⚠️ The budget {name} is used up: {_of(standing.used, limit.most, currency)}. {renews}"
-    left = quantity(limit.most - standing.used, currency)
-    asked = quantity(limit.measure(expected), currency)
+    asked, left = quantity(limit.measure(expected), currency), _of(limit.most - standing.used, limit.most, currency)
     return (
-        f"⚠️ The budget {name} does not reach for this question: it is expected to take about {asked}, and {left} of "
-        f"{quantity(limit.most, currency)} are left. {renews} A shorter conversation (/reset) or another /model may need less."
+        f"⚠️ The budget {name} does not reach for this question: it is expected to take about {asked}, and {left} are left. {renews} "
+        "A shorter conversation (/reset) or another /model may need less."
     )
 
 

@@ -13,7 +13,7 @@ from bot.report import usage_table
 from sandbox.faults import Fault
 from sandbox.outside import Outside
 from sandbox.providers import ScriptedVoice
-from tests.support.bridge import CHATS, Chat, TelegramChat, eventually, running_bridge, until_said
+from tests.support.bridge import CHATS, Chat, DiscordChat, TelegramChat, eventually, running_bridge, until_said
 
 PRICES = """
 currency = "USD"
@@ -110,3 +110,20 @@ async def test_what_netmind_refuses_as_too_long_is_asked_once_more_shorter_and_t
     assert cut == whole[-len(cut) :]
     assert len(cut) <= 4
     assert "in 4 questions" in said
+
+
+async def test_a_role_shares_its_budget_and_who_has_it_not_has_none(outside: Outside, tmp_path: Path) -> None:
+    discord = outside.discord
+    role = discord.add_role(discord.guild_id, "students")
+    ada, bob = (discord.add_user(name, guilds=[discord.guild_id], roles=[role]) for name in ("ada", "bob"))
+    budgets = f'[[budgets]]\nname = "students"\nper = "role"\nroles = ["{role}"]\ntokens = 1_060\n'
+    settings: dict[str, Any] = {"default_provider": "netmind", "budgets_file": written(tmp_path, "budgets.toml", budgets)}
+    async with running_bridge(outside, tmp_path / "d.db", **settings):
+        first, second, third = (DiscordChat(outside, person=person) for person in (ada, bob, None))
+        await first.say("What is the capital of France?")
+        await until_said(first, "heard: What is the capital of France?")
+        await second.say("And of Spain, please, dear machine?")
+        await until_said(second, "The budget “students” does not reach for this question")
+        await third.say("And of Italy, please, dear machine?")
+        await until_said(third, "And of Italy, please, dear machine?")
+    assert len(outside.netmind.calls_to("POST", "/chat/completions")) == 2

@@ -270,7 +270,7 @@ async def test_a_budget_that_does_not_reach_for_the_question_says_what_it_would_
     world.budgets = budget(period="day", cost="0.005")
     async with world.running():
         said = await world.ask("one")
-    assert "does not reach for this question: it is expected to take about 0.010 USD, and 0.0050 USD of 0.0050 USD are left." in said
+    assert "does not reach for this question: it is expected to take about 0.010 USD, and 0.0050 of 0.0050 USD are left." in said
     assert "renews on 22 November 2026, 00:00 UTC" in said
     assert not world.alpha.requests
     assert used(world) == []
