@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from bot.model import Sender
 from bot.platforms.base import Refusal, RefusedError
 from bot.platforms.budgets import DISCORD_BUTTON_ROWS, DISCORD_BUTTONS_PER_ROW, TELEGRAM_CALLBACK_BYTES
 from bot.preferences import Defaults
+from tests.support.chat import LIMITS
 from tests.support.core import PressableChat, World, eventually
 
 ONE, TWO, THREE = (texts.answer_label(number) for number in (1, 2, 3))
@@ -117,6 +119,23 @@ async def test_a_longer_one_goes_on_in_further_messages_and_a_shorter_one_takes_
         assert " ".join(" ".join(world.texts()).split()).startswith(" ".join(long.split()))
         await press(world, ONE)
         assert world.texts() == ["alpha\nAnswer 1 of 3."]
+
+
+@pytest.mark.parametrize("fixed_kinds", [False, True])
+async def test_a_long_one_may_come_as_a_file_and_goes_with_it(world: World, chat: PressableChat, fixed_kinds: bool) -> None:
+    world.long_answer_pages = 1
+    chat.limits = replace(LIMITS, file_bytes=1_000_000)
+    chat.fixed_kinds = fixed_kinds  # a message with a file can't become one without, nor the other way round
+    long = "\n\n".join(f"paragraph {number} " + "x" * 300 for number in range(20))
+    async with world.running():
+        await three(world, second=long)
+        await press(world, TWO)
+        files = [page.file for page in chat.shown.values() if page.file is not None]
+        assert [file.content.decode() for file in files] == [long]
+        assert set(world.buttons()[-1]) == DONE | {ONE, THREE}
+        await press(world, THREE)
+        assert world.texts() == ["gamma\nAnswer 3 of 3."]
+        assert not [page for page in chat.shown.values() if page.file is not None]
 
 
 async def test_as_a_command_it_goes_through_the_answers_and_says_which_stands(world: World) -> None:

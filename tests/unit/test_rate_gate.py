@@ -101,6 +101,13 @@ def test_a_refusal_teaches_the_limit_until_it_is_forgotten(clock: Clock) -> None
     assert gate.place(60.0).wait() == 0.0
 
 
+def test_of_many_that_go_out_at_once_the_refused_ones_teach_how_many_were_taken(clock: Clock) -> None:
+    gate = RateGate(clock)
+    for refused_one in [gate.place(60.0) for _ in range(20)][5:]:
+        gate.refused(refused_one, 60.0)
+    assert gate.limit == 5
+
+
 def test_a_refusal_of_the_first_says_nothing_of_the_limit_but_when_to_come_again(clock: Clock) -> None:
     gate = RateGate(clock)
     gate.refused(gate.place(60.0), 12.0)
