@@ -225,12 +225,14 @@ class Lane:
             self._failed(delivery, step, error)
         else:
             delivery.failures = 0
+            if step.call is Call.SEARCH:
+                delivery.pending.put_back(waited)  # nothing was shown
             self._look_again(delivery, step)
 
     def _look_again(self, delivery: Delivery, step: Step) -> None:
         """After a call: settle a reply that is whole. Whether a growing one has more only its source knows, and it is touched by itself."""
         if not delivery.closing:
-            delivery.dirty = delivery.dirty or step.more or step.call is Call.SEND or len(delivery.visible) > 1
+            delivery.dirty = delivery.dirty or step.more or step.call in {Call.SEND, Call.SEARCH} or len(delivery.visible) > 1
             return
         left = self._doubts.resolve(delivery) or delivery.step()
         delivery.dirty = left is not None or not all(seen.recorded for seen in delivery.visible)

@@ -14,6 +14,7 @@ from tests.crash.deliveries import Delivered, duplicates, poisoned
 from tests.crash.processes import Bot, World, world
 from tests.crash.rounds import Runner, Tally, plan
 from tests.crash.trials import trials
+from tests.crash.windows import windows
 
 DUPLICATES, POISON = 10_000, 600
 """Deliveries, half of them on each platform; mutated events, on each."""
@@ -25,6 +26,7 @@ def parts(rounds: int, seed: int) -> dict[str, Part]:
     """Return the parts of the run, by name."""
     return {
         "kills": lambda outside, bot: Runner(outside, bot, seed=seed, say=_say).play(plan(rounds, seed)),
+        "windows": lambda outside, bot: windows(outside, bot, seed, _say),
         "trials": lambda outside, bot: Runner(outside, bot, seed=seed, say=_say).try_all(trials(seed)),
         "duplicates": lambda outside, bot: duplicates(outside, bot, DUPLICATES),
         "poison": lambda outside, bot: poisoned(outside, bot, seed, POISON),

@@ -2,7 +2,7 @@
 
 A point is a place before or after a function of the bridge, which is wrapped here: the bridge itself knows nothing of it. Points are armed
 by `--at` from the start on, or by a line ``POINT N`` on standard input, which is answered with ``armed``; the N-th passing from then on
-kills the process with SIGKILL, as `kill -9` does.
+kills the process with SIGKILL, as `kill -9` does. `--nonce-seconds` shortens the time for which Discord's nonces are trusted.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from bot.bridge import Bridge
 from bot.dispatcher import Dispatcher
 from bot.inbox import Inbox
 from bot.outbox import Outbox
+from bot.platforms.discord import DiscordPlatform
+from bot.platforms.discord.egress import Egress
 from bot.platforms.discord.intake import Intake
 from bot.platforms.telegram import polling
 from bot.platforms.telegram.api import Api
@@ -47,8 +49,8 @@ class Trigger:
         self._point, self._left = "", 0
 
     def arm(self, point: str, passings: int) -> None:
-        if point not in POINTS:
-            raise SystemExit(f"there is no point {point!r}; there are: {', '.join(POINTS)}")
+        if point not in {**POINTS, **WINDOWS}:
+            raise SystemExit(f"there is no point {point!r}; there are: {', '.join([*POINTS, *WINDOWS])}")
         self._point, self._left = point, passings
 
     def is_armed(self, point: str) -> bool:
@@ -154,7 +156,12 @@ POINTS: dict[str, Callable[[], None]] = {
     "shutdown_outbox": lambda: _before(Outbox, "aclose", "shutdown_outbox"),
     "shutdown_store": lambda: _before(SqliteStore, "aclose", "shutdown_store"),
 }
-"""Every point, with what puts it into the bridge."""
+"""Every point that any answer passes, with what puts it into the bridge."""
+WINDOWS: dict[str, Callable[[], None]] = {
+    "after_follow_up": lambda: _after(Egress, "_follow_up", "after_follow_up"),
+    "before_drop": lambda: _before(Records, "drop_delivery", "before_drop"),
+}
+"""Those that are passed only where something has gone wrong before."""
 
 
 def _ignore_message_ids() -> None:
@@ -187,9 +194,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.crash.launcher")
     parser.add_argument("--at", help="point and passing that kill, such as mid_stream:3")
     parser.add_argument("--mutation", choices=sorted(MUTATIONS))
+    parser.add_argument("--nonce-seconds", type=float, help="how long Discord's nonces are trusted")
     arguments, rest = parser.parse_known_args()
-    for put_in in POINTS.values():
+    for put_in in [*POINTS.values(), *WINDOWS.values()]:
         put_in()
+    if arguments.nonce_seconds is not None:
+        DiscordPlatform.limits = replace(DiscordPlatform.limits, nonce_seconds=arguments.nonce_seconds)
     if arguments.mutation:
         MUTATIONS[arguments.mutation]()
     if arguments.at:

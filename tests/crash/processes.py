@@ -85,12 +85,16 @@ class Bot:
         folder: Holds its database and its log.
         mutation: A fault to put into it.
         settings: Environment variables beside those that it needs.
+
+    Attributes:
+        nonce_seconds: So long it trusts Discord's nonces; None: as long as users' bridges do.
     """
 
     def __init__(self, outside: World, folder: Path, *, mutation: str | None = None, **settings: str) -> None:
         self._outside = outside
         self._folder = folder
         self._mutation = mutation
+        self.nonce_seconds: float | None = None
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT") if name in os.environ}
         own = {"LOCAL_MODEL": "off", "ACCESS": "open", "MERGE_WINDOW_SECONDS": "0", "DATABASE_URL": f"sqlite:///{self.database}"}
         self._environment = {**kept, "PYTHONPATH": str(ROOT), **outside.environment, **own, **settings}
@@ -108,8 +112,9 @@ class Bot:
     async def start(self, *, points: bool, at: str | None = None) -> None:
         """Start it as a user would or, to be killed at named points, through the launcher; return at once."""
         command = ["-m", "bot.cli", "run"]
-        if points or at or self._mutation:
-            options = [*(("--at", at) if at else ()), *(("--mutation", self._mutation) if self._mutation else ())]
+        if points or at or self._mutation or self.nonce_seconds is not None:
+            chosen = {"--at": at, "--mutation": self._mutation, "--nonce-seconds": self.nonce_seconds}
+            options = [part for name, value in chosen.items() if value is not None for part in (name, str(value))]
             command = ["-m", "tests.crash.launcher", *options, "run"]
         stdin = PIPE if points else DEVNULL
         with (self._folder / "log").open("ab") as log:
@@ -206,17 +211,14 @@ class Remains:
         set_aside: How many events could not be read.
         miscounted: What is wrong with the sums of usage: an answered turn that is not counted, sums that are not those of the turns.
         unrecorded: Rows of pages that may have been made without their message's id being stored, on platforms where nothing tells.
+        unnoted: The same on Discord, where something tells, but for follow-ups.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.accepted = {str(key) for (key,) in _rows(connection, "SELECT key FROM event")}
-        self.unrecorded = {
-            int(row)
-            for (row,) in _rows(
-                connection,
-                "SELECT d.id FROM delivery d JOIN chat c ON c.id = d.chat WHERE d.message_id IS NULL AND c.platform = 'telegram'",
-            )
-        }
+        nameless = _rows(connection, "SELECT d.id, c.platform FROM delivery d JOIN chat c ON c.id = d.chat WHERE d.message_id IS NULL")
+        self.unrecorded = {int(row) for row, platform in nameless if platform == "telegram"}
+        self.unnoted = {int(row) for row, platform in nameless if platform == "discord"}
         self.turns = len(_rows(connection, "SELECT id FROM turn"))
         self.set_aside = len(_rows(connection, "SELECT id FROM event WHERE kind = 'unreadable'"))
         self.miscounted = _miscounted(connection)

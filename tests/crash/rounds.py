@@ -44,6 +44,7 @@ class Round:
         downtime: Questions are asked while it is dead, too.
         pause: Seconds after the questions until a random kill.
         passings: At which passing of the point.
+        stays: So many seconds it stays dead.
     """
 
     point: str = ""
@@ -53,6 +54,7 @@ class Round:
     downtime: bool = False
     pause: float = 0.5
     passings: int = 1
+    stays: float = 0.0
 
     @property
     def name(self) -> str:
@@ -220,6 +222,7 @@ class Runner:
         await self._until_dead(one)
         remains = bot.read()
         tally.unrecorded |= remains.unrecorded
+        await asyncio.sleep(one.stays)
         if one.downtime:
             asked += await self.ask("" if CATCHES_UP else "telegram", most=2)
         await bot.start(points=bool(following.point))
@@ -273,13 +276,29 @@ class Runner:
         return asked
 
     async def _put(self, chat: str, *, slashes: bool, failing: bool) -> Asked:
-        self._number += 1
         words = 700 if self._rng.random() < 0.12 and chat not in SLOWER else self._rng.randint(8, 80)
-        question = Question(self._number, words)
         slash = slashes and chat.startswith("discord") and self._rng.random() < 0.3
+        return await self._say_it(chat, words, slash=slash, failing=failing)
+
+    async def put(self, chat: str, words: int, *, slash: bool = False) -> Asked:
+        """Ask for an answer of so many words in a chat."""
+        self.tally.asked.append(await self._say_it(chat, words, slash=slash, failing=False))
+        return self.tally.asked[-1]
+
+    async def _say_it(self, chat: str, words: int, *, slash: bool, failing: bool) -> Asked:
+        self._number += 1
+        question = Question(self._number, words)
         answer = await self._world.do("ask", chat=chat, text=question.text, slash=slash)
         await asyncio.sleep(self._rng.uniform(0.0, 0.08))
         return Asked(chat, question, answer["id"], slash, failing)
+
+    async def dead(self, point: str, seconds: float) -> Remains:
+        """Wait until the process was killed at a point that it was armed with; return what it left."""
+        if not await self._bot.died(seconds):
+            self.tally.missed[point] += 1
+        await self._bot.kill()
+        self.tally.kills[point] += 1
+        return self._bot.read()
 
     async def _until_dead(self, one: Round) -> None:
         bot, name = self._bot, one.name

@@ -13,6 +13,7 @@ from tests.crash.launcher import POINTS
 from tests.crash.processes import Bot, World, world
 from tests.crash.rounds import Round, Runner, Tally, plan
 from tests.crash.trials import PLATFORMS, PROVIDER, trials
+from tests.crash.windows import FORGOTTEN, NONCE_SECONDS, windows
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(300)]
 
@@ -55,6 +56,22 @@ async def test_after_kill_9_every_accepted_question_is_answered_whole_once_and_i
 async def test_the_crash_test_finds_a_bridge_that_ignores_the_stored_message_ids(outside: World, tmp_path: Path) -> None:
     bot = Bot(outside, tmp_path, mutation="ignore-message-ids", MERGE_WINDOW_SECONDS="0.3")
     tally = await killed(outside, bot, Round("before_close", "telegram"))
+    assert tally.verdict.twice or tally.verdict.incomplete
+    assert tally.problems
+
+
+async def test_a_downtime_longer_than_nonces_live_and_kills_in_rare_windows_lose_and_double_nothing(outside: World, bot: Bot) -> None:
+    tally = await windows(outside, bot, 7, times=1)
+    assert not tally.problems
+    assert not tally.missed
+    assert tally.rounds == 5
+    assert tally.unrecorded, "where the history can't be read a kill after a follow-up leaves one of which nothing tells"
+    assert len(tally.verdict.labelled) == 1
+
+
+async def test_the_crash_test_finds_a_bridge_that_trusts_a_nonce_for_ever(outside: World, bot: Bot) -> None:
+    await outside.do("nonces", seconds=NONCE_SECONDS)
+    tally = await killed(outside, bot, FORGOTTEN)
     assert tally.verdict.twice or tally.verdict.incomplete
     assert tally.problems
 

@@ -25,6 +25,8 @@ LAST = 60
 """So many messages of a chat are looked at while an answer is awaited."""
 HEARTBEAT_SECONDS = 5.0
 """Shorter than Discord's, so that a client's beats are part of a short run."""
+MAY_NOT_WRITE = 50013
+"""Discord's code for a missing permission."""
 MESSAGES, DIRECT = 1 << 9, 1 << 12
 """Intents of messages in servers and of direct ones."""
 
@@ -51,6 +53,9 @@ class Chats:
     @property
     def names(self) -> list[str]:
         return list(self._places)
+
+    def place(self, chat: str) -> Any:
+        return self._places[chat]
 
     async def say(self, chat: str, text: str) -> str:
         place, person = self._places[chat], self._people[chat]
@@ -122,6 +127,26 @@ class Control:
     async def fault(self, server: str, **fault: Any) -> dict[str, Any]:
         """Add a fault to a stand-in."""
         getattr(self._outside, server).faults.add(Fault(**fault))
+        return {}
+
+    async def nonces(self, seconds: float) -> dict[str, Any]:
+        """Let Discord forget a nonce so long after its message was made."""
+        self._outside.discord.world.nonce_seconds = seconds
+        return {}
+
+    async def bar(self, chat: str, *, history: bool) -> dict[str, Any]:
+        """Forbid the bot to write in one of Discord's channels, and perhaps to read its history. Interactions are answered all the same."""
+        place = self._chats.place(chat)
+        self._outside.discord.barred[place] = MAY_NOT_WRITE
+        if not history:
+            self._outside.discord.without_history.add(place)
+        return {}
+
+    async def admit(self, chat: str) -> dict[str, Any]:
+        """Take that back."""
+        place = self._chats.place(chat)
+        self._outside.discord.barred.pop(place, None)
+        self._outside.discord.without_history.discard(place)
         return {}
 
     async def mend(self) -> dict[str, Any]:

@@ -224,9 +224,22 @@ async def test_what_one_person_alone_saw_says_so_too_when_its_interaction_has_en
     assert world.mine(target) == ["one", "two", f"one, whole{LABEL}", f"two, whole{LABEL}"]
 
 
-async def test_a_lost_follow_up_is_made_again_labelled_where_the_bot_may_not_write_in_the_channel(world: World) -> None:
+@pytest.mark.parametrize("seconds", [0.0, 300.0])
+async def test_where_the_bot_may_not_write_in_the_channel_a_lost_follow_up_is_found_again(world: World, seconds: float) -> None:
     target = await world.commanded(question="why?")
     world.sandbox.barred[target.chat.chat] = 50013
+    await world.lost(target, "one")
+    await world.rows.delivered(1, world.sandbox.messages(target.chat.chat)[-1]["id"])
+    await world.lost(target, "two", page=1)
+    world.now.seconds += seconds
+    assert await world.recover(target, "one, whole", "two, whole") == 0
+    assert world.mine(target) == ["one, whole", "two, whole"]
+
+
+async def test_where_it_may_read_nothing_either_the_follow_up_is_made_again_and_says_so(world: World) -> None:
+    target = await world.commanded(question="why?")
+    world.sandbox.barred[target.chat.chat] = 50013
+    world.sandbox.without_history.add(target.chat.chat)
     await world.lost(target, "one")
     await world.rows.delivered(1, world.sandbox.messages(target.chat.chat)[-1]["id"])
     await world.lost(target, "two", page=1)

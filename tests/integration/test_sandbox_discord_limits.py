@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.platforms.budgets import DISCORD_GLOBAL, DISCORD_INVALID
+from bot.platforms.budgets import DISCORD_GLOBAL, DISCORD_INVALID, DISCORD_NONCE_SECONDS
 from sandbox.discord import DiscordSandbox
 
 
@@ -273,6 +273,23 @@ async def test_repeated_nonce_returns_the_first_message_for_a_few_minutes(client
     assert (await client.post("one", nonce="n1", enforce_nonce=True)).body["id"] != first.body["id"]
     assert len(sandbox.messages(sandbox.channel_id)) == 3
     assert all("nonce" not in message for message in (await client.call("GET", client.messages)).body)
+
+
+async def test_a_nonce_is_forgotten_when_its_time_is_over_and_not_before(client, sandbox, clock):
+    first = await client.post("one", nonce="n1", enforce_nonce=True)
+    clock.now += DISCORD_NONCE_SECONDS
+    assert (await client.post("one", nonce="n1", enforce_nonce=True)).body["id"] == first.body["id"]
+    clock.now += 1
+    assert (await client.post("one", nonce="n1", enforce_nonce=True)).body["id"] != first.body["id"]
+
+
+async def test_a_nonce_whose_message_was_deleted_makes_no_other_one(client, sandbox, clock):
+    first = await client.post("one", nonce="n1", enforce_nonce=True)
+    await sandbox.delete(sandbox.channel_id, first.body["id"])
+    again = await client.post("one", nonce="n1", enforce_nonce=True)
+    assert (again.status, again.body["code"]) == (404, 10008)
+    clock.now += DISCORD_NONCE_SECONDS + 1
+    assert (await client.post("one", nonce="n1", enforce_nonce=True)).status == 200
 
 
 async def test_repeated_nonce_changes_nothing_of_the_first_message(client, sandbox):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bot.model import Button, ButtonStyle, ChatAddress, ChatKind, File, Page, ReplyRoute, Target
-from bot.platforms.base import Allowance, Call, FloodError, Refusal, RefusedError, UnavailableError, UnknownOutcomeError
+from bot.platforms.base import Allowance, Call, FloodError, Refusal, RefusedError, Repeat, UnavailableError, UnknownOutcomeError
 from bot.platforms.budgets import DISCORD_CREATE, DISCORD_DELETE, DISCORD_EDIT, DISCORD_GLOBAL, DISCORD_INTERACTION_EDIT
 from bot.platforms.discord.egress import BARRED_SECONDS, Egress
 from bot.platforms.discord.rest import Rest
@@ -325,3 +325,47 @@ def test_a_route_survives_packing():
     assert json.loads(ROUTE.pack(1000.0).value)["token"] == "tok"
     assert unpack(ReplyRoute("{}", 10.0), 10.0) is None
     assert unpack(None, 0.0) is None
+
+
+def about(key: str, *, route: InteractionRoute | None = None, private: bool = False) -> Target:
+    return Target(CHAT, ChatKind.GROUP, route=route.pack(1000.0) if route else None, private=private, event=f"discord:1:{key}")
+
+
+@pytest.mark.parametrize(
+    ("where", "first", "expected"),
+    [
+        (about("message:42"), True, Repeat.NONCE),
+        (about("message:42"), False, Repeat.NONCE),
+        (about("interaction:42", route=ROUTE), True, Repeat.SAME),
+        (about("interaction:42", route=ROUTE), False, Repeat.NONCE),
+        (about("interaction:42", route=PRESS), True, Repeat.SEARCH),
+        (about("interaction:42"), True, Repeat.SEARCH),
+        (about("interaction:42"), False, Repeat.NONCE),
+        (about("interaction:42", route=ROUTE, private=True), True, Repeat.SAME),
+        (about("interaction:42", route=ROUTE, private=True), False, Repeat.NEW),
+        (about("interaction:42", route=PRESS, private=True), True, Repeat.NEW),
+        (about("interaction:42", private=True), True, Repeat.NEW),
+    ],
+)
+async def test_what_a_repeated_create_does_depends_on_its_way(egress, where, first, expected):
+    assert egress.repeat(where, first=first) is expected
+
+
+async def test_a_repeated_create_takes_no_other_way_without_being_told(server, egress):
+    target = about("interaction:42", route=ROUTE)
+    server.refuse(404, 10015)
+    with pytest.raises(UnavailableError):
+        await egress.resend(target, PAGE, nonce="n", first=True)
+    assert [method for method, _ in trail(server)] == ["PATCH"]
+    assert egress.repeat(target, first=True) is Repeat.SEARCH
+    server.refuse(403, 50013)
+    with pytest.raises(UnavailableError):
+        await egress.resend(about("interaction:43", route=replace(ROUTE, interaction="43")), PAGE, nonce="n", first=False)
+    assert [method for method, _ in trail(server)] == ["PATCH", "POST"]
+    assert egress.repeat(about("interaction:43", route=replace(ROUTE, interaction="43")), first=False) is Repeat.SEARCH
+
+
+async def test_where_it_is_not_known_what_is_answered_nothing_is_searched(server, egress):
+    with pytest.raises(RefusedError):
+        await egress.search(target(), first=True, position=None)
+    assert trail(server) == []

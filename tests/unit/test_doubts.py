@@ -127,6 +127,16 @@ async def test_after_that_the_history_is_searched_and_the_message_taken_over(wor
     assert world.outbox.unknown_outcomes == 0
 
 
+async def test_a_growing_text_goes_on_right_after_the_search(world: World) -> None:
+    await world.crashed("half")
+    await world.clock.run(2 * MINUTE)
+    delivery = await world.outbox.open(turn(), target(), lambda: [Page("half and more")], again=True)
+    delivery.touch()
+    await world.clock.run(10)
+    assert world.texts == ["half and more"]
+    delivery.abandon()
+
+
 async def test_a_create_that_is_not_in_the_history_never_arrived_and_is_made_without_a_label(world: World) -> None:
     await world.rows.begin_delivery(turn(), CHAT, 0, "n")
     await world.clock.run(2 * MINUTE)

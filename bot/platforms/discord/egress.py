@@ -73,17 +73,18 @@ class Egress:
                 return (Allowance(f"discord:delete:{channel}", DISCORD_DELETE), self._overall)
 
     def repeat(self, target: Target, *, first: bool) -> Repeat:
-        """Tell what a repeated create would do. What only one person sees is in no history; a follow-up has no nonce.
+        """Tell what a repeated create would do. A follow-up has no nonce, and what only one person sees is in no history.
 
         Without its interaction nobody knows any more by which way the answer to one was made, so that the nonce tells nothing.
         """
         route = self._interaction(target, Call.SEND, first=first)
-        if route is not None:
-            return Repeat.SAME if first and not route.press else Repeat.NEW
+        if route is not None and first and not route.press:
+            return Repeat.SAME
         if target.private:
             return Repeat.NEW
         asked = asked_of(target.event)
-        return Repeat.SEARCH if first and asked is not None and asked.interaction else Repeat.NONCE
+        answers_interaction = first and asked is not None and asked.interaction
+        return Repeat.SEARCH if route is not None or answers_interaction else Repeat.NONCE
 
     async def search(self, target: Target, *, first: bool, position: str | None) -> Sighting:
         """Read a part of the channel's history."""

@@ -67,8 +67,8 @@ def _may_be_it(raw: dict[str, Any], target: Target, asked: Asked, *, first: bool
         return False
     about = raw.get("interaction_metadata")
     if isinstance(about, dict):
-        original = "original_response_message_id" not in about
-        return first and original and asked.interaction and str(about.get("id")) == str(asked.id)
+        follow_up = "original_response_message_id" in about
+        return (first or follow_up) and asked.interaction and str(about.get("id")) == str(asked.id)
     if raw.get("webhook_id") is not None:
         return False
     reference = raw.get("message_reference")
