@@ -101,7 +101,11 @@ async def list_models(context: Context) -> Answer:
                 f"{provider.title} model with", word, nearest(word, names), more=" /models lists all, /provider chooses another provider."
             )
         )
-    lines = [texts.code(name) + (" ← chosen" if name == choice.model else "") for name in found]
+    sees = {name for name in found if provider.capabilities(name).images}
+    lines = [
+        texts.code(name) + (f" · {texts.SEES_PICTURES}" if name in sees else "") + (" ← chosen" if name == choice.model else "")
+        for name in found
+    ]
     return Answer(f"**{provider.title}** has {len(found)} model{'s' if len(found) > 1 else ''}:\n\n{texts.listed(lines, LISTED_MODELS)}")
 
 

@@ -15,6 +15,7 @@ from bot import attachments, parts, texts
 from bot.attachments import FileLimits
 from bot.model import Attachment
 from bot.platforms.base import FileError, FileTrouble
+from bot.transcript import PICTURE_TOKENS
 from tests.support import pdfs
 from tests.support.core import Chat, World, eventually
 from tests.support.scripted import ScriptedProvider
@@ -239,6 +240,8 @@ async def test_where_nobody_knows_a_refused_picture_is_left_away_and_it_is_said(
     assert "heard: what is it?" in told
     assert "small can't see pictures" in told
     assert chat.fetched == ["cat.png"]
+    ((tokens,),) = world.rows("SELECT input_tokens FROM usage")
+    assert 0 < tokens < PICTURE_TOKENS  # counted once, as it was answered: without the picture
 
 
 async def test_where_it_was_a_picture_alone_the_refusal_is_told_and_nothing_else_asked(tmp_path, chat):
@@ -427,3 +430,10 @@ async def test_the_text_of_a_pdf_is_read_and_a_long_one_is_cut(tmp_path, chat):
 @pytest.mark.parametrize(("data", "note"), [(pdfs.scan(), "pdf_scan"), (pdfs.locked("p"), "pdf_locked"), (b"%PDF-1.4", "pdf_broken")])
 async def test_a_pdf_without_text_is_told_plainly(world, chat, data, note):
     assert await world.ask("", attachments=(chat.brings("a.pdf", data),)) == texts.nothing_to_ask([[note, "a.pdf"]])
+
+
+async def test_the_list_of_models_says_who_sees(world):
+    told = await world.order("models")
+    assert told.count("sees pictures") == len(world.alpha.names)
+    world.alpha.capable = Capabilities(images=None)
+    assert "sees pictures" not in await world.order("models")
