@@ -157,8 +157,9 @@ class Accounting:
     def used(self, expected: Expected, usage: Usage | None, said: str, *, possibly_double: bool) -> Amounts:
         """Return what a question used: what the provider reported, and an estimate of what it did not. `said`: all that the model said."""
         choice = expected.choice
-        tokens_in = usage.input_tokens if usage is not None else None
-        tokens_out = usage.output_tokens if usage is not None else None
+        # Some report zeros instead of nothing: no prompt and no answer has none.
+        tokens_in = (usage.input_tokens or None) if usage is not None else None
+        tokens_out = (usage.output_tokens or None) if usage is not None else None
         estimated = tokens_in is None or tokens_out is None
         if tokens_in is None:
             tokens_in = _counted(expected.prompt, expected.ratio)

@@ -85,6 +85,16 @@ async def test_what_is_not_reported_is_estimated_and_marked(world: World) -> Non
     assert cost == prompt * 2_000 + answer * 10_000
 
 
+async def test_zeros_are_no_report(world: World) -> None:
+    async with world.running():
+        world.alpha.will(TextDelta("word " * 100), Usage(0, 0), Finished())
+        await world.ask("one")
+        ((_, _, prompt, answer, estimated, _, _),) = used(world)
+    assert prompt > 0
+    assert answer > 100
+    assert estimated == 1
+
+
 async def test_a_model_without_a_price_has_an_unknown_cost_and_not_none(world: World) -> None:
     world.prices = Prices()
     async with world.running():
