@@ -208,10 +208,13 @@ class Allocator:
         self._ranking, self._ranked_at = [lane for _, lane in worths], now
 
     async def _sleep(self, seconds: float) -> None:
-        sleeper = asyncio.ensure_future(self._clock.sleep(seconds))
-        waker = asyncio.ensure_future(self._changed.wait())
+        """Return when the time is over or something has changed."""
+        sleeper = asyncio.ensure_future(self._rouse(seconds))
         try:
-            await asyncio.wait({sleeper, waker}, return_when=asyncio.FIRST_COMPLETED)
+            await self._changed.wait()
         finally:
             sleeper.cancel()
-            waker.cancel()
+
+    async def _rouse(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+        self._changed.set()

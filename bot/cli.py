@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bot import live, logs, texts
+from bot import collector, live, logs, texts
 from bot.app import missing_tokens, open_bridge, secrets_of
 from bot.bridge import BridgeError
 from bot.doctor import examine
@@ -124,6 +124,7 @@ def _run(settings: Settings, _: argparse.Namespace) -> int:
         print(NOTHING_TO_RUN.format(names=" and ".join(missing)), file=sys.stderr)
         return USAGE
     logs.configure(settings.log_level, secrets_of(settings))
+    collector.run_seldom()
     _until_signalled(lambda stop: _serve(settings, stop))
     return OK
 
@@ -136,6 +137,7 @@ async def _serve(settings: Settings, stop: asyncio.Event) -> None:
             if name not in bridge.platforms:
                 log.info("%s is off: %s is not set", name, variable)
         ready = partial(log.info, "%s is accepting messages")
+        collector.leave_alone_what_is_there()
         await bridge.run(stop, ready, grace=settings.shutdown_grace_seconds)
 
 

@@ -123,13 +123,16 @@ class Lane:
         self._allocator.withdraw(self)
 
     async def _sleep(self, seconds: float) -> None:
-        sleeper = asyncio.ensure_future(self._outbox.clock.sleep(seconds))
-        waker = asyncio.ensure_future(self._wake.wait())
+        """Return when the time is over or the lane is woken."""
+        sleeper = asyncio.ensure_future(self._rouse(seconds))
         try:
-            await asyncio.wait({sleeper, waker}, return_when=asyncio.FIRST_COMPLETED)
+            await self._wake.wait()
         finally:
             sleeper.cancel()
-            waker.cancel()
+
+    async def _rouse(self, seconds: float) -> None:
+        await self._outbox.clock.sleep(seconds)
+        self._wake.set()
 
     async def _turn_or_due(self) -> None:
         """Return when the lane's turn has come, or when another of its deliveries is due, which may be the more urgent one."""
