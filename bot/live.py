@@ -39,7 +39,7 @@ LIVE_SECONDS = 90.0
 CAPS = ("max_tokens", "max_new_tokens")
 """Names of the parameter that limits an answer."""
 NOTICE = (
-    "Asking each provider one question of some 20 tokens, with an answer of at most "
+    "Asking each provider one question of a few dozen tokens, with an answer of at most "
     f"{ANSWER_TOKENS} tokens where that can be limited. The providers bill it as usual: a small part of a cent with most models."
 )
 KEY, MODELS, ANSWER = "key", "models", "question"
