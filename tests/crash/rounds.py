@@ -101,6 +101,8 @@ class Tally:
         unrecorded: Creates that a kill left without a record, where nothing tells whether they arrived.
         faulted: Creates whose answer a fault took, likewise.
         late: Questions that were not answered in time after a restart.
+        marked: Messages that showed that they waited when nothing did.
+        marks: Marks that were set or taken away.
         evidence: What the chats show of the first questions that something is wrong with.
     """
 
@@ -116,6 +118,8 @@ class Tally:
     muddled: list[list[int]] = field(default_factory=list)
     statuses: dict[str, dict[str, int]] = field(default_factory=dict)
     faulted: int = 0
+    marked: int = 0
+    marks: int = 0
     evidence: list[str] = field(default_factory=list)
 
     @property
@@ -137,6 +141,7 @@ class Tally:
             f"asked more than {MOST_REQUESTS} times": [number for number, times in self.requests.items() if times > MOST_REQUESTS],
             "questions doubled or out of order in what the provider was sent": self.muddled[:3],
             f"not answered within {SETTLE_SECONDS:g} s of a restart": self.late,
+            "messages that showed that they waited when nothing did": self.marked,
         }
         return [f"{what}: {numbers}" for what, numbers in found.items() if numbers]
 
@@ -152,6 +157,7 @@ class Tally:
                 *(len(numbers) for numbers in (verdict.lost, verdict.twice, verdict.incomplete, verdict.disorder))
             ),
             f"{unknown}; made again, labelled: {len(verdict.labelled)} that stand there twice, {len(verdict.overcautious)} that do not",
+            f"marks of waiting messages set or taken away: {self.marks}, left behind: {self.marked}",
             f"said to have failed {len(verdict.told)}; asked of the provider again after a crash {again} times",
             f"put to Discord and not committed before the kill, not counted above: {len(self.unaccepted)}",
             *[f"{name}: {dict(sorted(counts.items()))}" for name, counts in self.statuses.items()],
@@ -327,9 +333,11 @@ class Runner:
         return expected
 
     async def settle(self, asked: Sequence[Asked], seconds: float = SETTLE_SECONDS) -> None:
-        """Wait until questions are answered; note which are not."""
+        """Wait until questions are answered and none shows that it waits; note what is not so."""
         wanted = [{"chat": one.chat, **asdict(one.question), "message": one.message, "failing": one.failing} for one in asked]
-        self.tally.late += (await self._world.do("settled", asked=wanted, seconds=seconds))["missing"]
+        found = await self._world.do("settled", asked=wanted, seconds=seconds)
+        self.tally.late += found["missing"]
+        self.tally.marked += found["marked"]
 
     async def judge(self) -> Tally:
         """Judge from what the chats show, all of it."""
@@ -340,6 +348,7 @@ class Runner:
         tally.verdict = judge(chats, tally.asked, list(tally.requests))
         tally.muddled = report["muddled"]
         tally.statuses = report["statuses"]
+        tally.marks = report["marks"]
         tally.evidence = list(_evidence(chats, tally.verdict))
         return tally
 

@@ -112,13 +112,24 @@ class Control:
         return {"id": await (self._chats.slash if slash else self._chats.say)(chat, text)}
 
     async def settled(self, asked: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
-        """Wait until questions are answered in full or, where that counts, told about; return the numbers of those that are not in time."""
+        """Wait until questions are answered in full or, where that counts, told about, and nothing shows that it waits.
+
+        Returns the numbers of those that are not in time, and how many messages still show it.
+        """
         missing = [_asked(one) for one in asked]
         end = asyncio.get_running_loop().time() + seconds
         while missing and asyncio.get_running_loop().time() < end:
             missing = [one for one in missing if not self._is_settled(one)]
             await asyncio.sleep(POLL_SECONDS)
-        return {"missing": [one.question.number for one in missing]}
+        while (marked := self._marked()) and asyncio.get_running_loop().time() < end:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(POLL_SECONDS)
+        return {"missing": [one.question.number for one in missing], "marked": marked}
+
+    def _marked(self) -> int:
+        """Count the messages that show that they wait."""
+        discord, telegram = self._outside.discord, self._outside.telegram
+        on_telegram = sum(bool(emojis) for emojis in telegram.world.reactions.values())
+        return on_telegram + sum(len(discord.reactions(channel)) for channel in discord.channels)
 
     def _is_settled(self, one: Asked) -> bool:
         said = self._chats.said(one.chat, LAST)
@@ -231,6 +242,11 @@ class Control:
             "asked": list(self._talker.asked.items()),
             "muddled": self._talker.muddled,
             "statuses": statuses,
+            "marks": sum(
+                call.status in {200, 204} and ("/reactions/" in call.path or call.path.endswith("/setMessageReaction"))
+                for server in (self._outside.discord, self._outside.telegram)
+                for call in server.calls
+            ),
             "identifies": self._outside.discord.gateway.identifies,
         }
 
