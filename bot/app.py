@@ -244,7 +244,7 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
         accounts = await log_in_to_all(platforms)
         catalogue = Catalogue(providers, clock)
         stack.push_async_callback(catalogue.aclose)
-        outbox = Outbox(platforms, store, clock, first_text_seconds=settings.first_text_seconds)
+        outbox = Outbox(platforms, store, clock, first_text_seconds=settings.first_text_seconds, rule=settings.parking_rule)
         for name, platform in platforms.items():
             if isinstance(platform, SupportsCatchUp):
                 platform.catch_up_with(StoreCursors(store, name), spending(outbox.meters, clock))

@@ -34,11 +34,12 @@ def _no_file() -> bool:
 
 
 class DeliveryError(Exception):
-    """A reply can't be shown. `refusal` says why, where the platform did."""
+    """A reply can't be shown. `refusal` says why, where the platform did; `hopeless`: it was tried for hours."""
 
-    def __init__(self, refusal: Refusal | None, detail: str) -> None:
+    def __init__(self, refusal: Refusal | None, detail: str, *, hopeless: bool = False) -> None:
         super().__init__(detail)
         self.refusal = refusal
+        self.hopeless = hopeless
 
 
 class Lane(Protocol):
@@ -176,6 +177,7 @@ class Delivery:
         self.closing = False
         self.not_before = -math.inf
         self.failures = 0
+        self.failing_since = math.inf
         self.updated_at = -math.inf
         self.shown_at = math.inf
         self.ordered_wait = 0.0

@@ -29,7 +29,7 @@ from bot.payload import load
 from bot.platforms.base import Platform, PlatformError, Refusal, SupportsAdministrators, SupportsAttachments, SupportsPresses
 from bot.preferences import Preferences
 from bot.reply import Buttons, Reply
-from bot.turn import Turns, UnshownError
+from bot.turn import HopelessError, Turns, UnshownError
 from bot.usage import Accounting
 from bot.waiting import Waiting
 from storage.base import Accepted, Owner, OwnerKind, Store, StoreError, Turn, TurnState
@@ -188,6 +188,9 @@ class Dispatcher:
         ended = self._answering[turn.id] = asyncio.Event()
         try:
             await self._turns.run(turn, incoming)
+        except HopelessError as error:
+            await self._parking.note(turn, error)
+            await self._parking.park(turn, incoming)
         except (StoreError, UnshownError):
             raise
         except Exception:  # a fault of ours in one turn must not hold up the next ones of the conversation

@@ -20,6 +20,7 @@ from bot.doubts import Doubts, pages_of
 from bot.drafts import Draft
 from bot.model import Page, Target
 from bot.pacing import Meters, RoundTrip
+from bot.patience import PATIENCE, ParkingRule
 from bot.platforms.base import Call, Platform, SupportsDrafts, SupportsSearch, SupportsTyping
 from bot.sending import Lane
 from storage.base import DeliveryStore, Owner, OwnerKind
@@ -40,6 +41,8 @@ class Outbox:
     """All lanes of the process.
 
     Attributes:
+        rule: When a reply is given up that fails again and again while others arrive.
+        worked: When a platform took a call last, by its name.
         closing: No further call goes out.
         unknown_outcomes: How many sends were repeated because nobody could tell whether they had arrived.
 
@@ -56,11 +59,14 @@ class Outbox:
         rng: random.Random | None = None,
         first_text_seconds: float = FIRST_TEXT_SECONDS,
         now: Callable[[], float] = time.time,
+        rule: ParkingRule = PATIENCE,
     ) -> None:
         self.clock = clock
         self.store = store
         self.meters = Meters(clock.now)
         self.random = rng or random.Random()  # noqa: S311 - nonces and jitter guard nothing
+        self.rule = rule
+        self.worked: dict[str, float] = {}
         self.closing = False
         self.unknown_outcomes = 0
         self.round_trips = {platform.name: RoundTrip() for platform in platforms.values()}

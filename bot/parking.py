@@ -10,41 +10,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from bot import controls, texts
 from bot.clock import Clock
 from bot.insist import insist
 from bot.model import Incoming, Target
 from bot.outbox import DeliveryError, Outbox
+from bot.patience import ParkingRule
 from bot.platforms.base import Platform
 from bot.reply import Buttons, Reply
 from bot.turn import TokenRefusedError, UnshownError
 from storage.base import Owner, OwnerKind, Store, StoreError, StoreUnavailableError, Turn, TurnState
-from storage.troubles import Trouble
 
 log = logging.getLogger(__name__)
 
-PARK_ATTEMPTS, PARK_HOURS = 8, 3.0
-"""Where nobody set it: what has failed so often, for so long, is parked. Pauses between attempts grow to a minute."""
 TELL_SECONDS = 30.0
 """So long the words to the asker may take; what comes next waits for them."""
 WATCH_SECONDS = 2.0
 """So often the running bridge looks whether something parked is to be tried again."""
 REASON_CHARS = 200
 STOPPED_MEANWHILE = "the process ended before it was carried out"
-
-
-@dataclass(frozen=True, slots=True)
-class ParkingRule:
-    """From how many failures on, over how many seconds, something is parked."""
-
-    attempts: int = PARK_ATTEMPTS
-    seconds: float = PARK_HOURS * 3600
-
-    def due(self, trouble: Trouble | None) -> bool:
-        """Tell whether it has failed too often for too long."""
-        return trouble is not None and trouble.failures >= self.attempts and trouble.seconds >= self.seconds
 
 
 class Parking:
@@ -59,7 +44,7 @@ class Parking:
 
     def due(self, turn: Turn) -> bool:
         """Tell whether a turn that was just claimed is to be parked."""
-        return self._rule.due(turn.trouble)
+        return turn.trouble is not None and self._rule.exceeded(turn.trouble.failures, turn.trouble.seconds)
 
     async def note(self, turn: Turn, error: Exception) -> None:
         """Keep why an attempt at a turn failed. If it can't be kept, the next claim counts the failure all the same."""
@@ -92,7 +77,7 @@ class Parking:
         if isinstance(error, StoreUnavailableError):
             return False
         trouble = await self._store.failed(event, STOPPED_MEANWHILE if error is None else reason_of(error))
-        if not self._rule.due(trouble):
+        if not self._rule.exceeded(trouble.failures, trouble.seconds):
             return False
         log.error("event.parked event=%d: %s (`dragoman retry %d` tries it again)", event, trouble.reason, event)
         await self._tell(event, incoming, texts.parked(trouble.seconds, asked=False))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,9 @@ from bot.delivery import Delivery, DeliveryError, Step, Visible
 from bot.doubts import visible_of
 from bot.model import ChatAddress, Receipt
 from bot.pacing import WINDOW_GAP_SECONDS, Meter
+from bot.patience import WORKED_SECONDS
 from bot.platforms.base import Allowance, Call, FloodError, Platform, PlatformError, RefusedError, UnknownOutcomeError
-from storage.base import StoreError
+from storage.base import StoreError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from bot.outbox import Outbox
@@ -187,7 +189,7 @@ class Lane:
             await self._advance(delivery, place)
         except StoreError as error:
             log.warning("delivery.store_failed owner=%s:%s: %s", delivery.owner.kind, delivery.owner.id, error)
-            self._postpone(delivery)
+            self._postpone(delivery, error)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one reply (its text, its rows), the others of the chat go on
             self._fail(delivery, error)
         finally:
@@ -227,9 +229,10 @@ class Lane:
             delivery.pending.put_back(waited)
             self._failed(delivery, step, error)
         else:
-            delivery.failures = 0
             if step.call is Call.SEARCH:
                 delivery.pending.put_back(waited)  # nothing was shown
+            else:
+                delivery.failures, delivery.failing_since = 0, math.inf
             self._look_again(delivery, step)
 
     def _look_again(self, delivery: Delivery, step: Step) -> None:
@@ -271,6 +274,7 @@ class Lane:
         receipt: Receipt | None = None
         try:
             receipt = await self._make(delivery, step)
+            outbox.worked[self._platform.name] = clock.now()
         finally:
             self._answered(meters, place, left, receipt)
         if step.call is Call.SEARCH:
@@ -362,14 +366,14 @@ class Lane:
             self._flooded(delivery, step, error)
         elif step.call is Call.SEARCH:
             if not self._doubts.failed(delivery.visible[step.index], error):
-                self._postpone(delivery)
+                self._postpone(delivery, error)
         elif isinstance(error, RefusedError):
             if not delivery.refused(step, error.reason):
                 delivery.settle(DeliveryError(error.reason, str(error)))
         else:
             if step.call is not Call.DRAFT:
                 self._in_doubt(delivery, step.index, error)
-            self._postpone(delivery)
+            self._postpone(delivery, error)
         if step.call is Call.DRAFT and not isinstance(error, RefusedError):
             delivery.draft = None  # this answer goes on by edits, which are repeated until they arrive
 
@@ -395,9 +399,17 @@ class Lane:
                 if allowance != overall:
                     self._outbox.meters.of(allowance).block(until)
 
-    def _postpone(self, delivery: Delivery) -> None:
+    def _postpone(self, delivery: Delivery, error: Exception) -> None:
+        now = self._outbox.clock.now()
+        delivery.failing_since = min(delivery.failing_since, now)
         delivery.dirty = True
         delivery.failures += 1
+        works = now - self._outbox.worked.get(self._platform.name, -math.inf) < WORKED_SECONDS
+        hopeless = works and self._outbox.rule.exceeded(delivery.failures, now - delivery.failing_since)
+        if hopeless and not isinstance(error, StoreUnavailableError):
+            what = f"{type(error).__name__}, {delivery.failures} times, while others arrived"
+            delivery.settle(DeliveryError(None, what, hopeless=True))
+            return
         backoff = min(BACKOFF_MOST_SECONDS, BACKOFF_SECONDS * 2.0 ** min(delivery.failures - 1, 10))
         delivery.not_before = self._outbox.clock.now() + backoff * self._outbox.random.uniform(0.75, 1.25)
 

@@ -22,7 +22,7 @@ from bot import budgets, endpoints, prices, tables
 from bot.access import Access, AllowList
 from bot.allocator import FIRST_TEXT_SECONDS
 from bot.attachments import FileLimits
-from bot.parking import PARK_ATTEMPTS, PARK_HOURS, ParkingRule
+from bot.patience import PARK_ATTEMPTS, PARK_HOURS, ParkingRule
 from bot.preferences import MOST_KEEP_DAYS
 
 PREFIXES = ("DISCORD_", "TELEGRAM_", "NETMIND_", "SEGMIND_", "MODELSLAB_")

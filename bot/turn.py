@@ -69,6 +69,10 @@ class TokenRefusedError(UnshownError):
     """The platform refuses the bot's token: the turn waits for a good one."""
 
 
+class HopelessError(UnshownError):
+    """The answer was tried to be shown for hours, while others were."""
+
+
 class _Stopped(Exception):  # noqa: N818 - it is a signal between two functions of this module, not a failure
     """Somebody asked the turn to stop."""
 
@@ -144,7 +148,7 @@ class Turns:
             if error.refusal is Refusal.TOKEN:
                 raise TokenRefusedError from error  # nobody can be told anything
             if course.answered and error.refusal is None:
-                raise UnshownError from error
+                raise (HopelessError if error.hopeless else UnshownError) from error
             partial = None if course.answered else course.said
             if not course.answered:
                 await self._settle(course)

@@ -108,7 +108,7 @@ class Waiting:
 
     async def recover(self, platform: str) -> None:
         """Take away the marks that a crash left on a platform; those of turns that still wait go when these begin."""
-        if not isinstance(self._platforms[platform], SupportsMarks):
+        if not isinstance(self._platforms.get(platform), SupportsMarks):
             return
         for mark in await self._store.marks():
             if mark.chat.platform != platform:

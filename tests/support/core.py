@@ -40,7 +40,8 @@ from bot.model import (
     Target,
 )
 from bot.outbox import Outbox
-from bot.parking import Parking, ParkingRule
+from bot.parking import Parking
+from bot.patience import ParkingRule
 from bot.platforms.base import Allowance, Call, Platform
 from bot.platforms.budgets import Budget, BudgetKind
 from bot.preferences import Defaults, Preferences
@@ -181,7 +182,7 @@ class World:
         providers: Mapping[str, Provider] = self.providers
         platforms: Mapping[str, Platform] = {"memory": self.chat}
         preferences = Preferences(store, providers, self.defaults or Defaults(next(iter(self.providers))))
-        outbox = Outbox(platforms, store, clock)
+        outbox = Outbox(platforms, store, clock, rule=self.parking_rule)
         router = Router(providers, sleep=lambda _: asyncio.sleep(0))
         accounting = Accounting(store, self.prices, self.budgets, self.epoch)
         turns = Turns(

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from bot import texts
-from bot.model import Button, Page, Target
+from bot.model import Button, Page, Receipt, Target
 from bot.outbox import DeliveryError, Outbox
 from bot.platforms.base import Allowance, Call, FloodError, Refusal, RefusedError, UnavailableError
 from bot.reply import Reply
@@ -239,6 +239,32 @@ async def test_an_outage_is_outlasted_and_a_repeated_create_makes_one_message(wo
     await world.clock.run(60)
     await finished
     assert [page.text for page in world.platform.shown.values()] == ["whole"]
+
+
+async def test_a_reply_that_fails_for_hours_while_others_arrive_is_given_up_and_in_an_outage_none_is(world: World) -> None:
+    send, refused = world.platform.send, {"odd", "away"}
+
+    async def odd(target: Target, page: Page, *, nonce: str, first: bool) -> Receipt:
+        if page.text in refused:
+            raise UnavailableError("500")
+        return await send(target, page, nonce=nonce, first=first)
+
+    world.platform.send = odd  # type: ignore[method-assign]
+    away = asyncio.ensure_future((await world.outbox.open(turn(1), target("1"), Text("away"))).finish())
+    await world.clock.run(4 * 3600)
+    assert not away.done(), "nothing arrives: it is waited for"
+    failing = asyncio.ensure_future((await world.outbox.open(turn(2), target("2"), Text("odd"))).finish())
+    refused.discard("away")
+    await world.clock.run(60)
+    await away
+    for number in range(24):
+        posted = asyncio.ensure_future(world.outbox.post(turn(number + 3), target("3"), [Page("ordinary")]))
+        await world.clock.run(500)
+        await posted
+        assert failing.done() is (number * 500 >= 3 * 3600 - 500)
+    with pytest.raises(DeliveryError, match="while others arrived") as given_up:
+        await failing
+    assert given_up.value.hopeless
 
 
 async def test_a_create_whose_answer_was_lost_while_the_text_grew_ends_whole_in_one_message(world: World) -> None:

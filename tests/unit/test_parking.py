@@ -10,11 +10,12 @@ import pytest
 
 from adapters.base import Finished, TextDelta
 from bot.model import Page, Receipt, Target
-from bot.parking import WATCH_SECONDS, ParkingRule, reason_of
+from bot.parking import WATCH_SECONDS, reason_of
+from bot.patience import ParkingRule
+from bot.platforms.base import UnavailableError
 from bot.turn import UnshownError
 from storage.base import StoreError, StoreUnavailableError, Turn
 from storage.beside import survey
-from storage.troubles import Trouble
 from storage.wishes import want_again
 from tests.support.core import World, eventually
 
@@ -44,8 +45,7 @@ def poison(world: World, monkeypatch: pytest.MonkeyPatch, number: int, error: Ex
     ("failures", "seconds", "due"), [(8, 10800, True), (7, 10**6, False), (10**6, 10799, False), (9, 10801, True), (0, 0, False)]
 )
 def test_it_takes_several_attempts_and_some_hours(failures: int, seconds: float, *, due: bool) -> None:
-    assert ParkingRule().due(Trouble(failures, seconds, "")) is due
-    assert not ParkingRule().due(None)
+    assert ParkingRule().exceeded(failures, seconds) is due
 
 
 async def test_a_turn_that_fails_each_time_is_parked_its_asker_told_and_the_next_goes_on(
@@ -129,6 +129,35 @@ async def test_an_answer_that_can_not_be_shown_is_parked_with_its_words_and_show
         await world.idle()
         watch.cancel()
     assert len(world.alpha.requests) == 1  # it was not asked again
+
+
+async def test_an_answer_that_the_platform_fails_to_show_while_others_arrive_is_parked_and_the_next_goes_on(world: World) -> None:
+    failing = [True]
+    send = world.chat.send
+
+    async def odd(target: Target, page: Page, *, nonce: str, first: bool) -> Receipt:
+        if failing and page.text.startswith("the whole"):
+            raise UnavailableError("500")
+        return await send(target, page, nonce=nonce, first=first)
+
+    async with world.running() as core:
+        await world.ask("elsewhere", chat="2")
+        world.chat.send = odd  # type: ignore[method-assign]
+        world.alpha.will(TextDelta("the whole answer"), Finished())
+        await world.say("one")
+        await world.say("two")
+        await world.until_said("heard: two")
+        await world.idle()
+        assert [state for state, _ in world.turns()] == ["done", "parked", "done"]
+        (one,) = survey(world.database).newest_parked
+        assert one.reason == "it could not be shown: UnavailableError, 3 times, while others arrived"
+        failing.clear()
+        want_again(world.database, None)
+        watch = asyncio.create_task(core.inbox.watch())
+        await world.until_said("the whole answer")
+        await world.idle()
+        watch.cancel()
+    assert len(world.alpha.requests) == 3
 
 
 async def test_a_command_that_fails_each_time_is_parked_and_carried_out_by_the_next_try(
