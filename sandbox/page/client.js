@@ -126,6 +126,12 @@ export class Client {
     if (tab === this.tab) this.arrange();
   }
 
+  // Shows a message with these reactions from now on.
+  react(tab, key, emojis) {
+    const message = this.message(tab, key);
+    if (message) this.put(tab, { ...message, marks: emojis });
+  }
+
   message(tab, key) { return this.messages.get(tab)?.get(key)?.message; }
 
   // Puts one person's messages under one name, and the welcome where there are none.
@@ -192,6 +198,11 @@ export function buttonRows(rows, press) {
     });
     return node;
   }))));
+}
+
+// The bot's reactions to a message; null where there are none.
+export function reactions(emojis) {
+  return emojis?.length ? element("div", { className: "reactions", ariaLabel: "reactions" }, ...emojis.map((emoji) => element("span", {}, emoji))) : null;
 }
 
 export function clock(milliseconds) {

@@ -1,5 +1,5 @@
 // The Discord client: channels, mentions, replies, slash commands with autocompletion, buttons, answers that one person alone sees.
-import { buttonRows, call, Client, clock, packed } from "./client.js";
+import { buttonRows, call, Client, clock, packed, reactions } from "./client.js";
 import { discordText, element } from "./markup.js";
 
 const PRIVATE_CHANNEL = 1;
@@ -45,6 +45,7 @@ export class Discord {
     if (change.viewer && change.viewer !== this.state.user) return false;
     if (change.type === "message_create" || change.type === "message_update") return client.put(change.channel_id, change.message);
     if (change.type === "message_delete") client.remove(change.channel_id, change.message_id);
+    if (change.type === "reactions") client.react(change.channel_id, change.message_id, change.emojis);
     if (change.type === "channel_create") this.addChannel(change.channel);
     if (change.type === "user_create") this.users.set(change.user.id, change.user.global_name ?? change.user.username);
     if (change.type === "typing" && change.channel_id === client.tab && change.user_id === this.state.bot) client.typing(10, `${this.bot} is typing …`);
@@ -72,6 +73,7 @@ export class Discord {
       element("div", { className: "who" }, element("b", {}, name), bot ? element("span", { className: "tag" }, "APP") : null, clock(time)),
       body,
       buttonRows(rows, (data) => this.press(message, data)),
+      reactions(message.marks ?? message.reactions?.map((one) => one.emoji.name)),
       secret ? element("div", { className: "note" }, "Only you can see this.") : null,
       secret ? null : reply);
     return { node, time, head: Boolean(head), author: message.author.id };

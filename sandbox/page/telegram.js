@@ -1,5 +1,5 @@
 // The Telegram client: a private chat and a group, entities, keyboards, answers to button presses.
-import { buttonRows, call, Client, clock, packed } from "./client.js";
+import { buttonRows, call, Client, clock, packed, reactions } from "./client.js";
 import { element, telegramText } from "./markup.js";
 
 const DRAFT_MS = 30 * 1000; // so long a draft shows
@@ -34,6 +34,7 @@ export class Telegram {
     if (change.type === "draft") return this.draft(change);
     if (change.type === "draft_gone") this.fade(change.chat_id, draftKey(change));
     if (change.type === "deleted") client.remove(change.chat_id, change.message_id);
+    if (change.type === "reactions") client.react(change.chat_id, change.message_id, change.emojis);
     if (change.type === "commands" && change.scope === "default") this.state.commands = change.commands;
     if (change.type === "chat_action" && change.chat_id === client.tab) client.typing(5, "Dragoman is typing …");
     return false;
@@ -74,7 +75,7 @@ export class Telegram {
       message.photo ? element("div", { className: "file" }, `🖼 photo (${message.photo[0].file_size} bytes)`) : null,
       message.document ? element("div", { className: "file" }, `📄 ${message.document.file_name} (${message.document.file_size} bytes)`) : null,
       element("div", { className: "meta" }, message.draft ? "draft " : message.edit_date ? "edited " : "", clock(time)));
-    const node = element("article", { className: `message${own ? " own" : " bot"}${message.draft ? " draft" : ""}` }, bubble, buttonRows(rows, (data) => this.press(message, data)), reply);
+    const node = element("article", { className: `message${own ? " own" : " bot"}${message.draft ? " draft" : ""}` }, bubble, buttonRows(rows, (data) => this.press(message, data)), reactions(message.marks), reply);
     return { node, time, author: message.from?.id };
   }
 

@@ -67,6 +67,19 @@ def test_answer_grows_before_the_readers_eyes(visited: Visit, platform: str) -> 
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
+def test_what_waits_behind_a_running_answer_shows_it_until_its_turn_has_come(visited: Visit, platform: str) -> None:
+    pane = visited.pane(platform)
+    pane.say(LONG)
+    pane.hears("word0")
+    pane.say("and then?")
+    waiting = pane.root.locator(".reactions", has_text="👀")
+    waiting.wait_for(timeout=MODEL_PATIENCE_MS)
+    visited.shot(f"{platform}-waiting")
+    pane.hears("word99")
+    waiting.wait_for(state="detached", timeout=MODEL_PATIENCE_MS)
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
 def test_files_are_attached_and_read(visited: Visit, platform: str) -> None:
     pane = visited.pane(platform)
     pane.attach({"name": "notes.txt", "mimeType": "text/plain", "buffer": b"the secret is 4711"})
