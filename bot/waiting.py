@@ -7,6 +7,7 @@ whose turn comes soon gets none. What is marked is stored before it is, so that 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
@@ -17,7 +18,7 @@ from bot import texts
 from bot.clock import Clock
 from bot.model import ChatKind, Incoming, Target
 from bot.outbox import DeliveryError, Outbox
-from bot.platforms.base import Allowance, Call, FloodError, Heard, Platform, PlatformError, RefusedError, SupportsMarks
+from bot.platforms.base import Allowance, Call, Heard, Platform, PlatformError, RefusedError, SupportsMarks
 from bot.reply import Reply
 from storage.base import Accepted, Owner, OwnerKind, Store, StoreError
 
@@ -25,8 +26,8 @@ log = logging.getLogger(__name__)
 
 MARK_AFTER_SECONDS = 1.0
 """A message that waits less long shows no mark."""
-TRIES, PAUSE_SECONDS = 5, 2.0
-"""So often a mark is tried to be set or taken away while the platform is away; the pause doubles."""
+TRIES, PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5, 2.0, 60.0
+"""So often a mark is tried to be set while the platform is away; the pause doubles."""
 
 
 @dataclass(slots=True, eq=False)
@@ -97,8 +98,9 @@ class Waiting:
         """A turn begins: its messages wait no more."""
         self._running[conversation] = turn
         queue = self._queues.get(conversation, {})
-        for message in queue.pop(turn, []):
-            message.over.set()
+        for begun in [one for one in queue if one <= turn]:  # turns of a conversation begin in the order of their numbers
+            for message in queue.pop(begun):
+                message.over.set()
         if not queue:
             self._queues.pop(conversation, None)
 
@@ -135,8 +137,9 @@ class Waiting:
             message.marked = True
             if not await self._set(message, on=True) and tell:
                 await self._tell(message)
-        await self._either(message.over.wait(), self._store.stop_signal(message.turn).wait())
-        message.over.set()
+        if not message.over.is_set():
+            await self._either(message.over.wait(), self._store.stop_signal(message.turn).wait())
+            message.over.set()
         await self._untell(message)
         await self._set(message, on=False)
         await self._store.unmark(message.target.chat, message.message_id)
@@ -152,27 +155,25 @@ class Waiting:
                 task.cancel()
 
     async def _set(self, message: _Waiting, *, on: bool) -> bool:
-        """Set or take away a mark; False if the platform will not have it."""
+        """Set or take away a mark; False if the platform will not have it. To take it away is tried until it is done."""
         platform = self._platforms[message.target.chat.platform]
         if not isinstance(platform, SupportsMarks):
             return False
         pause = PAUSE_SECONDS
-        for _ in range(TRIES):
-            if on and message.over.is_set():
-                return True
+        for tried in itertools.count():
+            if on and (message.over.is_set() or tried == TRIES):
+                break
             try:
                 async with self._spend(platform.mark_allowances(message.target)):
                     await platform.mark(message.target, message.message_id, on=on)
             except RefusedError as refused:
                 log.info("a waiting message is not marked: %s", refused)
                 return False
-            except FloodError:
-                continue  # the budget waits as long as told
-            except PlatformError:
+            except PlatformError:  # after a flood the budget also waits as long as told
                 await self._clock.sleep(pause)
-                pause *= 2
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             else:
-                return True
+                break
         return True
 
     async def _tell(self, message: _Waiting) -> None:

@@ -44,6 +44,7 @@ class MarkableChat(Chat):
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.waiting.MARK_AFTER_SECONDS", 0.01)
     monkeypatch.setattr("bot.waiting.PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("bot.waiting.LONGEST_PAUSE_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -153,6 +154,15 @@ async def test_trouble_with_a_mark_is_outlasted_and_costs_no_answer(world: World
             chat.refusals = [error, error]
         await eventually(lambda: not chat.marked)
     assert world.texts()[-1] == "heard: two"
+
+
+async def test_a_mark_is_taken_away_however_long_the_platform_was_away(world: World, chat: MarkableChat) -> None:
+    async with world.running():
+        async with an_answer_runs(world):
+            await world.say("two", message_id="m-two")
+            await eventually(lambda: chat.marked == {"m-two"})
+            chat.refusals = [UnavailableError("away")] * (2 * TRIES)
+        await eventually(lambda: not chat.marked and not noted(world))
 
 
 async def test_where_there_can_be_no_mark_it_is_said_once_and_taken_away_again(world: World, chat: MarkableChat) -> None:
