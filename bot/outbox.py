@@ -74,6 +74,10 @@ class Outbox:
         self._now = now
         self._allocators: dict[str, Allocator] = {}
         self._platforms = platforms
+        # Told once: to ask an object whether it keeps a protocol takes Python 3.11 longer than all else here.
+        self._drafting = {name: platform for name, platform in platforms.items() if isinstance(platform, SupportsDrafts)}
+        self._typing = {name: platform for name, platform in platforms.items() if isinstance(platform, SupportsTyping)}
+        self._searching = {name for name, platform in platforms.items() if isinstance(platform, SupportsSearch)}
         self._lanes: dict[tuple[str, str, str], Lane] = {}
         self._sweep_at = FEWEST_LANES
         self._tasks: set[asyncio.Task[None]] = set()
@@ -109,9 +113,10 @@ class Outbox:
             self._sweep()
             lane = self._lanes[key] = Lane(self, platform)
         delivery = Delivery(owner, target, source, lane, platform.style)
-        delivery.visible, delivery.searches = pages_of(rows), isinstance(platform, SupportsSearch)
-        if owner.kind is OwnerKind.TURN and isinstance(platform, SupportsDrafts) and platform.drafts(target) and not lane.drafting(chat):
-            delivery.draft = Draft(platform, target, owner.id)
+        delivery.visible, delivery.searches = pages_of(rows), chat.platform in self._searching
+        drafting = self._drafting.get(chat.platform)
+        if owner.kind is OwnerKind.TURN and drafting is not None and drafting.drafts(target) and not lane.drafting(chat):
+            delivery.draft = Draft(drafting, target, owner.id)
         if rows or again:
             for allowance in platform.allowances(Call.SEND, target, first=True):
                 self.meters.of(allowance).be_careful(self.clock.now())
@@ -131,11 +136,12 @@ class Outbox:
         """Show that the bot is writing, if the platform can and the account's budget has plenty of room."""
         platform = self._platforms[target.chat.platform]
         overall, now = self.meters.of(platform.limits.overall), self.clock.now()
-        if not isinstance(platform, SupportsTyping) or self.allocator(platform).crowded or overall.room(now) < TYPING_ROOM:
+        typing = self._typing.get(target.chat.platform)
+        if typing is None or self.allocator(platform).crowded or overall.room(now) < TYPING_ROOM:
             return
         place = Place(overall, now)
         try:
-            await platform.typing(target)
+            await typing.typing(target)
         finally:
             place.arrived(self.clock.now())
 

@@ -122,6 +122,7 @@ class Turns:
         self._router = router
         self._providers = providers
         self._platforms = platforms
+        self._typing_on = {name: platform for name, platform in platforms.items() if isinstance(platform, SupportsTyping)}
         self._preferences = preferences
         self._outbox = outbox
         self._attachments = attachments
@@ -430,8 +431,8 @@ class Turns:
         course.reply.end("\n\n".join(note for note in notes if note), buttons)
 
     def _ignored(self, course: Course) -> str:
-        fetches = isinstance(self._platforms[course.turn.chat.platform], SupportsAttachments)
-        return texts.FILES_IGNORED if course.incoming.attachments and not fetches else ""
+        fetched = not course.incoming.attachments or isinstance(self._platforms[course.turn.chat.platform], SupportsAttachments)
+        return "" if fetched else texts.FILES_IGNORED
 
     def _asked_before(self, turn: Turn) -> bool:
         """Tell whether a provider may have been asked already, and billed it. A job that is collected is not asked again."""
@@ -466,9 +467,9 @@ class Turns:
         A slash command shows it by itself.
         """
         delivery = course.delivery
-        platform = self._platforms[delivery.target.chat.platform]
+        platform = self._typing_on.get(delivery.target.chat.platform)
         by_itself = delivery.target.route is not None and course.incoming.button is None
-        if not isinstance(platform, SupportsTyping) or by_itself:
+        if platform is None or by_itself:
             return
         await self._clock.sleep(TYPING_AFTER_SECONDS)
         while not delivery.shown or course.reply.may_withhold:
