@@ -43,10 +43,15 @@ async def failure(awaitable):
 
 
 async def test_the_text_arrives_whole_and_ends_exactly_once(tested, session):
+    tested.heard = asyncio.Event() if tested.streaming else None
     tested.say(TEXT)
     provider = tested.provider(session)
 
-    events = await ask(provider, request(tested.model))
+    events = []
+    async for event in provider.stream(request(tested.model)):
+        events.append(event)
+        if tested.heard and isinstance(event, TextDelta):
+            tested.heard.set()  # only now the rest is said
 
     assert "".join(event.text for event in events if isinstance(event, TextDelta)) == TEXT
     assert [index for index, event in enumerate(events) if isinstance(event, Finished)] == [len(events) - 1]

@@ -21,9 +21,9 @@ MODEL = "vendor/some-model"
 
 @dataclass(frozen=True)
 class Tape:
-    """An answer. A number among the pieces is a pause in seconds; `drop` cuts the connection behind the last piece."""
+    """Pieces of an answer; a number is a pause in seconds, an event is waited for; `drop` cuts the connection behind the last one."""
 
-    pieces: Sequence[bytes | float] = ()
+    pieces: Sequence[bytes | float | asyncio.Event] = ()
     status: int = 200
     content_type: str = "text/event-stream"
     headers: dict[str, str] = field(default_factory=dict)
@@ -97,6 +97,8 @@ class TapeServer(Server):
             for piece in tape.pieces:
                 if isinstance(piece, bytes):
                     await response.write(piece)
+                elif isinstance(piece, asyncio.Event):
+                    await piece.wait()
                 else:
                     await asyncio.sleep(piece)
             if tape.drop and request.transport is not None:
@@ -122,5 +124,6 @@ class OpenAIBench(Bench):
 
     def say(self, text: str) -> None:
         half = len(text) // 2
-        parts = [delta(part) for part in (text[:half], text[half:]) if part]
-        self.tapes.tapes = [Tape([delta("", role="assistant"), *parts, delta(finish="stop"), DONE])]
+        first, *rest = [delta(part) for part in (text[:half], text[half:]) if part] or [b""]
+        held = [self.heard] if self.heard else []
+        self.tapes.tapes = [Tape([delta("", role="assistant"), first, *held, *rest, delta(finish="stop"), DONE])]

@@ -1,5 +1,7 @@
 """The contract benches of the three providers that have a stand-in of their own."""
 
+import asyncio
+
 import aiohttp
 
 from adapters.base import Provider
@@ -17,9 +19,12 @@ class Parrot:
 
     def __init__(self) -> None:
         self.text = "Hello"
+        self.heard: asyncio.Event | None = None
 
     async def speak(self, model, messages):
-        for piece in by_words(self.text):
+        for number, piece in enumerate(by_words(self.text)):
+            if number == 1 and self.heard is not None:
+                await self.heard.wait()
             yield piece
 
 
@@ -40,7 +45,7 @@ class NetmindBench(Bench):
         return Netmind(session, key=key, base_url=f"{url or self._sandbox.url}{BASE_PATH}")
 
     def say(self, text: str) -> None:
-        self._voice.text = text
+        self._voice.text, self._voice.heard = text, self.heard
 
 
 class SegmindBench(Bench):

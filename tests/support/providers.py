@@ -39,11 +39,13 @@ class Bench(ABC):
         server: Started and stopped by the suite.
         model: A model the stand-in knows.
         streaming: The provider yields text in pieces.
+        heard: Where it streams: what follows the first piece of text is held back until this is set.
     """
 
     server: Server
     model: str
     streaming: bool = True
+    heard: asyncio.Event | None = None
 
     @abstractmethod
     def provider(self, session: aiohttp.ClientSession, *, url: str | None = None, key: str = KEY) -> Provider:
