@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections import Counter
 
 from bot.render.boundary import last_boundary
 from bot.render.emphasis import is_meant
@@ -33,6 +32,10 @@ _ROW = re.compile(r"\s*+\|")
 _HALF_DEFINITION = re.compile(r"^([ \t>]*\[(?!\^)[^\]\n]{1,200}\]:)[ \t]*\S+\Z", re.MULTILINE)
 
 _MOST_OPENERS = 8  # of formulas that one text leaves open; more of them are signs that mean themselves
+
+_LONGEST_ROW = 1000  # characters of a table's first line for which the second one is made
+_LONGEST_TARGET = 2000  # characters of a link's target that is still open; no one waits for its end
+_MOST_LONE = 16  # lines of nothing but markers at the end; of more of them all but the last ones are meant
 
 _CLOSINGS = {"\\(": "\\)", "\\[": "\\]"}
 _DISPLAYS = (("$$", "$$"), ("\\[", "\\]"))
@@ -105,9 +108,9 @@ def _close_fence(text: str, lead: str, fence: str, opened: int) -> str:
 def _without_half_line(text: str) -> str:
     """Drop a last line that is nothing but markers: it would show as a raw sign, or make a heading of the line above."""
     end = len(text)
-    while end:
+    for _ in range(_MOST_LONE):
         start = text.rfind("\n", 0, end) + 1
-        if not _LONE.fullmatch(text, start, end) or _is_delimiter(text, start, end):
+        if not end or not _LONE.fullmatch(text, start, end) or _is_delimiter(text, start, end):
             break
         end = _stripped(text, start)
     return text[:end]
@@ -164,7 +167,7 @@ def _is_delimiter(text: str, start: int, end: int) -> bool:
 def _complete_table(text: str) -> str:
     """Complete the header of a table that has just begun, so that it is a table at once."""
     body, _, last = text.rpartition("\n")
-    if not last.lstrip().startswith("|"):
+    if not last.lstrip().startswith("|") or len(last) > _LONGEST_ROW:
         return text
     if _is_delimiter(text, len(text) - len(last), len(text)):
         head, body = body, body.rpartition("\n")[0]
@@ -187,8 +190,8 @@ class _Inline:
     def __init__(self, text: str) -> None:
         self._text = text
         self._open: list[tuple[str, int, int]] = []  # delimiter, how many of it, and where it ends; innermost last
-        self._count: Counter[str] = Counter()  # of each delimiter in it
-        self._formulas = Formulas(text)
+        self._count = {"*": 0, "_": 0, "~": 0}  # of each delimiter in it
+        self._formulas: Formulas | None = None  # of the text; most have none
         self._brackets: list[int] = []
         self._formulas_from = -1  # where a formula that is open at the end can begin; -1 while no one has asked
         self._openers = 0  # of formulas that were tried and are none
@@ -226,6 +229,8 @@ class _Inline:
 
     def _formula(self, start: int) -> int | str:
         """The same behind a dollar or backslash."""
+        if not self._formulas:
+            self._formulas = Formulas(self._text)
         found = self._formulas.at(start)
         if found:
             return found.end
@@ -259,7 +264,7 @@ class _Inline:
         target = _LINK_TAIL.match(self._text, end)
         if target:
             return target.end()
-        return -1 if _HALF_LINK_TAIL.match(self._text, end) else end
+        return -1 if len(self._text) - end <= _LONGEST_TARGET and _HALF_LINK_TAIL.match(self._text, end) else end
 
     def _finish(self, text: str, closer: str) -> str:
         parts: list[str] = []  # that go behind the text

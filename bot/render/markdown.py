@@ -7,15 +7,14 @@ are code, formulas are lines of signs, links that are neither http nor https are
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from itertools import repeat
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import pyromark
 
 from bot.render.document import BOLD, CODE, ITALIC, STRIKE, Block, Kind, Span
 from bot.render.latex import readable
-from bot.render.mask import NONE, Masked, Places, is_definition, mask
+from bot.render.mask import NONE, Masked, Places, flattened, is_definition, mask
 from bot.render.symbols import SUPERSCRIPTS
 from bot.render.table import Cell, table_spans
 from bot.render.text import is_blank
@@ -26,6 +25,8 @@ _OPTIONS = (
     | pyromark.Options.ENABLE_TASKLISTS
     | pyromark.Options.ENABLE_MATH
 )
+DEEPEST = 24
+"""Lists and quotes that stand in each other. In a line that opens more, what follows is text: a thousand would take long to read."""
 _new = tuple.__new__  # a third of what calling the class costs; every field has to be given
 _BREAK = re.compile(r"\s*<br\s*/?>\s*", re.IGNORECASE)
 _NOTE_LABEL = re.compile(r"\^[^\s^]{1,40}")
@@ -51,21 +52,48 @@ def read(source: str, *, located: bool = False, number: int | None = None, targe
         targets: Of references, by label in lower case, that were defined before.
     """
     masked = mask(source, targets)
-    reader = _Reader(source, masked, number, located=located)
+    try:
+        return _read(source, masked, number, located=located, deepest=DEEPEST)
+    except _TooDeepError:
+        return _read(source, flattened(masked, DEEPEST), number, located=located, deepest=len(source))
+
+
+def _read(source: str, masked: Masked, number: int | None, *, located: bool, deepest: int) -> list[Block]:
+    reader = _Reader(source, masked, number, located=located, deepest=deepest)
+    if located:
+        return reader.read_located(parsed(source, masked))
+    return reader.read(pyromark.events(masked.text, options=_OPTIONS, broken_link_callback=_resolver(source, masked)))
+
+
+def parsed(source: str, masked: Masked) -> Iterable[tuple[pyromark.event.Event, pyromark.event.Range]]:
+    """Return the parser's events, and where each stands in the masked text, in bytes."""
+    return pyromark.events_with_range(masked.text, options=_OPTIONS, broken_link_callback=_resolver(source, masked))
+
+
+_Resolver: TypeAlias = Callable[["pyromark.event.BrokenLink"], "tuple[str, str] | None"]
+
+
+def _resolver(source: str, masked: Masked) -> _Resolver | None:
+    """Return what finds the target of a reference that the parser knows none for."""
+    if not (masked.targets or "[^" in source):
+        return None
+    data = b""
 
     def resolve(link: pyromark.event.BrokenLink) -> tuple[str, str] | None:
+        nonlocal data
         if _NOTE_LABEL.fullmatch(link["reference"]):
             return (_NOTE, "")
         target = masked.targets.get(masked.unmask(link["reference"]).casefold(), "")
-        return (target, "") if _LINK.fullmatch(target) and not is_definition(masked.text, link["span"]["end"]) else None
+        if not _LINK.fullmatch(target):
+            return None
+        data = data or masked.text.encode()
+        return None if is_definition(data, link["span"]["end"]) else (target, "")
 
-    callback = resolve if masked.targets or "[^" in source else None
-    pairs: Iterable[tuple[pyromark.event.Event, pyromark.event.Range]]
-    if located:
-        pairs = pyromark.events_with_range(masked.text, options=_OPTIONS, broken_link_callback=callback)
-    else:
-        pairs = zip(pyromark.events(masked.text, options=_OPTIONS, broken_link_callback=callback), repeat(_NOWHERE), strict=False)
-    return reader.read(pairs)
+    return resolve
+
+
+class _TooDeepError(Exception):
+    """Lists and quotes stand in each other as nobody writes them."""
 
 
 class _Leaf(NamedTuple):
@@ -95,11 +123,12 @@ _PARAGRAPH = _Leaf(start=0, loose=True)
 class _Reader:
     """Turns parser events into blocks."""
 
-    def __init__(self, source: str, masked: Masked, number: int | None, *, located: bool) -> None:
+    def __init__(self, source: str, masked: Masked, number: int | None, *, located: bool, deepest: int) -> None:
         self._blocks: list[Block] = []
         self._source = source
         self._number = number
         self._located = located
+        self._deepest = deepest
         self._masked = bool(masked.used)
         self._unmask, self._formula = masked.unmask, masked.formula
         self._char = Places(masked).char if located else int
@@ -121,51 +150,79 @@ class _Reader:
         self._rule_at = 0
         self._in_table = False
 
-    def read(self, pairs: Iterable[tuple[Any, pyromark.event.Range]]) -> list[Block]:  # noqa: C901, PLR0912 - a call for each event would cost as much as the rest
+    def read(self, events: Iterable[Any]) -> list[Block]:  # noqa: C901, PLR0912 - a call for each event would cost as much as the rest
         """Go through the events: a string, or a dictionary with one entry."""
-        pieces, located = self._pieces, self._located
-        for event, where in pairs:
+        pieces = self._pieces
+        for event in events:
             if type(event) is str:
-                self._bare(event, where)
-            elif "Text" in event:
-                if located:
-                    self._piece(event["Text"], where)
+                if event == "Rule":
+                    self._rule(_NOWHERE)
                 else:
-                    pieces.append(event["Text"])
-            elif "Start" in event:
-                if pieces:
-                    self._join()
-                tag = event["Start"]
+                    pieces.append("\n")
+                continue
+            (name,) = event
+            if name == "Text":
+                pieces.append(event["Text"])
+                continue
+            if pieces:
+                self._join()
+            tag = event[name]
+            if name == "End":
                 if type(tag) is not str:
-                    ((name, value),) = tag.items()
-                    self._start(name, value, where)
+                    self._end(tag)
+                elif tag in _MARKS:
+                    self._marks &= ~_MARKS[tag]
+                elif tag in _ENDS:
+                    _ENDS[tag](self, _NOWHERE)
+            elif name == "Start":
+                if type(tag) is not str:
+                    ((kind, value),) = tag.items()
+                    self._start(kind, value, _NOWHERE)
                 elif tag in _MARKS:
                     self._marks |= _MARKS[tag]
                 elif tag in _STARTS:
-                    _STARTS[tag](self, where)
-            elif "End" in event:
-                if pieces:
-                    self._join()
-                tag = event["End"]
+                    _STARTS[tag](self, _NOWHERE)
+            elif name == "Code" and not self._masked:
+                self._spans.append(_new(Span, (tag, self._marks | CODE, self._url, 0, 0)))
+            else:
+                self._other(name, tag, _NOWHERE)
+        self._flush()
+        return self._blocks
+
+    def read_located(self, pairs: Iterable[tuple[Any, pyromark.event.Range]]) -> list[Block]:  # noqa: C901, PLR0912 - as above
+        """Go through the events with their places."""
+        for event, where in pairs:
+            if type(event) is str:
+                if event == "Rule":
+                    self._rule(where)
+                else:
+                    self._piece("\n", where)
+                continue
+            ((name, tag),) = event.items()
+            if name == "Text":
+                self._piece(tag, where)
+                continue
+            if self._pieces:
+                self._join()
+            if name == "End":
                 if type(tag) is not str:
                     self._end(tag)
                 elif tag in _MARKS:
                     self._marks &= ~_MARKS[tag]
                 elif tag in _ENDS:
                     _ENDS[tag](self, where)
+            elif name == "Start":
+                if type(tag) is not str:
+                    ((kind, value),) = tag.items()
+                    self._start(kind, value, where)
+                elif tag in _MARKS:
+                    self._marks |= _MARKS[tag]
+                elif tag in _STARTS:
+                    _STARTS[tag](self, where)
             else:
-                ((name, value),) = event.items()
-                self._other(name, value, where)
+                self._other(name, tag, where)
         self._flush()
         return self._blocks
-
-    def _bare(self, event: str, where: pyromark.event.Range) -> None:
-        if event == "Rule":
-            self._rule(where)
-        elif self._located:
-            self._piece("\n", where)
-        else:
-            self._pieces.append("\n")
 
     # ------------------------------------------------------------------------------------------------------ inline
 
@@ -176,8 +233,10 @@ class _Reader:
         pieces.clear()
         if self._masked and not text.isascii():
             text = self._unmask(text)
-        start, end = (self._char(self._piece_at), self._char(self._piece_end)) if self._located else (0, 0)
-        self._spans.append(_new(Span, (text, self._marks, self._url, start, end)))
+        if self._located:
+            self._spans.append(_new(Span, (text, self._marks, self._url, self._char(self._piece_at), self._char(self._piece_end))))
+        else:
+            self._spans.append(_new(Span, (text, self._marks, self._url, 0, 0)))
 
     def _piece(self, text: str, where: pyromark.event.Range) -> None:
         """Take a piece of text with its place: pieces that follow each other in the source, too, make one span."""
@@ -241,7 +300,7 @@ class _Reader:
             self._close_note(first, where)
             return
         allowed = not self._in_table and _LINK.fullmatch(url) is not None  # a table becomes code, which holds no links
-        label = "".join([span.text for span in self._spans[first:]])
+        label = _label(self._spans, first, len(url) + len("mailto:"))
         if url and (is_blank(label) or not (allowed or url in {label, f"mailto:{label}"})):
             start = self._spans[-1].end if label else self._char(where["start"])
             shown = url if is_blank(label) else f" ({url})"
@@ -266,6 +325,7 @@ class _Reader:
             self._spend_item()
             self._lists.append(value)
             self._begun.append(False)
+            self._check_depth()
         elif name == "CodeBlock":
             self._open_code(value, self._char(where["start"]))
         elif name == "Heading":
@@ -275,9 +335,14 @@ class _Reader:
             self._spend_item()
             self._set_anchor(where)
             self._quote += 1
+            self._check_depth()
         elif name == "Table":
             self._open(_Leaf(Kind.CODE, start=self._char(where["start"])))
             self._alignments, self._rows, self._in_table = value, [], True
+
+    def _check_depth(self) -> None:
+        if len(self._lists) + self._quote > self._deepest:
+            raise _TooDeepError
 
     def _end(self, tag: Any) -> None:
         self._flush()
@@ -393,6 +458,18 @@ class _Reader:
 
     def _line(self, start: int) -> int:
         return self._source.rfind("\n", 0, start) + 1
+
+
+def _label(spans: Sequence[Span], first: int, most: int) -> str:
+    """Return what spans say, from the first one on; no more than is needed to see that it is neither empty nor of so many characters."""
+    parts: list[str] = []
+    size = 0
+    for index in range(first, len(spans)):
+        parts.append(spans[index].text)
+        size += len(parts[-1])
+        if size > most and not is_blank(parts[-1]):
+            break
+    return "".join(parts)
 
 
 # What is done where a tag begins or ends that is a name alone.

@@ -33,11 +33,17 @@ _MEANT_BY_FORMULAS = (
     (_DOLLAR, "$"),
     (_LINE, "\n"),
 )
+# For what makes a marker of a list or quote, behind so many of them that it is none: a quote's sign, white space behind a list item's.
+_MEANT_BY_MARKERS = (("\u2e4c", ">"), ("\u2e4d", " "), ("\u2e4e", "\t"))
+_MARKERS = r"^((?:[ \t]*+(?:>|(?:[-*+]|[0-9]{1,9}[.)])(?=[ \t]))){%d}[ \t]*+(?:[-*+]|[0-9]{1,9}[.)]|))([> \t])"
 _BLOCK = re.compile(r"\n([ \t]*(?:>[ \t]?)*)(?=[-+*=#>|]|[0-9]+[.)])")
 _FORMULA_SIGN = re.compile(r"[$\\]")
 # White space that the parser takes for such only where it looks at what surrounds stars.
 _SPACE = "\u1680"
 _STAND_IN = re.compile(f"[{_LESS}{_COLON}{_SPACE}{_LINE}{_DOLLAR}{_ROUND}{_SQUARE}{_DOUBLE}]")
+_ANY_STAND_IN = re.compile(
+    f"[{_LESS}{_COLON}{_SPACE}{_LINE}{_DOLLAR}{_ROUND}{_SQUARE}{_DOUBLE}{''.join([sign for sign, _ in _MEANT_BY_MARKERS])}]"
+)
 NONE: Mapping[str, str] = MappingProxyType({})
 """No targets."""
 
@@ -68,6 +74,8 @@ class Masked(NamedTuple):
 
     def unmask(self, text: str) -> str:
         """Take the stand-ins out."""
+        if not _ANY_STAND_IN.search(text):
+            return text
         for sign, meant in self.used:
             text = text.replace(sign, meant)
         return text
@@ -127,9 +135,21 @@ def _join_line(line: re.Match[str]) -> str:
     return _LINE + " " * len(line[1])
 
 
-def is_definition(masked: str, end: int) -> bool:
+def is_definition(masked: bytes, end: int) -> bool:
     """Tell whether the label that ends at this byte is the one of a definition."""
-    return masked.encode()[end:].startswith(_COLON.encode())
+    return masked.startswith(_COLON.encode(), end)
+
+
+def flattened(masked: Masked, deepest: int) -> Masked:
+    """Let no line open more lists and quotes than so many: the sign behind them gets a stand-in."""
+    used = [pair for pair in _MEANT_BY_MARKERS if pair[0] not in masked.text]
+
+    def flatten(line: re.Match[str]) -> str:
+        sign = next((sign for sign, meant in used if meant == line[2]), line[2])
+        return line[1] + sign
+
+    text = re.sub(_MARKERS % deepest, flatten, masked.text, flags=re.MULTILINE)
+    return masked._replace(text=text, used=(*masked.used, *used))
 
 
 class Places:
@@ -145,7 +165,8 @@ class Places:
         if not self._data:
             return byte
         if byte < self._byte:
-            self._byte = self._char = 0
-        self._char += len(self._data[self._byte : byte].decode())
+            self._char -= len(self._data[byte : self._byte].decode())
+        else:
+            self._char += len(self._data[self._byte : byte].decode())
         self._byte = byte
         return self._char - bisect_left(self._added, self._char) if self._added else self._char

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from bot.render import resume
 from bot.render.base import Draft, Rendered, Style
 from bot.render.boundary import boundaries
 from bot.render.document import Block, Kind
@@ -169,19 +170,19 @@ class Pager:
 
     def _last_page(self, *, final: bool) -> _Page:
         """Freeze pages until what is left fits on one."""
-        window = self._window
+        window = self._cut.offset + self._window
         while True:
             is_all = len(self._tail) <= window
             source, meant = (self._tail, final) if is_all else (self._tail[:window], False)
             if self._settles and (end := self._settle(source)):
                 self._freeze(source[:end])
-                window = self._window
+                window = self._cut.offset + self._window
                 continue
             draft, rest = self._written(source, meant=meant)
             shown = draft.shown()
             if self._style.measure(shown) > self._style.limit:
                 self._freeze(rest, source)
-                window = self._window
+                window = self._cut.offset + self._window
             elif is_all:
                 return _Page(shown, draft)
             else:
@@ -251,14 +252,15 @@ class Pager:
         blocks, splitter, position = self._split(source, above)
         if said and said != source and splitter.locate(position)[1].skip:
             # It ends in what was closed as a guess (code, a formula). The next page is read without that, and would begin elsewhere.
-            blocks, splitter, position = self._split(said, above, whole=False)
+            source = said
+            blocks, splitter, position = self._split(source, above, whole=False)
         page = splitter.page(position).shown()
         if not is_blank(page.text):
             self._frozen.append(page)
             self._top = self._style.draft
         self._live = None
         before = len(self._tail), self._cut
-        self._advance(blocks, *splitter.locate(position))
+        self._advance(blocks, *splitter.locate(position), source)
         if not above and (len(self._tail), self._cut) == before:  # whatever the text, no call may go on for ever
             self._cut = self._cut._replace(skip=self._cut.skip + 1)
 
@@ -273,16 +275,34 @@ class Pager:
             position = splitter.split() or 1
         return blocks, splitter, position
 
-    def _advance(self, blocks: Sequence[Block], index: int, cut: Cut) -> None:
-        """Cut off what is frozen, as far as reading can start anew."""
+    def _advance(self, blocks: Sequence[Block], index: int, cut: Cut, source: str) -> None:
+        """Cut off what is frozen, as far as reading can start anew.
+
+        Args:
+            blocks: Of the page and beyond it.
+            index: Of the one that the next page begins in.
+            cut: Where it begins.
+            source: That the blocks were read from.
+        """
         tail = self._tail
         offset = cut.offset
         if index >= len(blocks) or offset > len(tail):  # a place that only healing made: all that was said is shown
             self._begin(offset)
             return
         block = blocks[index]
-        anchor, prefix = min(block.anchor, offset), ""
+        anchor, prefix, whole = min(block.anchor, offset), "", False
         if block.fence and offset > block.start:
             anchor, prefix = tail.rfind("\n", 0, offset) + 1, block.fence
-        whole = not cut.skip and (anchor == offset if prefix else block.start == offset and not tail[anchor:offset].strip())
-        self._begin(anchor, _START if whole else Cut(offset - anchor + len(prefix), cut.skip), block.number, prefix)
+            whole = anchor == offset
+        elif offset - anchor > self._window and (found := self._opened(source, block, cut)):
+            prefix, anchor = found
+        else:
+            whole = block.start == offset and not tail[anchor:offset].strip()
+        begin = _START if whole and not cut.skip else Cut(offset - anchor + len(prefix), cut.skip)
+        self._begin(anchor, begin, block.number, prefix)
+
+    def _opened(self, source: str, block: Block, cut: Cut) -> tuple[str, int] | None:
+        """Return what is put before a place far inside of what reading can start with, and from where on the text follows."""
+        if cut.skip and block.kind is Kind.CODE:  # another part of a table may be as wide as that
+            return None
+        return resume.before(source, cut.offset, self._targets, inside=cut.offset > block.start or cut.skip > 0)

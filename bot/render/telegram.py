@@ -159,14 +159,22 @@ class _Writer:
         heading = BOLD if block.kind is _HEADING else 0
         first = len(self._entities)
         pieces = _without_names(_trimmed(block.spans, bare_start=bare_start), bare=self._bare)
-        for text, marks, url in pieces:
-            shown = text.replace("\n", f"\n{rest}") if rest else text
+        last = len(pieces) - 1
+        for index, (text, marks, url) in enumerate(pieces):
+            shown = text.replace("\n", f"\n{rest}") if rest and "\n" in text else text
             start = self._size
-            self._add(shown)
-            if marks or heading or url:
+            size = len(shown) if shown.isascii() else utf16_length(shown)
+            self._parts.append(shown)
+            self._size = start + size
+            if not (marks or heading or url):
+                if self._runs:
+                    self._close_runs()
+            elif self._runs or url or heading or (index < last and (pieces[index + 1][1] or pieces[index + 1][2])):
                 self._mark(shown, start, marks | heading, url)
-            elif self._runs:
-                self._close_runs()
+            elif shown[0].isspace() or shown[-1].isspace() or len(_TYPES_OF[marks]) > 1:
+                self._mark(shown, start, marks, None)
+            else:  # marked alone, which is the usual case
+                self._entities.append(_new(Entity, (_TYPES_OF[marks][0], start, size, None, None)))
         if self._runs:
             self._close_runs()
         if len(self._entities) > first + 1:
