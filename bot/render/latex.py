@@ -34,6 +34,7 @@ from bot.render.symbols import (
 )
 
 _DEEPEST = 12
+_MOST_APPLIED = 32  # commands that each apply to the next one, without braces
 _PLAIN = re.compile(r"(?:(?!_)[\w+=<>()|.,:;!/* -])*")
 _TOKEN = re.compile(r"\\(?:[A-Za-z]+\*?|.|\Z)|[{}\[\]^_&~']|\s+|[^\\{}\[\]^_&~'\s]+", re.DOTALL)
 _SCRIPT = "⁰¹²³⁴-⁾ⁱⁿᵃ-ᶿᴬ-ᵂⱽ₀-₎ₐ-ₜⱼ′″°"
@@ -96,6 +97,7 @@ class _Formula:
         self._tokens = _TOKEN.findall(source)
         self._at = 0
         self._depth = 0
+        self._applied = 0
 
     def read(self) -> str:
         parts: list[str] = []
@@ -141,17 +143,20 @@ class _Formula:
         if self._at >= len(self._tokens):
             return ""
         token = self._tokens[self._at]
-        if token in {"}", "&"} or self._depth > _DEEPEST:
+        if token in {"}", "&"} or self._depth > _DEEPEST or self._applied > _MOST_APPLIED:
             return ""
         if len(token) > 1 and token[0] != "\\":  # the next sign only
             token, self._tokens[self._at] = token[0], token[1:]
         else:
             self._at += 1
-        return self._token(token).strip("\0")
+        self._applied += 1
+        text = self._token(token).strip("\0")
+        self._applied -= 1
+        return text
 
     def _option(self) -> str:
         """Read an argument in square brackets, if there is one."""
-        if self._at >= len(self._tokens) or self._tokens[self._at] != "[":
+        if self._at >= len(self._tokens) or self._tokens[self._at] != "[" or self._depth > _DEEPEST:
             return ""
         self._at += 1
         text = self._until(frozenset({"]"}))

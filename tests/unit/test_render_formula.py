@@ -184,3 +184,8 @@ def test_no_prefix_shows_the_signs_of_a_formula(document):
     for end in range(len(document) + 1):
         shown = telegram.render(document[:end]).text
         assert not re.search(r"\$(?![0-9])|\\[A-Za-z()\[\]{]", shown), document[max(0, end - 60) : end]
+
+
+@pytest.mark.parametrize("command", ["\\frac", "\\sqrt", "\\sqrt[", "\\hat", "^", "\\xrightarrow[", "\\left\\frac", "\\\\["])
+def test_commands_that_apply_to_each_other_without_end_are_taken(command):
+    assert isinstance(readable(command * 3000 + "x"), str)
