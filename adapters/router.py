@@ -342,7 +342,10 @@ class _Asking:
         try:
             await self.events.aclose()
         except Exception as closing:  # noqa: BLE001 - an adapter's bug, see below
-            error = closing
+            if error is None or isinstance(error, Exception):  # who stops is not asked to wait for another attempt
+                error = closing
+            else:
+                _report(self.name, closing)
         if error is not None and not isinstance(error, Exception):
             return False
         if error is None:

@@ -233,6 +233,26 @@ async def test_an_adapters_bug_ends_in_one_error_without_its_words(waits, caplog
     assert PROMPT not in f"{error!r}{caplog.text}"
 
 
+class BadlyClosed(Scripted):
+    """A provider whose generator fails while it is being closed."""
+
+    async def stream(self, request):
+        self.requests.append(request)
+        try:
+            yield TextDelta("x")
+        finally:
+            raise RuntimeError("closing")
+
+
+async def test_a_stop_stays_a_stop_where_an_adapter_fails_to_close(waits, caplog):
+    provider = BadlyClosed()
+    stream = routed(provider, waits)
+    assert await anext(stream) == TextDelta("x")
+    await stream.aclose()
+    assert (len(provider.requests), waits) == (1, [])
+    assert "RuntimeError" in caplog.text
+
+
 async def test_cancelling_is_never_converted_and_closes_the_provider(waits):
     provider = Scripted([TextDelta("x"), asyncio.CancelledError()])
     with pytest.raises(asyncio.CancelledError):
