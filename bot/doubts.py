@@ -60,7 +60,7 @@ class Doubts:
             if not seen.doubtful:
                 continue
             how = self._repeat(delivery.target, first=index == 0)
-            if how is Repeat.SAME or (how is Repeat.NONCE and self._now() - seen.since < self._platform.limits.nonce_seconds):
+            if how is Repeat.SAME or (how is Repeat.NONCE and self._is_young(seen)):
                 continue
             if how is not Repeat.NEW and isinstance(self._platform, SupportsSearch):
                 return Step(Call.SEARCH, index, None)
@@ -108,6 +108,10 @@ class Doubts:
     def _label(self, seen: Visible) -> None:
         seen.doubtful, seen.repeated = False, True
         self._counted()
+
+    def _is_young(self, seen: Visible) -> bool:
+        """Tell whether its nonce is still honoured. After a clock that was set back nobody knows how old a page is."""
+        return 0.0 <= self._now() - seen.since < self._platform.limits.nonce_seconds
 
     def _repeat(self, target: Target, *, first: bool) -> Repeat:
         if isinstance(self._platform, SupportsSearch):

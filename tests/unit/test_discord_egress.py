@@ -365,6 +365,14 @@ async def test_a_repeated_create_takes_no_other_way_without_being_told(server, e
     assert egress.repeat(about("interaction:43", route=replace(ROUTE, interaction="43")), first=False) is Repeat.SEARCH
 
 
+@pytest.mark.parametrize(("kind", "found"), [(0, ("102",)), (19, ("102",)), (None, ("102",)), (6, ()), (18, ())])
+async def test_what_discord_says_in_the_bots_name_is_not_taken_for_a_page(server, egress, kind, found):
+    about_it = {} if kind is None else {"type": kind}
+    server.say(200, [{"id": "100", "author": {"id": "5"}}, {"id": "102", "author": {"id": "1"}, **about_it}])
+    sighting = await egress.search(about("message:100"), first=False, position=None)
+    assert sighting.messages == found
+
+
 async def test_where_it_is_not_known_what_is_answered_nothing_is_searched(server, egress):
     with pytest.raises(RefusedError):
         await egress.search(target(), first=True, position=None)

@@ -127,6 +127,14 @@ async def test_after_that_the_history_is_searched_and_the_message_taken_over(wor
     assert world.outbox.unknown_outcomes == 0
 
 
+async def test_after_a_clock_that_was_set_back_no_nonce_is_trusted(world: World) -> None:
+    await world.crashed("half")
+    world.rows.rows[0] = replace(world.rows.rows[0], created_at=world.clock.now() + 60 * MINUTE)
+    await world.clock.run(2 * MINUTE)
+    await world.post("whole")
+    assert (world.texts, world.platform.searches) == (["whole"], [None])
+
+
 async def test_a_growing_text_goes_on_right_after_the_search(world: World) -> None:
     await world.crashed("half")
     await world.clock.run(2 * MINUTE)

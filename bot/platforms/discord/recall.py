@@ -21,6 +21,9 @@ NEWEST: Final = "newest"
 """The position at which only the newest message is read, to see whether there is a history at all."""
 
 
+WRITTEN: Final = frozenset({0, 19, 20, 23})
+"""Types of messages with a text of their own: default, reply, answers to commands of both kinds. What Discord itself says in the name of a
+member, such as that something was pinned, can't be edited. Documented: message resource, message types."""
 STANDS: Final = "stands"
 """In a position: what the reply answers to was read, so that the reply's first page points at it."""
 
@@ -64,6 +67,8 @@ def _may_be_it(raw: dict[str, Any], target: Target, asked: Asked, *, first: bool
     """`pointed`: what the first page answers to still stands there, so that the page points at it."""
     author = raw.get("author")
     if not isinstance(author, dict) or str(author.get("id")) != target.chat.account or raw.get("flags", 0) & LOADING:
+        return False
+    if raw.get("type", 0) not in WRITTEN:
         return False
     about = raw.get("interaction_metadata")
     if isinstance(about, dict):
