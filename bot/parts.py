@@ -22,6 +22,7 @@ Part: TypeAlias = dict[str, Any]
 TEXT, ATTACHMENT, PICTURE, FILE = "text", "attachment", "picture", "file"
 KNOWN = frozenset({TEXT, ATTACHMENT, PICTURE, FILE})
 NAME_CHARS = 100
+_PASSES = re.compile(r"[\x00-\x1f\x7f-\x9f`\"\[\]<>\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
 FENCE = 3
 """Fewest backticks of a fence."""
 
@@ -59,8 +60,8 @@ def attachment_of(part: Mapping[str, Any]) -> tuple[Attachment, ChatAddress, str
 
 
 def clean(name: str) -> str:
-    """Return a file's name without what could pass for something else: line ends, backticks, quotation marks, brackets."""
-    name = re.sub(r"[\x00-\x1f\x7f`\"\[\]<>\u2028\u2029\u202a-\u202e\u2066-\u2069]+", "_", name).strip() or "file"
+    """Return a file's name without what could pass for something else: line ends, quotation marks, brackets, what turns directions."""
+    name = _PASSES.sub("_", name).strip() or "file"
     if len(name) <= NAME_CHARS:
         return name
     stem, dot, ending = name.rpartition(".")

@@ -70,8 +70,12 @@ class PdfReader:
         Raises:
             PdfError: It has none that can be had.
         """
-        async with self._room:
-            said = await self._ask(data, chars)
+        try:
+            async with self._room:
+                said = await self._ask(data, chars)
+        except OSError as error:  # no memory, no process or no file to be had: one file less, and not the whole answer
+            log.warning("a PDF could not be read: its process did not start: %s", type(error).__name__)
+            raise PdfError(PdfTrouble.HEAVY) from None
         try:
             answer = json.loads(said)
             if problem := answer.get("problem"):

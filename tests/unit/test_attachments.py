@@ -100,6 +100,11 @@ async def test_the_name_of_a_file_can_pass_for_nothing_else(world, chat):
     assert text.count('"') == 2
 
 
+@pytest.mark.parametrize("sign", "\x85\x7f\u061c\u200b\u200e\u200f\u2028\u202e\u2060\u2066\ufeff")
+def test_no_name_turns_the_direction_of_what_stands_around_it(sign):
+    assert parts.clean(f"fdp.{sign}gpj.exe") == "fdp._gpj.exe"
+
+
 @pytest.mark.parametrize(
     ("content", "text"),
     [

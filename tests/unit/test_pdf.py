@@ -74,6 +74,11 @@ async def test_one_that_takes_too_long_is_given_up_and_its_process_is_gone():
     assert children() == before
 
 
+async def test_where_no_process_can_be_started_one_file_is_not_read_and_no_more(monkeypatch):
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    assert await trouble(pdfs.pdf("text")) is PdfTrouble.HEAVY
+
+
 async def test_who_no_longer_waits_leaves_no_process_behind():
     before = children()
     task = asyncio.create_task(PdfReader().text(pdfs.endless(), chars=CHARS))
