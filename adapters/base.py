@@ -337,6 +337,7 @@ class Provider(Protocol):
         parameters: The model of its settable parameters.
         default_model: Used where nobody chose one.
         lists_all_models: `models` is complete: what is not in it does not exist. False for a catalogue that may have gaps.
+        tells_credits: `check` says what is left on the account.
     """
 
     name: str
@@ -345,6 +346,7 @@ class Provider(Protocol):
     parameters: type[Parameters]
     default_model: str
     lists_all_models: bool
+    tells_credits: bool
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         """Ask, and yield events as they arrive.

@@ -84,6 +84,7 @@ class Local:
     parameters: type[Parameters] = OpenAIParameters
     default_model = MODEL
     lists_all_models = True
+    tells_credits = False
 
     def __init__(self, session: aiohttp.ClientSession, *, start_timeout: float = 60.0, budgets: Budgets = BUDGETS) -> None:
         self._session = session

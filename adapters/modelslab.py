@@ -102,6 +102,7 @@ class ModelsLab:
     title = "ModelsLab"
     parameters: type[Parameters] = ModelsLabParameters
     lists_all_models = False
+    tells_credits = True
 
     def __init__(
         self,

@@ -55,6 +55,7 @@ class OpenAICompatible:
     """
 
     parameters: type[Parameters]
+    tells_credits = False
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from adapters import told
 from adapters.base import ChatRequest, FinishReason, ImagePart, Message, ModelInfo, Usage
 from adapters.bodies import STREAMED_FROM_BYTES, Base64Text
 from adapters.openai_parameters import STOPS, OpenAIParameters, Vendor
@@ -196,11 +197,10 @@ def _word(value: Any) -> str:
 def _usage(data: Any) -> Usage | None:
     if not isinstance(data, dict):
         return None
-    cost = data.get("cost")
     found = Usage(
-        input_tokens=_count(data.get("prompt_tokens")),
-        output_tokens=_count(data.get("completion_tokens")),
-        cost=float(cost) if isinstance(cost, int | float) and not isinstance(cost, bool) else None,
+        input_tokens=told.tokens(data.get("prompt_tokens")),
+        output_tokens=told.tokens(data.get("completion_tokens")),
+        cost=told.cost(data.get("cost")),
     )
     return found if found != Usage() else None
 

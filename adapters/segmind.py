@@ -153,6 +153,7 @@ class Segmind:
     title = "Segmind"
     parameters: type[Parameters] = SegmindParameters
     lists_all_models = False
+    tells_credits = True
 
     def __init__(
         self,
@@ -429,6 +430,6 @@ def _float(value: Any) -> float | None:
         return None
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return number if abs(number) < float("inf") else None

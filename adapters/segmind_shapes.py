@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from adapters import told
 from adapters.base import FinishReason
 from adapters.openai_wire import finish_reason
 from adapters.thinking import split_whole
@@ -69,8 +70,8 @@ def _openai(data: Mapping[str, Any]) -> Content | None:
         text or refusal,
         _text(message.get("reasoning_content")) or _text(message.get("reasoning")) or thought,
         "content_filter" if refusal and not text else _word(choice.get("finish_reason")),
-        _count(usage.get("prompt_tokens")),
-        _count(usage.get("completion_tokens")),
+        told.tokens(usage.get("prompt_tokens")),
+        told.tokens(usage.get("completion_tokens")),
         _word(data.get("model")),
     )
 
@@ -82,8 +83,8 @@ def _anthropic(data: Mapping[str, Any]) -> Content:
         "".join(_text(block.get("text")) for block in blocks),
         "".join(_text(block.get("thinking")) for block in blocks),
         _word(data.get("stop_reason")),
-        _count(usage.get("input_tokens")),
-        _count(usage.get("output_tokens")),
+        told.tokens(usage.get("input_tokens")),
+        told.tokens(usage.get("output_tokens")),
         _word(data.get("model")),
     )
 
@@ -94,13 +95,13 @@ def _gemini(data: Mapping[str, Any]) -> Content:
     blocks = [part for part in parts if isinstance(part, Mapping)] if isinstance(parts, list) else []
     blocked = _mapping(data.get("promptFeedback")).get("blockReason")
     usage = _mapping(data.get("usageMetadata"))
-    output = [_count(usage.get(name)) for name in ("candidatesTokenCount", "thoughtsTokenCount")]
+    output = [told.tokens(usage.get(name)) for name in ("candidatesTokenCount", "thoughtsTokenCount")]
     return Content(
         "".join(_text(block.get("text")) for block in blocks if not block.get("thought")),
         "".join(_text(block.get("text")) for block in blocks if block.get("thought")),
         # A blocked prompt has no candidate, and blocking reasons are many: all are the filter's.
         "content_filter" if blocked and not blocks else _word(candidate.get("finishReason")),
-        _count(usage.get("promptTokenCount")),
+        told.tokens(usage.get("promptTokenCount")),
         None if output[0] is None else output[0] + (output[1] or 0),
         _word(data.get("modelVersion")),
     )
@@ -123,7 +124,3 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _word(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

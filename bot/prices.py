@@ -33,6 +33,8 @@ from storage.usage import NANOS, Money
 MILLION = 1_000_000
 DEARLY = 1_000_000
 """Highest price that is taken: beyond it is a mistake."""
+MOST = Decimal(DEARLY)
+"""Nor is one question counted as costing more, of any currency: the store's sums have a bound."""
 CREDITS = "credits"
 """Currency of a cost that a provider reports in units of its own, where the operator has not said what one costs."""
 FREE = ("local",)
@@ -128,4 +130,4 @@ def _checked(kind: Any, value: Any, where: str) -> Any:
 
 
 def _money(amount: Decimal, currency: str) -> Money:
-    return Money(int((amount * NANOS).to_integral_value(ROUND_HALF_UP)), currency)
+    return Money(int((min(amount, MOST) * NANOS).to_integral_value(ROUND_HALF_UP)), currency)

@@ -416,9 +416,11 @@ class Turns:
     async def _show(self, course: Course, finish: str | None) -> None:
         self._end_whole(course, finish)
         await course.delivery.finish()
-        if course.expected is not None:
-            await self._accounting.learn(course.expected, course.usage)
-        await insist(self._clock, lambda: self._store.close(course.turn, TurnState.DONE))
+        closing = insist(self._clock, lambda: self._store.close(course.turn, TurnState.DONE))
+        if course.expected is None:
+            await closing
+        else:  # side by side: what is learned is committed with the end, or after it, and never holds it up
+            await asyncio.gather(closing, self._accounting.learn(course.expected, course.usage))
 
     def _end_whole(self, course: Course, finish: str | None) -> None:
         """End a reply that says all of an answer with what is to be told of it, and its controls."""

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from adapters import told
 from adapters.base import ChatRequest, TextPart, Usage
 from adapters.tokens import estimate
 from bot import transcript
@@ -121,6 +122,7 @@ class Accounting:
         prompt, ratio = transcript.estimated(request.messages, request.system), await self.ratio(choice)
         tokens_in = _counted(prompt, ratio)
         tokens_out = (chosen_cap(choice) or min(most or ANSWER_TOKENS, ANSWER_TOKENS)) * int(choice.parameters.get("n") or 1)
+        tokens_out = min(tokens_out, told.MOST_TOKENS)  # not every provider's parameter has a bound, and the store's numbers have one
         cost = self._prices.cost(choice.provider, choice.model, tokens_in, tokens_out)
         amounts = Amounts(tokens_in, tokens_out, cost, estimated=True, possibly_double=possibly_double)
         today = day_of(self._epoch())
@@ -158,14 +160,14 @@ class Accounting:
         """Return what a question used: what the provider reported, and an estimate of what it did not. `said`: all that the model said."""
         choice = expected.choice
         # Some report zeros instead of nothing: no prompt and no answer has none.
-        tokens_in = (usage.input_tokens or None) if usage is not None else None
-        tokens_out = (usage.output_tokens or None) if usage is not None else None
+        tokens_in = (told.tokens(usage.input_tokens) or None) if usage is not None else None
+        tokens_out = (told.tokens(usage.output_tokens) or None) if usage is not None else None
         estimated = tokens_in is None or tokens_out is None
         if tokens_in is None:
             tokens_in = _counted(expected.prompt, expected.ratio)
         if tokens_out is None:
             tokens_out = _counted(estimate(said), expected.ratio)
-        reported = usage.cost if usage is not None else None
+        reported = told.cost(usage.cost) if usage is not None else None
         cost = self._prices.cost(choice.provider, choice.model, tokens_in, tokens_out, reported=reported)
         return Amounts(tokens_in, tokens_out, cost, estimated, possibly_double)
 
@@ -175,8 +177,8 @@ class Accounting:
             return
         choice = expected.choice
         try:
-            if expected.comparable and usage.input_tokens:
-                await self._calibration.learn(choice.provider, choice.model, expected.prompt, usage.input_tokens)
+            if expected.comparable and (counted := told.tokens(usage.input_tokens)):
+                await self._calibration.learn(choice.provider, choice.model, expected.prompt, counted)
             if usage.remaining_credits is not None:
                 left = json.dumps([str(usage.remaining_credits), self._epoch()])
                 await self._store.put_setting(CREDITS, choice.provider, left)

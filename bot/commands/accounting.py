@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -11,6 +12,9 @@ from bot.commands.base import Answer, Command, Context
 from bot.render.text import escape
 from bot.usage import Accounting
 from storage.usage import Tally
+
+LEFT_SECONDS = 3.0
+"""A person waits for the other numbers meanwhile; without an answer until then the one heard last is shown."""
 
 
 async def usage(context: Context) -> Answer:
@@ -61,13 +65,16 @@ async def _providers(context: Context, accounting: Accounting, month: Sequence[T
 
 
 async def _left(context: Context, name: str) -> Decimal | None:
-    """Ask a provider what is left on its account; None if it does not tell, or can't be reached."""
+    """Ask a provider what is left on its account; None if it does not tell, or can't be reached in time."""
     provider = context.providers.get(name)
-    try:
-        health = await provider.check() if provider is not None else None
-    except ProviderError:
+    if provider is None or not provider.tells_credits:  # to ask may start a model, or fetch a long list, for nothing
         return None
-    return Decimal(str(health.credits)) if health is not None and health.credits is not None else None
+    try:
+        async with asyncio.timeout(LEFT_SECONDS):
+            health = await provider.check()
+    except (ProviderError, TimeoutError):
+        return None
+    return Decimal(str(health.credits)) if health.credits is not None else None
 
 
 COMMANDS = (Command("usage", "What was used here and by you, what it cost, and how far the budgets are", usage, private=True),)
