@@ -20,12 +20,14 @@ class RateGate:
     Args:
         now: Gives monotonic seconds.
         limit: Requests a minute that the operator names; None: not known before a refusal.
+        least: No smaller limit is learned: others with the same key may have caused the refusal, or too many requests at once.
     """
 
-    def __init__(self, now: Callable[[], float], limit: int | None = None) -> None:
+    def __init__(self, now: Callable[[], float], limit: int | None = None, *, least: int = 1) -> None:
         self.now = now
         self.closed_until = 0.0
         self._own = limit
+        self._least = least
         self._learned: int | None = None
         self._learned_at = 0.0
         self._sent: deque[float] = deque()
@@ -62,7 +64,7 @@ class RateGate:
         self.close(seconds)
         taken = sum(1 for at in self._sent if at <= now)
         if taken:
-            self._learned, self._learned_at = taken, now
+            self._learned, self._learned_at = max(taken, self._least), now
 
     def close(self, seconds: float) -> None:
         """Let nothing out for so long."""

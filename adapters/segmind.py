@@ -81,6 +81,9 @@ asked through v2 where nothing else is set."""
 RATE_WAIT_S = 60.0
 """Wait after a 429 that names no time, in seconds."""
 
+LEAST_REQUESTS_PER_MINUTE = 5
+"""Of the smallest plan in any of its documents."""
+
 CONTEXT_TOKENS = {"llama-v3p1": 131_072, "deepseek": 65_536, "claude": 200_000, "gemini": 1_000_000, "gpt-5": 400_000, "gpt-4o": 128_000}
 """Windows by the beginning of the slug, in tokens: the vendors' figures, as Segmind states none."""
 
@@ -174,7 +177,7 @@ class Segmind:
         self._budgets = budgets or BUDGETS
         self._sleep = sleep
         self._http = Http(session, secrets=(key,), budgets=self._budgets)
-        self._gate = RateGate(now, requests_per_minute)
+        self._gate = RateGate(now, requests_per_minute, least=LEAST_REQUESTS_PER_MINUTE)
         self._no_system_role: set[str] = set()
 
     # ------------------------------------------------------------------------------------------------ chat

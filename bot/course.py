@@ -12,7 +12,7 @@ from bot.model import Incoming
 from bot.outbox import Delivery
 from bot.preferences import Choice
 from bot.reply import Reply
-from bot.usage import Expected
+from bot.usage import Expected, RefusedError
 from storage.base import Turn
 
 
@@ -31,6 +31,7 @@ class Course:
         expected: What is reserved for it; None: nothing since it was claimed.
         thoughts: What the model said to itself.
         trimmed: Older messages were left out because the model had refused the whole.
+        refused: Why one of the fallbacks was not asked.
     """
 
     turn: Turn
@@ -51,6 +52,7 @@ class Course:
     expected: Expected | None = None
     thoughts: list[str] = field(default_factory=list)
     trimmed: bool = False
+    refused: RefusedError | None = None
 
     @property
     def said(self) -> str | None:

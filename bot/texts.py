@@ -149,7 +149,7 @@ def over_budget(standing: Standing, expected: Amounts, model: str | None) -> str
     asked, left = quantity(limit.measure(expected), currency), _of(limit.most - standing.used, limit.most, currency)
     return (
         f"⚠️ The budget {name} does not reach for this question: it is expected to take about {asked}, and {left} are left. {renews} "
-        "A shorter conversation (/reset) or another /model may need less."
+        "A shorter conversation (/reset), a lower max_tokens (/settings) or another /model may need less."
     )
 
 

@@ -30,7 +30,7 @@ from adapters.base import (
     Usage,
 )
 from adapters.router import Asked, Candidate, ChainEvent, Router
-from bot import controls, endings, texts, transcript
+from bot import controls, endings, memory, texts, transcript
 from bot.attachments import Attachments, NothingToAskError, Shown
 from bot.clock import Clock
 from bot.course import Course
@@ -43,7 +43,7 @@ from bot.racing import background, unless
 from bot.reply import Buttons, Filing, Reply
 from bot.usage import Accounting, RefusedError, chosen_cap, reported
 from storage.alternatives import Alternative
-from storage.base import Owner, OwnerKind, ProviderStateRow, StopSignal, Store, StoreError, Turn, TurnAnswer, TurnState
+from storage.base import Owner, OwnerKind, StopSignal, Store, StoreError, Turn, TurnAnswer, TurnState
 from storage.usage import Amounts
 
 log = logging.getLogger(__name__)
@@ -260,7 +260,7 @@ class Turns:
             finish=finish,
             provider=choice.provider,
             model=choice.model,
-            state=_state(choice, self._providers[choice.provider], finished),
+            state=memory.kept(choice, self._providers[choice.provider], finished),
             usage=reported(course.usage, possibly_double=course.asked_before),
             spent=self._used(course),
             others=tuple(Alternative(other, transcript.content(other)) for other in course.others),
@@ -269,6 +269,16 @@ class Turns:
             raise _Fenced
         course.answered = True
         await self._show(course, answer.finish)
+
+    async def _request_at(self, course: Course, place: int) -> ChatRequest:
+        """Make the request. A budget that does not reach for one of the fallbacks leaves the others, and who was chosen, to be asked."""
+        try:
+            return await self._request(course, course.choices[place])
+        except RefusedError as refused:
+            if place == 0:
+                raise
+            course.refused = refused
+            raise refused.passing() from refused
 
     async def _request(self, course: Course, choice: Choice) -> ChatRequest:
         """Make the request and reserve what it is expected to use.
@@ -283,7 +293,7 @@ class Turns:
         messages = transcript.fit(
             transcript.messages(seen.entries, seen.pictures), choice.persona, room, chosen_cap(choice) or most, ratio=ratio
         )
-        state = await self._provider_state(turn, choice, provider)
+        state = await memory.recall(self._store, turn, choice, provider)
         request = ChatRequest(
             model=choice.model,
             messages=messages,
@@ -339,15 +349,6 @@ class Turns:
         course.notes = seen.notes
         return seen
 
-    async def _provider_state(self, turn: Turn, choice: Choice, provider: Provider) -> str | None:
-        """Return the provider's own memory of the chat if it has seen exactly what the transcript holds."""
-        row = await self._store.provider_state(turn.conversation, choice.provider)
-        if row is None or turn.attempt > 1:
-            return None
-        last = await self._store.last_entry(turn.conversation, turn.id)
-        wanted = (provider.account, choice.model, choice.persona_hash, last)
-        return row.value if (row.account, row.model, row.persona, row.last_entry) == wanted else None
-
     async def _read(self, course: Course) -> None:
         order = [*range(len(course.choices))]
         if course.turn.handle is not None:  # whoever has the job collects it
@@ -378,7 +379,7 @@ class Turns:
     def _candidate(self, course: Course, place: int) -> Candidate:
         choice = course.choices[place]
         afresh = self._reask or course.turn.handle is None
-        request, shorter = partial(self._request, course, choice), partial(self._shorter, course)
+        request, shorter = partial(self._request_at, course, place), partial(self._shorter, course)
         return Candidate(choice.provider, choice.model, request, afresh, shorter)
 
     def _title(self, choice: Choice) -> str:
@@ -397,6 +398,8 @@ class Turns:
         sentence = texts.provider_error(error, self._title(course.choices[at]), course.choices[at].model)
         if course.said is not None:
             note = endings.instead_note(self._instead(course))
+        elif (refused := course.refused) is not None:
+            note = texts.over_budget(refused.standing, refused.expected, refused.model)
         else:
             others = sorted({*course.passed, course.asked} - {at})
             note = texts.nobody_else([self._title(course.choices[place]) for place in others]) if others else ""
@@ -488,9 +491,3 @@ class Turns:
 async def _stop(signal: StopSignal) -> _Stopped:
     await signal.wait()
     return _Stopped()
-
-
-def _state(choice: Choice, provider: Provider, finished: Finished) -> ProviderStateRow | None:
-    if finished.state is None:
-        return None
-    return ProviderStateRow(choice.provider, provider.account, choice.model, choice.persona_hash, 0, finished.state)

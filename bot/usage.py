@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from adapters import told
-from adapters.base import ChatRequest, TextPart, Usage
+from adapters.base import Billed, ChatRequest, ErrorKind, ProviderError, Scope, TextPart, Usage
 from adapters.tokens import estimate
 from bot import transcript
 from bot.budgets import Budgets, day_of
@@ -44,6 +44,10 @@ class RefusedError(Exception):
         self.standing = standing
         self.expected = expected
         self.model = model
+
+    def passing(self) -> ProviderError:
+        """Return it as what lets the next one of a chain be asked; it tells nothing of the provider."""
+        return ProviderError(ErrorKind.QUOTA, "a budget of the operator's does not allow it", billed=Billed.NO, scope=Scope.REQUEST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,16 @@ def test_a_refusal_of_the_first_says_nothing_of_the_limit_but_when_to_come_again
     assert gate.place(60.0).wait() == pytest.approx(12.0)
 
 
+def test_a_limit_below_every_plan_is_not_learned(clock: Clock) -> None:
+    """Somebody else with the same key must not slow every question of ours down to one a minute."""
+    gate = RateGate(clock, least=5)
+    gate.place(60.0)
+    gate.refused(gate.place(60.0), 1.0)
+    assert gate.limit == 5
+    clock.seconds += 1.0
+    assert [gate.place(60.0).wait() for _ in range(5)] == pytest.approx([0.0, 0.0, 0.0, 0.0, 59.0])
+
+
 def test_who_waits_already_waits_on_when_it_closes(clock: Clock) -> None:
     gate = RateGate(clock, 1)
     gate.place(LONG_S)

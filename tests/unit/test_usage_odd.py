@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from adapters.base import Finished, Health, Parameters, TextDelta, Usage
+from adapters.base import Billed, ErrorKind, Finished, Health, Parameters, ProviderError, Scope, TextDelta, Usage
 from adapters.told import MOST_COST, MOST_TOKENS
 from bot.budgets import Budget, Budgets
 from bot.commands import accounting
+from bot.preferences import Defaults
 from bot.prices import DEARLY, Price, Prices
 from storage.usage import NANOS
 from tests.support.core import World, eventually
@@ -109,6 +110,63 @@ async def test_what_is_learned_of_an_answer_never_holds_up_its_end(world: World,
         learning.set()
         assert await asked == "yes"
         await eventually(lambda: len(world.rows("SELECT * FROM setting")) == 2)
+
+
+# ------------------------------------------------------------------------------------------------ fallbacks
+
+
+def answers(world: World) -> dict[str, int]:
+    """How often each provider was asked."""
+    return {name: len(provider.requests) for name, provider in world.providers.items()}
+
+
+DEAR = {
+    "beta": [("*", Price(request=Decimal(50)))],
+    "alpha": [("*", Price(request=Decimal(1)))],
+    "gamma": [("*", Price(request=Decimal(1)))],
+}
+POOR = Budgets([Budget.model_validate({"name": "house", "cost": "10"})])
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> World:
+    """Alpha, then Beta, for which the budget does not reach, then Gamma."""
+    names = ("alpha", "beta", "gamma")
+    providers = {name: ScriptedProvider(name, name.title()) for name in names}
+    return World(tmp_path, providers, defaults=Defaults("alpha", fallback=names[1:]), prices=Prices("USD", DEAR), budgets=POOR)
+
+
+def overloaded(seconds: float | None = None) -> ProviderError:
+    return ProviderError(ErrorKind.OVERLOADED, "told so", billed=Billed.NO, retry_after=seconds, scope=Scope.PROVIDER)
+
+
+async def test_a_fallback_that_the_budget_does_not_reach_for_leaves_the_next_one_to_be_asked(chain: World) -> None:
+    async with chain.running():
+        chain.alpha.will(overloaded())
+        chain.providers["gamma"].will(TextDelta("here"), Usage(5, 2), Finished())
+        assert (await chain.ask("one")).startswith("here")
+        assert answers(chain) == {"alpha": 1, "beta": 0, "gamma": 1}
+        assert chain.rows("SELECT provider, questions FROM tally WHERE subject = 'all' AND questions <> 0") == [("gamma", 1)]
+
+
+async def test_who_was_chosen_is_asked_in_its_pause_where_the_budget_reaches_for_no_other(chain: World) -> None:
+    chain.defaults = Defaults("alpha", fallback=("beta",))
+    async with chain.running():
+        chain.alpha.will(ProviderError(ErrorKind.AUTH, "told so", billed=Billed.NO, scope=Scope.ACCOUNT))
+        said = await chain.ask("one")
+        assert "does not reach for this question" in said
+        assert "Alpha" in said
+        chain.alpha.will(TextDelta("here again"), Usage(5, 2), Finished())
+        assert await chain.ask("two") == "here again"
+        assert answers(chain) == {"alpha": 2, "beta": 0, "gamma": 0}
+
+
+async def test_what_the_first_may_have_billed_stays_counted_where_the_budget_does_not_reach_for_the_others(chain: World) -> None:
+    chain.defaults = Defaults("alpha", fallback=("beta",))
+    async with chain.running():
+        chain.alpha.will(ProviderError(ErrorKind.TIMEOUT_FIRST, "told so", billed=Billed.MAYBE))
+        assert "does not reach" in await chain.ask("one")
+        assert chain.rows("SELECT provider, questions FROM tally WHERE subject = 'all' AND questions <> 0") == [("alpha", 1)]
 
 
 # ------------------------------------------------------------------------------------------------ /usage
