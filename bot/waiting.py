@@ -17,7 +17,7 @@ from typing import Any
 from bot import texts
 from bot.clock import Clock
 from bot.model import ChatKind, Incoming, Target
-from bot.outbox import DeliveryError, Outbox
+from bot.outbox import Delivery, DeliveryError, Outbox
 from bot.platforms.base import Allowance, Call, Heard, Platform, PlatformError, RefusedError, SupportsMarks
 from bot.reply import Reply
 from storage.base import Accepted, Owner, OwnerKind, Store, StoreError
@@ -184,8 +184,17 @@ class Waiting:
         message.told = True
         note = Reply(self._platforms[message.target.chat.platform].style)
         note.end(texts.WAITING)
+        # Rows of its own: those of the event may be of what is said when its turn ends, and that stays.
+        delivery = await self._outbox.open(Owner(OwnerKind.WAITING, message.event), message.target, note.pages)
+        try:
+            await self._either(self._said(delivery), message.over.wait())
+        finally:
+            await delivery.abandoned()  # what a flood held up until the turn began is not said any more
+
+    @staticmethod
+    async def _said(delivery: Delivery) -> None:
         with suppress(DeliveryError):
-            await self._outbox.post(Owner(OwnerKind.EVENT, message.event), message.target, note.pages())
+            await delivery.finish()
 
     async def _untell(self, message: _Waiting) -> None:
         """Take the words away again."""
@@ -193,7 +202,7 @@ class Waiting:
             return
         self._told.discard(message.conversation)
         platform = self._platforms[message.target.chat.platform]
-        for row in await self._store.deliveries(Owner(OwnerKind.EVENT, message.event)):
+        for row in await self._store.deliveries(Owner(OwnerKind.WAITING, message.event)):
             if row.message_id is not None:
                 with suppress(PlatformError):
                     async with self._spend(platform.allowances(Call.DELETE, message.target, first=False)):

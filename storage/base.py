@@ -270,11 +270,12 @@ class OwnerKind(StrEnum):
 
     TURN = "turn"
     EVENT = "event"
+    WAITING = "waiting"
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """What a delivery belongs to: a turn's answer, or the answer to a command or button."""
+    """What a delivery belongs to: a turn's answer, the answer to a command or button, or the word that an event's question waits."""
 
     kind: OwnerKind
     id: int

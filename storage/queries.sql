@@ -483,7 +483,7 @@ DELETE FROM delivery
 WHERE (owner_kind = 'turn' AND owner IN (
         SELECT o.turn FROM event_over o
         WHERE o.conversation = $1 AND o.id > $2 AND o.id <= $3 AND (o.forgotten = 1 OR o.received_at < $4)))
-   OR (owner_kind = 'event' AND owner IN (
+   OR (owner_kind IN ('event', 'waiting') AND owner IN (
         SELECT o.id FROM event_over o
         WHERE o.conversation = $1 AND o.id > $2 AND o.id <= $3 AND (o.forgotten = 1 OR o.received_at < $4)));
 

@@ -67,13 +67,14 @@ async def payload(store: Store, event: int) -> str:
 class TestForget:
     async def test_nothing_stays_of_what_was_said_but_the_keys(self, store: Store) -> None:
         turns = [await exchange(store, key, state=memory()) for key in ("q1", "q2")]
-        owner = Owner(OwnerKind.TURN, turns[0].id)
-        await store.begin_delivery(owner, HERE, 0, "n")
+        owners = [Owner(OwnerKind.TURN, turns[0].id), *(Owner(kind, turns[0].event) for kind in (OwnerKind.EVENT, OwnerKind.WAITING))]
+        for number, owner in enumerate(owners):
+            await store.begin_delivery(owner, HERE, 0, f"n{number}")
         await forget(store)
         assert await sweep(store) == 2
         assert [await payload(store, turn.event) for turn in turns] == ["", ""]
         assert await store.counts(1) == (0, 0)
-        assert await store.deliveries(owner) == []
+        assert [await store.deliveries(owner) for owner in owners] == [[], [], []]
         assert await store.provider_state(1, "modelslab") is None
         assert [await store.accept(message(key)) for key in ("q1", "q2")] == [None, None]
         assert await read(store, await ask(store, "q3")) == ["q3"]

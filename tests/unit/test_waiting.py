@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -176,8 +177,41 @@ async def test_where_there_can_be_no_mark_it_is_said_once_and_taken_away_again(w
             assert world.texts() == ["long", texts.WAITING]
         await eventually(lambda: texts.WAITING not in world.texts())
         assert world.texts() == ["long answer", "heard: two", "heard: three"]
-        assert not world.rows("SELECT 1 FROM delivery WHERE owner_kind = 'event'")
+        assert not world.rows("SELECT 1 FROM delivery WHERE owner_kind <> 'turn'")
         await eventually(lambda: not noted(world))
+
+
+async def test_what_is_said_when_a_turn_ends_stays_where_its_mark_is_taken_away_late(world: World, chat: MarkableChat) -> None:
+    async with world.running():
+        world.alpha.will(TextDelta("long"), asyncio.Event())
+        await world.say("one", message_id="m-one")
+        await world.until_said("long")
+    with closing(sqlite3.connect(world.database)) as database, database:  # pressed, and then the process was killed
+        database.execute("UPDATE turn SET stop_requested = TRUE")
+        database.execute("INSERT INTO waiting_mark (chat, message_id, turn) SELECT chat, 'm-one', id FROM turn")
+    chat.refusals = [UnavailableError("away")] * 1000
+    async with world.running():
+        await world.until_said("Stopped")
+        await eventually(lambda: world.rows("SELECT state FROM turn") == [("stopped",)])
+    chat.refusals.clear()
+    said = world.texts()
+    async with world.running():
+        await eventually(lambda: not noted(world))
+        assert world.texts() == said
+        assert len(said) == 2
+
+
+async def test_words_that_a_flood_held_up_until_the_turn_began_are_not_said_any_more(world: World, chat: MarkableChat) -> None:
+    async with world.running():
+        async with an_answer_runs(world):
+            chat.refusals = [RefusedError(Refusal.FORBIDDEN)] * 2
+            chat.failures = [FloodError(0.3)]
+            await world.say("two", message_id="m-two", chat_kind=ChatKind.GROUP)
+            await eventually(lambda: not chat.failures)
+        await eventually(lambda: not noted(world))
+    assert world.texts() == ["long answer", "heard: two"]
+    assert texts.WAITING not in [call.text for call in chat.taken]
+    assert not world.rows("SELECT 1 FROM delivery WHERE owner_kind = 'waiting'")
 
 
 async def test_stop_ends_the_answer_and_what_waits_and_takes_the_marks_away_at_once(world: World, chat: MarkableChat) -> None:
