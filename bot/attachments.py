@@ -38,6 +38,8 @@ FILE_SHARE = 0.5
 """The files of a question take at most this share of the model's window."""
 KEPT_BYTES, KEPT_SECONDS = 64_000_000, 900.0
 """Pictures that were just fetched are kept in memory: so many bytes in all, so long. All those of one question fit in."""
+MISSED_SECONDS = 900.0
+"""An older picture that did not come is not asked for again for so long: each question after it would wait for it in vain."""
 
 Note: TypeAlias = Sequence[Any]
 """What is to be said of a file: the name of a sentence in `bot.texts`, then what stands in it. JSON, as it is kept over a crash."""
@@ -126,6 +128,8 @@ class Attachments:
         self._limits = limits or FileLimits()
         self._pdf = pdf or PdfReader()
         self._kept = _Kept(clock)
+        self._clock = clock
+        self._missed: dict[str, float] = {}
 
     async def read(self, turn: Turn, entries: Sequence[Entry]) -> Brought | None:
         """Fetch and read the files of a turn's own question; what was read becomes part of the stored transcript.
@@ -139,7 +143,8 @@ class Attachments:
             return Brought(entries)
         notes: list[Note] = []
         taken = self._taken(unread, mine, notes)
-        outcomes = await _some_at_once([partial(self._outcome, mine[own][place]) for own, place in taken])
+        one_pdf = asyncio.Lock()  # a question with many heavy ones leaves room for those of others
+        outcomes = await _some_at_once([partial(self._outcome, mine[own][place], one_pdf) for own, place in taken])
         changed: set[int] = set()
         for (own, place), outcome in zip(taken, outcomes, strict=True):
             if isinstance(outcome, dict):
@@ -202,13 +207,13 @@ class Attachments:
 
     # one file
 
-    async def _outcome(self, part: Part) -> Part | Note:
+    async def _outcome(self, part: Part, one_pdf: asyncio.Lock) -> Part | Note:
         try:
-            return await self._read(part)
+            return await self._read(part, one_pdf)
         except _UnreadError as unread:
             return unread.note
 
-    async def _read(self, part: Part) -> Part:
+    async def _read(self, part: Part, one_pdf: asyncio.Lock) -> Part:
         """Fetch a file and return the part that it becomes.
 
         Raises:
@@ -229,7 +234,8 @@ class Attachments:
         if picture:
             raise _UnreadError("no_picture", name)
         if is_pdf(data):
-            return await self._read_pdf(name, data)
+            async with one_pdf:
+                return await self._read_pdf(name, data)
         if said_to_be_pdf(name, media_type):
             raise _UnreadError("no_pdf", name)
         text = await asyncio.to_thread(decoded, data)
@@ -248,7 +254,7 @@ class Attachments:
         text = found.text[: self._limits.text_chars]
         return {"type": parts.FILE, "name": name, "text": text, "of": len(text) if whole else None, "pages": [found.read, found.pages]}
 
-    async def _fetched(self, part: Part, most: int) -> bytes:
+    async def _fetched(self, part: Part, most: int, tries: int = TRIES) -> bytes:
         """Return a file's content.
 
         Raises:
@@ -261,7 +267,7 @@ class Attachments:
         platform = self._platforms.get(chat.platform)
         if not isinstance(platform, SupportsAttachments):
             raise _UnreadError("gone", name)
-        for left in reversed(range(TRIES)):
+        for left in reversed(range(tries)):
             try:
                 return await platform.fetch(attachment, chat, message, most_bytes=most)
             except FileError as error:
@@ -293,20 +299,32 @@ class Attachments:
             chosen.append((entry, part))
         if len(chosen) < len(own):
             _say_once(notes, ["many_pictures", len(chosen)])
-        outcomes = await _some_at_once([partial(self._picture, part) for _, part in chosen])
+        outcomes = await _some_at_once([partial(self._picture if entry in mine else self._older, part) for entry, part in chosen])
         shown: dict[int, list[ImagePart]] = {}
         for (entry, _), outcome in zip(chosen, outcomes, strict=True):
             if isinstance(outcome, ImagePart):
                 shown.setdefault(entry, []).append(outcome)
-            elif entry in mine:
+            elif outcome is not None and entry in mine:
                 notes.append(outcome)
         return shown
 
-    async def _picture(self, part: Part) -> ImagePart | Note:
+    async def _older(self, part: Part) -> ImagePart | None:
+        """Return a picture of an earlier question if it comes at once: the newest question waits for it, and is none about it as a rule."""
+        now = self._clock.now()
+        self._missed = {key: until for key, until in self._missed.items() if until > now}
+        if _key(part) in self._missed:
+            return None
+        outcome = await self._picture(part, tries=1)
+        if isinstance(outcome, ImagePart):
+            return outcome
+        self._missed[_key(part)] = self._clock.now() + MISSED_SECONDS
+        return None
+
+    async def _picture(self, part: Part, tries: int = TRIES) -> ImagePart | Note:
         data = self._kept.get(_key(part))
         if data is None:
             try:
-                data = await self._fetched(part, self._limits.picture_bytes)
+                data = await self._fetched(part, self._limits.picture_bytes, tries)
             except _UnreadError as unread:
                 return unread.note
             self._kept.put(_key(part), data)

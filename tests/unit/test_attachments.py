@@ -14,6 +14,7 @@ from adapters.base import Billed, Capabilities, ErrorKind, ImagePart, ProviderEr
 from bot import attachments, parts, texts
 from bot.attachments import FileLimits
 from bot.model import Attachment
+from bot.pdf import PdfReader, PdfText
 from bot.platforms.base import FileError, FileTrouble
 from bot.transcript import PICTURE_TOKENS
 from tests.support import pdfs
@@ -292,6 +293,19 @@ async def test_a_picture_that_is_gone_by_then_is_only_named(world, chat, monkeyp
     assert seen(world.alpha, message=0) == ["what is it?\n\n[picture: cat.png]"]
 
 
+@pytest.mark.parametrize(("seconds", "asked_for"), [(900.0, 1), (0.0, 3)])
+async def test_an_older_picture_that_does_not_come_is_left_alone_for_a_while(world, chat, monkeypatch, seconds, asked_for):
+    monkeypatch.setattr(attachments, "KEPT_BYTES", 0)
+    monkeypatch.setattr(attachments, "MISSED_SECONDS", seconds)
+    await world.ask("what is it?", attachments=(chat.brings("cat.png", PNG),))
+    chat.files["cat.png"] = FileError(FileTrouble.UNAVAILABLE, "it did not come within 20 s")
+    chat.fetched.clear()
+    for number in range(3):
+        await world.ask(f"which colour? {number}")
+    assert chat.fetched == ["cat.png"] * asked_for
+    assert seen(world.alpha, message=0) == ["what is it?\n\n[picture: cat.png]"]
+
+
 async def test_another_file_in_its_place_is_not_shown_as_a_picture(world, chat, monkeypatch):
     monkeypatch.setattr(attachments, "KEPT_BYTES", 0)
     chat.files["cat.png"] = PNG
@@ -420,6 +434,27 @@ async def test_an_edit_brings_its_files_too(world, chat):
 
 
 # ------------------------------------------------------------------------------------------------ PDF
+
+
+async def test_a_question_with_many_pdfs_takes_one_place_of_those_who_read_them(world, chat, monkeypatch):
+    gate, reading = asyncio.Event(), []
+
+    async def text(_, data, *, chars):
+        del chars
+        reading.append(data)
+        if b"heavy" in data:
+            await gate.wait()
+        return PdfText("words", 1, 1)
+
+    monkeypatch.setattr(PdfReader, "text", text)
+    await world.say("x", attachments=tuple(chat.brings(f"{number}.pdf", b"%PDF-heavy") for number in range(4)))
+    await eventually(lambda: len(chat.fetched) == 4)
+    await world.say("y", chat="2", attachments=(chat.brings("small.pdf", b"%PDF-small"),))
+    await world.until_said("heard: y", chat="2")
+    assert reading == [b"%PDF-heavy", b"%PDF-small"]
+    gate.set()
+    await world.idle()
+    assert len(reading) == 5
 
 
 async def test_the_text_of_a_pdf_is_read_and_a_long_one_is_cut(tmp_path, chat):
