@@ -69,9 +69,9 @@ class OpenAIParameters(Parameters):
         None, description='Makes single tokens likelier or less likely, as JSON of token ids to -100..100, such as {"50256": -100}.'
     )
     n: int | None = Field(
-        None, ge=1, le=CHOICES, description="So many answers to one question, all paid for; above 1 they arrive all at once."
+        None, ge=1, le=CHOICES, description="How many answers one question gets, all paid for; above 1 they arrive all at once."
     )
-    stream: bool | None = Field(None, description="on (default): the answer arrives as it is written; off: all at once.")
+    stream: bool | None = Field(None, description="true (default): the answer arrives as it is written; false: all at once.")
     endpoint: Literal["chat", "completion"] | None = Field(
         None, description="chat (default), or completion: the conversation is sent as one text, for models without a chat form."
     )

@@ -68,26 +68,33 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"dragoman {version('dragoman')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    commands.add_parser("run", help="run the bot on the platforms that have a token")
-    sandbox = commands.add_parser("sandbox", help="try the bot on this machine: a web page with a Discord channel and a Telegram chat")
+    _command(commands, "run", "run the bot on the platforms that have a token")
+    sandbox = _command(commands, "sandbox", "try the bot on this machine: a web page with a Discord channel and a Telegram chat")
     sandbox.add_argument("--port", type=_port, help="port of the page on 127.0.0.1 (default: 8023, or a free one if that is taken)")
-    doctor = commands.add_parser("doctor", help="check settings, database, providers and platforms, and say what to mend")
+    doctor = _command(commands, "doctor", "check settings, database, providers and platforms, and say what to mend")
     doctor.add_argument("--live", action="store_true", help="also ask each provider one small question, which it bills as usual")
-    backup = commands.add_parser("backup", help="copy the database to FILE, also while the bot runs")
+    backup = _command(commands, "backup", "copy the database to FILE, also while the bot runs")
     backup.add_argument("file", metavar="FILE", type=Path, help="where the copy goes; it must not exist yet")
-    retry = commands.add_parser(
+    retry = _command(
+        commands,
         "retry",
-        help="try again what failed too often and was set aside, also while the bot runs",
-        description="Try again what failed too often and was set aside; `dragoman doctor` lists it. A running bot does so within "
-        "seconds. If none runs, the next one that starts does it first.",
+        "try again what failed too often and was set aside, also while the bot runs",
+        "`dragoman doctor` lists it. A running bot does so within seconds. If none runs, the next one that starts does it first.",
     )
-    used = commands.add_parser("usage", help="show what was used in a month, by day, person and provider, also while the bot runs")
-    used.add_argument("--month", metavar="YYYY-MM", type=_month, help="UTC; the present one if it is left out")
-    used.add_argument("--by", choices=KINDS, default=KINDS[0], help=f"whose sums (default: {KINDS[0]})")
+    used = _command(commands, "usage", "show what was used in a month, by day, person and provider, also while the bot runs")
+    used.add_argument("--month", metavar="YYYY-MM", type=_month, help="the month, in UTC (default: this one)")
+    used.add_argument("--by", choices=KINDS, default=KINDS[0], help=f"by what the sums of a day are split (default: {KINDS[0]})")
     which = retry.add_mutually_exclusive_group(required=True)
     which.add_argument("events", metavar="ID", type=_event, nargs="*", default=[], help="number of an event, as `dragoman doctor` shows it")
     which.add_argument("--all", action="store_true", help="everything that is set aside")
     return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, what: str, more: str = ""
+) -> argparse.ArgumentParser:
+    """Add a command; its own help says the same of it as the list of commands does, and `more`."""
+    return commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}. {more}")
 
 
 def _month(text: str) -> tuple[int, int]:

@@ -283,7 +283,7 @@ class Dispatcher:
                 )
             )
         if command.run is None:
-            return Answer(f"Write what you want to know behind the command: `/{command.name} {command.options[0].name.upper()}`.")
+            return Answer(f"Write what you want to know after the command: `/{command.name} {command.options[0].name.upper()}`.")
         arguments = {name: text.strip() for name, text in call.arguments.items() if text.strip()}
         context = self._context(accepted.conversation, incoming.chat, incoming.server, accepted.event, arguments)
         if call.turn is not None and not command.urgent:

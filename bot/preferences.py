@@ -28,6 +28,14 @@ REASONING = "reasoning"
 FALLBACK = "fallback"
 """Key of who is asked where the chosen provider does not answer: names with commas between, empty for nobody."""
 _SHOWN, _HIDDEN = "shown", "hidden"
+_WRONG = {
+    "int": "is no whole number",
+    "float": "is no number",
+    "finite": "is no number",
+    "bool": "is neither true nor false",
+    "literal": "is none of the choices",
+}
+"""What is wrong with a value, by the first word of the validating library's name of the error."""
 
 
 class InvalidPreferenceError(Exception):
@@ -206,12 +214,21 @@ def parse(model: type[Parameters], name: str, text: str, others: Mapping[str, An
             valid = model.model_validate({**others, name: reading})
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            problem = problem or first["msg"]
+            problem = problem or f"it {_wrong(first['type'], first['msg'])}"
         else:
             value = valid.model_dump(mode="json")[name]
             if value is not None:  # "null" is no value
                 return value
-    raise InvalidPreferenceError(problem[:1].lower() + problem[1:])
+    raise InvalidPreferenceError(problem)
+
+
+def _wrong(kind: str, message: str) -> str:
+    """Say what is wrong with a value in words for people: `kind` and `message` are the validating library's."""
+    if kind == "value_error":
+        return message.removeprefix("Value error, ")  # a validator of ours
+    if kind.startswith(("less_than", "greater_than")):
+        return "is too large" if kind.startswith("less_than") else "is too small"
+    return _WRONG.get(kind.partition("_")[0], "is not of the form that is taken")
 
 
 def _still_valid(model: type[Parameters], raw: Mapping[str, Any]) -> dict[str, Any]:

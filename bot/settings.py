@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from platformdirs import user_data_path
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -252,6 +253,7 @@ def load(env_file: Path | None = Path(".env"), **values: Any) -> Settings:
         SettingsError: Something is wrong with them.
     """
     try:
+        _refuse_unreadable(env_file)
         settings = Settings(_env_file=env_file, **values)
         settings._read_tables()  # noqa: SLF001 - its own
         if settings.providers_file is not None:
@@ -274,6 +276,20 @@ def load(env_file: Path | None = Path(".env"), **values: Any) -> Settings:
                 f"The settings are not right:\n  {variable}: {takes} {', '.join(names)}, or a further one from PROVIDERS_FILE"
             )
     return settings
+
+
+def _refuse_unreadable(env_file: Path | None) -> None:
+    """See to it that each line of the file is read: one that is passed over may be the one with the token.
+
+    Raises:
+        SettingsError: A line is no NAME=value. Its number is told and its content is not.
+    """
+    if env_file is None or not env_file.is_file():
+        return
+    with env_file.open(encoding="utf-8") as lines:
+        faults = [str(binding.original.line) for binding in parse_stream(lines) if binding.error]
+    if faults:
+        raise SettingsError(f"{env_file}, line {', '.join(faults)}: takes NAME=value, and a quotation mark that opens must close.")
 
 
 def _refuse_private(settings: Settings) -> None:

@@ -279,7 +279,7 @@ NOTHING_TO_CONTINUE = (
 )
 NOT_CONTINUED = "This answer can't be continued: it goes on below already, was asked again, or was forgotten by /reset."
 NOTHING_OTHER = (
-    "There is no such other answer: the last question has one, or fewer. `/settings n 3` asks for three from the next question on."
+    "There is no such other answer: the last question got one at most. `/settings n 3` asks for three from the next question on."
 )
 NOT_OTHER = "This answer is not kept any more, or it is still on its way."
 RESET = "Started afresh: what was said before is no longer sent to the model. (/forget removes it from the bot's disk, too.)"
@@ -412,6 +412,12 @@ def refused(incoming: Incoming) -> str:
 def member_unknown() -> str:
     """Tell somebody whose membership could not be looked up that it may be different in a moment."""
     return "I could not find out just now whether you are in a server I was invited to. Try again in a moment."
+
+
+def models_found(provider: str, count: int, word: str) -> str:
+    """Say how many models a provider lists, or how many of them contain `word`; the list follows."""
+    models = f"{count} model{'' if count == 1 else 's'}"
+    return f"{f'For {code(word)}, ' if word else ''}**{escape(provider)}** has {models}:"
 
 
 def no_models(provider: str) -> str:

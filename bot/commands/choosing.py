@@ -106,7 +106,7 @@ async def list_models(context: Context) -> Answer:
         texts.code(name) + (f" · {texts.SEES_PICTURES}" if name in sees else "") + (" ← chosen" if name == choice.model else "")
         for name in found
     ]
-    return Answer(f"**{provider.title}** has {len(found)} model{'s' if len(found) > 1 else ''}:\n\n{texts.listed(lines, LISTED_MODELS)}")
+    return Answer(f"{texts.models_found(provider.title, len(found), word)}\n\n{texts.listed(lines, LISTED_MODELS)}")
 
 
 async def complete_provider(context: Context, typed: str) -> Sequence[str]:

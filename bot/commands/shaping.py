@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -63,14 +64,19 @@ async def settings(context: Context) -> Answer:
         stored = await context.preferences.set_parameter(context.conversation, choice, name, None if clear else value)
     except InvalidPreferenceError as error:
         return Answer(f"{texts.code(value)} does not fit **{name}**: {escape(str(error))}. {_about(provider.parameters, name)}")
-    return Answer(f"**{name}** is back to its default." if clear else f"**{name}** is {texts.code(str(stored))} from the next question on.")
+    return Answer(f"**{name}** is back to its default." if clear else f"**{name}** is {_value(stored)} from the next question on.")
 
 
 def _shown(model: type[Parameters], name: str, chosen: dict[str, Any]) -> str:
     if name in chosen:
-        return texts.code(str(chosen[name]))
+        return _value(chosen[name])
     default = model.model_fields[name].default
-    return "the provider's default" if default is None else f"{texts.code(str(default))} (default)"
+    return "the provider's default" if default is None else f"{_value(default)} (default)"
+
+
+def _value(value: Any) -> str:
+    """Show a value as it would be typed: a text as it is, everything else as JSON."""
+    return texts.code(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def _about(model: type[Parameters], name: str) -> str:

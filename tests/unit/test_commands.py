@@ -182,7 +182,7 @@ async def test_of_many_models_some_are_offered_and_the_rest_is_listed(world: Wor
 
 async def test_models_are_listed_by_a_word(world: World) -> None:
     said = await world.run("models", word="LAR")
-    assert "1 model:" in said
+    assert "For `lar`, **Alpha AI** has 1 model:" in said
     assert "`large`" in said
     assert "`small`" not in said
     assert "← chosen" in await world.run("models", word="small")
@@ -233,6 +233,10 @@ async def test_settings_are_shown_explained_set_refused_and_cleared(world: World
     refused = await world.run("settings", name="temperature", value="7")
     assert "does not fit" in refused
     assert "at most 2" in refused
+    assert "it is too large" in refused
+    assert "it is no number" in await world.run("settings", name="temperature", value="hot")
+    assert "it is neither true nor false" in await world.run("settings", name="stream", value="perhaps")
+    assert "it is none of the choices" in await world.run("settings", name="endpoint", value="chatt")
     assert "Did you mean `temperature`?" in await world.run("settings", name="temperatur", value="1")
     assert "There are: `temperature`" in await world.run("settings", name="z" * 3000, value="1")
     assert (await (await world.context()).choice()).parameters == {"temperature": 0.5}
@@ -241,7 +245,7 @@ async def test_settings_are_shown_explained_set_refused_and_cleared(world: World
 
 
 async def test_a_switch_can_be_switched_off(world: World) -> None:
-    assert "**stream** is `False`" in await world.run("settings", name="stream", value="off")
+    assert "**stream** is `false`" in await world.run("settings", name="stream", value="off")
     assert (await (await world.context()).choice()).parameters == {"stream": False}
 
 

@@ -182,6 +182,14 @@ def test_a_file_in_another_encoding_is_told_and_its_content_is_not(content: byte
     assert CANARY not in str(caught.value)
 
 
+@pytest.mark.parametrize("line", [f"TELEGRAM_TOKEN {CANARY}", f'TELEGRAM_TOKEN="{CANARY}'])
+def test_a_line_of_the_file_that_cannot_be_read_is_told_by_its_number_instead_of_passed_over(line: str) -> None:
+    Path(".env").write_text(f"# mine\nLOG_LEVEL=info\n{line}\nACCESS=open\n")
+    with pytest.raises(SettingsError, match=r"\.env, line 3: takes NAME=value") as caught:
+        load()
+    assert CANARY not in str(caught.value)
+
+
 # ------------------------------------------------------------------------------------------------ misspelt variables
 
 
