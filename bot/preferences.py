@@ -227,7 +227,7 @@ def _wrong(kind: str, message: str) -> str:
     if kind == "value_error":
         return message.removeprefix("Value error, ")  # a validator of ours
     if kind.startswith(("less_than", "greater_than")):
-        return "is too large" if kind.startswith("less_than") else "is too small"
+        return f"must be {message.rpartition(' should be ')[2]}"
     return _WRONG.get(kind.partition("_")[0], "is not of the form that is taken")
 
 

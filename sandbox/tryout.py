@@ -56,7 +56,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, port: int | None, say:
             values = settings_for(settings, outside, database)
             port = usual_port() if port is None else port
             if port and is_taken(port):
-                raise BridgeError(f"Port {port} is taken: give another with --port, or leave it away to take a free one.")
+                raise BridgeError(f"Port {port} is taken: give another with --port, or leave it out to take a free one.")
             async with open_bridge(load(None, **values)) as bridge, Page(outside, bridge, port=port) as page:
                 accepting: set[str] = set()
 

@@ -233,7 +233,7 @@ async def test_settings_are_shown_explained_set_refused_and_cleared(world: World
     refused = await world.run("settings", name="temperature", value="7")
     assert "does not fit" in refused
     assert "at most 2" in refused
-    assert "it is too large" in refused
+    assert "it must be less than or equal to 2." in refused
     assert "it is no number" in await world.run("settings", name="temperature", value="hot")
     assert "it is neither true nor false" in await world.run("settings", name="stream", value="perhaps")
     assert "it is none of the choices" in await world.run("settings", name="endpoint", value="chatt")
