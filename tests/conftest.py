@@ -1,1 +1,26 @@
 """Shared by every test; fixtures of one part live in `tests.support`."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from bot import logs
+
+
+@pytest.fixture(autouse=True)
+def _process_as_before() -> Iterator[None]:
+    """A test that runs a command in this process leaves no logging and no collector of its own behind."""
+    root = logging.getLogger()
+    handlers, level, thresholds = root.handlers[:], root.level, gc.get_threshold()
+    levels = {name: logging.getLogger(name).level for name in logs.NOISY}
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()
