@@ -59,7 +59,7 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    name: Annotated[str, Field(min_length=1, max_length=60)]
+    name: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f]*$")]
     per: Literal["user", "channel", "role", "all"] = "user"
     period: Literal["month", "day"] = "month"
     tokens: Annotated[int, Field(ge=1, le=10**15)] | None = None

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -99,9 +99,11 @@ def _command(
 
 def _month(text: str) -> tuple[int, int]:
     try:
-        begins = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
+        begins: datetime | None = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"takes a month such as 2026-11, and {text!r} is none") from None
+        begins = None
+    if begins is None or begins.year == MAXYEAR:  # whose last month has no day after it
+        raise argparse.ArgumentTypeError(f"takes a month such as 2026-11, and {text!r} is none")
     return begins.year, begins.month
 
 

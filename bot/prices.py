@@ -24,7 +24,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from bot import tables
 from bot.tables import TableError
@@ -40,7 +40,13 @@ CREDITS = "credits"
 FREE = ("local",)
 """Providers that run on the operator's own machine."""
 
-Currency = Annotated[str, Field(pattern=r"^[A-Za-z]{2,10}$")]
+
+def _code(written: str) -> str:
+    return CREDITS if written.lower() == CREDITS else written.upper()
+
+
+Currency = Annotated[str, Field(pattern=r"^[A-Za-z]{2,10}$"), AfterValidator(_code)]
+"""However it is written: a budget in usd is kept with prices in USD."""
 Amount = Annotated[Decimal, Field(ge=0, le=DEARLY)]
 
 

@@ -25,13 +25,16 @@ def read(path: Path, *, number: Callable[[str], Any] = float) -> dict[str, Any]:
     try:
         if path.stat().st_size > FILE_BYTES:
             raise TableError(f"{path} is larger than {FILE_BYTES} bytes")
-        return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=number)
+        # Some editors begin a file with a byte order mark, which TOML does not know.
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"), parse_float=number)
     except OSError as error:
         raise TableError(f"{path} can't be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise TableError(f"{path} is not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
         raise TableError(f"{path} is no TOML: {error}") from None
+    except (RecursionError, ValueError):  # tables within hundreds of others, a number of thousands of digits
+        raise TableError(f"{path} is no TOML that can be read: something in it is nested too deeply, or a number is too long") from None
 
 
 def problem(error: ValidationError) -> str:

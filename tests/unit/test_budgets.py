@@ -98,6 +98,14 @@ def test_the_file_is_read_and_money_is_exact(tmp_path: Path) -> None:
     assert len(load(None, budgets_file=path).budgets) == 2
 
 
+def test_a_currency_is_the_same_in_small_letters(tmp_path: Path) -> None:
+    path = tmp_path / "budgets.toml"
+    path.write_text('[[budgets]]\nname = "a"\ncost = 1\ncurrency = "usd"')
+    budgets = read(path, "EUR")
+    assert [limit.cost for limit in budgets.limits(CHAT, ADA, at("2026-11-21"))] == [Money(1_000_000_000, "USD")]
+    assert budgets.currencies() == ["USD"]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     {
@@ -108,6 +116,7 @@ def test_the_file_is_read_and_money_is_exact(tmp_path: Path) -> None:
         "twice": ('[[budgets]]\nname = "a"\ntokens = 1\n[[budgets]]\nname = "a"\ntokens = 2', "two budgets are called a"),
         "id": ('[[budgets]]\nname = "a"\ntokens = 1\nusers = ["@ada"]', "budget 1: users.0:"),
         "currency": ('[[budgets]]\nname = "a"\ntokens = 1\ncurrency = "USD"', "currency is of no use without cost"),
+        "lines in a name": ('[[budgets]]\nname = "a\\nb"\ntokens = 1', "budget 1: name:"),
         "misspelt": ('[[budgets]]\nname = "a"\ntoken = 1', "budget 1: token:"),
         "one table": ('[budgets]\nname = "a"', "begin each budget with [[budgets]]"),
         "more": ('[[budget]]\nname = "a"', "begin each budget with [[budgets]]"),

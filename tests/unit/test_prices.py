@@ -79,6 +79,8 @@ def test_sums_of_many_small_costs_do_not_drift() -> None:
         "currency": ("currency = 5", "prices.toml: currency:"),
         "credit": ("[p]\ncredit = -2", "prices.toml, [p]: credit:"),
         "no toml": ("[", "is no TOML"),
+        "nested": ("x = " + "[" * 5_000, "nested too deeply"),
+        "digits": (f'[p."m"]\nrequest = {"9" * 5_000}', "a number is too long"),
     }.values(),
 )
 def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, text: str, words: str) -> None:
@@ -87,6 +89,12 @@ def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, text: str, words: 
     assert words in str(caught.value)
     with pytest.raises(SettingsError, match=r"^PRICES_FILE: "):
         load(None, prices_file=tmp_path / "prices.toml")
+
+
+def test_a_byte_order_mark_and_a_currency_in_small_letters_are_taken(tmp_path: Path) -> None:
+    prices = read(table(tmp_path, '\ufeffcurrency = "eur"\n[p."a"]\nrequest = 1\n[p."*"]\nrequest = 1\ncurrency = "Usd"\n'))
+    assert prices.cost("p", "a", 1, 1) == Money(1_000_000_000, "EUR")
+    assert prices.cost("p", "b", 1, 1) == Money(1_000_000_000, "USD")
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:

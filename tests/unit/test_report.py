@@ -42,9 +42,10 @@ def test_the_command_reads_the_database_of_the_settings(
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'none.db'}")
     assert main(["usage", "--month", "2026-11", "--by", "channel"]) == 1
     assert "There is no database" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main(["usage", "--month", "11-2026"])
-    assert "takes a month such as 2026-11" in capsys.readouterr().err
+    for month in ("11-2026", "2026-13", "9999-12"):
+        with pytest.raises(SystemExit):
+            main(["usage", "--month", month])
+        assert "takes a month such as 2026-11" in capsys.readouterr().err
 
 
 def test_what_is_no_database_is_told(tmp_path: Path) -> None:
