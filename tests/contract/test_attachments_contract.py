@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from dataclasses import replace
 
 import pytest
 
+from bot.model import Page
 from bot.platforms.base import FileError, FileTrouble, SupportsAttachments
 from bot.platforms.budgets import ATTACHMENT_SECONDS
 from sandbox.faults import Fault
@@ -124,6 +126,23 @@ async def test_a_server_that_takes_its_time_is_given_up(world, platform, where, 
     monkeypatch.setattr(f"bot.platforms.{world.name}.files.ATTACHMENT_SECONDS", 0.1)
     world.harm_download(Fault(delay=30.0))
     assert await trouble(world, platform, event) is FileTrouble.UNAVAILABLE
+
+
+async def test_files_that_do_not_come_hold_up_no_message(world, platform, where):
+    event = await sent(world, platform, where, NOTES)
+    world.harm_download(Fault(delay=30.0, times=-1))
+    hanging = [asyncio.ensure_future(fetched(platform, event)) for _ in range(70)]
+    under_way = [0]
+    while under_way[-1] == 0 or under_way[-10:] != [under_way[-1]] * 10:  # until no further one begins
+        await asyncio.sleep(0.02)
+        under_way.append(world.downloads())
+    said = asyncio.ensure_future(platform.send(where, Page("hello"), nonce="n", first=True))
+    done, _ = await asyncio.wait([said, *hanging], return_when=asyncio.FIRST_COMPLETED)
+    for one in hanging:
+        one.cancel()
+    await asyncio.gather(*hanging, return_exceptions=True)
+    assert done == {said}
+    assert said.result().message_id
 
 
 async def test_what_the_platform_has_no_more_is_gone(world, platform, where):

@@ -36,6 +36,8 @@ CONNECTIONS = 64
 
 The rest wait in line before httpx's pool, not in it: for every call it goes through all that is in flight or waiting.
 """
+FILE_CONNECTIONS = 16
+"""Most files on their way, beside the calls: people who send many, from a place that hangs, hold up no message."""
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0
 WRITE_SECONDS = 15.0
@@ -74,11 +76,12 @@ class UnparsedError(ServerError):
 class Wire(HTTPXRequest):
     """The library's HTTP client, telling floods and server errors by their status and keeping answers out of the log."""
 
-    __slots__ = ("_gate",)
+    __slots__ = ("_file_gate", "_gate")
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(connection_pool_size=CONNECTIONS, **settings)
+        super().__init__(connection_pool_size=CONNECTIONS + FILE_CONNECTIONS, **settings)
         self._gate = asyncio.Semaphore(CONNECTIONS)
+        self._file_gate = asyncio.Semaphore(FILE_CONNECTIONS)
 
     async def do_request(self, *args: Any, **kwargs: Any) -> tuple[int, bytes]:
         """Make a request; see `telegram.request.BaseRequest.do_request`."""
@@ -101,7 +104,8 @@ class Wire(HTTPXRequest):
         Raises:
             httpx.HTTPError: It can't be had. It holds the address, and that the token.
         """
-        async with self._gate, self._client.stream("GET", url, headers={"Accept-Encoding": "identity"}, follow_redirects=False) as response:
+        how: dict[str, Any] = {"headers": {"Accept-Encoding": "identity"}, "follow_redirects": False}
+        async with self._file_gate, self._client.stream("GET", url, **how) as response:
             yield response
 
     @staticmethod
