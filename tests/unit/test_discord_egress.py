@@ -373,6 +373,46 @@ async def test_what_discord_says_in_the_bots_name_is_not_taken_for_a_page(server
     assert sighting.messages == found
 
 
+QUESTION = {"id": "100", "author": {"id": "5"}}
+TO_IT, TO_ANOTHER = {"message_reference": {"message_id": "100"}}, {"message_reference": {"message_id": "99"}}
+OF_IT = {"interaction_metadata": {"id": "100"}}
+AFTER_IT = {"interaction_metadata": {"id": "100", "original_response_message_id": "101"}}
+
+
+@pytest.mark.parametrize(
+    ("more", "first", "further"),
+    [
+        ({}, False, True),
+        (TO_IT, True, False),
+        (TO_ANOTHER, False, False),
+        ({"webhook_id": "9"}, False, False),
+        ({"author": {"id": "2"}}, False, False),
+        (OF_IT, False, False),
+    ],
+    ids=["no pointer", "to the question", "to another", "of a webhook", "of another bot", "of an interaction"],
+)
+async def test_an_answer_to_a_message_is_known_by_its_place(server, egress, more, first, further):
+    server.say(200, [QUESTION, {"id": "102", "author": {"id": "1"}, **more}], times=2)
+    where = replace(about("message:100"), reply_to="100")
+    assert [bool((await egress.search(where, first=page, position=None)).messages) for page in (True, False)] == [first, further]
+
+
+@pytest.mark.parametrize(
+    ("more", "first", "further"),
+    [
+        (OF_IT, True, False),
+        (AFTER_IT, True, True),
+        ({"interaction_metadata": {"id": "99"}}, False, False),
+        ({**OF_IT, "flags": 1 << 7}, False, False),
+    ],
+    ids=["the answer", "a follow-up", "of another", "still waited for"],
+)
+async def test_an_answer_to_a_command_is_known_by_its_interaction(server, egress, more, first, further):
+    server.say(200, [QUESTION, {"id": "102", "author": {"id": "1"}, **more}], times=2)
+    where = about("interaction:100")
+    assert [bool((await egress.search(where, first=page, position=None)).messages) for page in (True, False)] == [first, further]
+
+
 async def test_where_it_is_not_known_what_is_answered_nothing_is_searched(server, egress):
     with pytest.raises(RefusedError):
         await egress.search(target(), first=True, position=None)

@@ -68,6 +68,8 @@ def test_bytes_that_are_no_text_take_the_long_way(middle):
         {**HEAD, "choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": "stop"}]},
         {**HEAD, "choices": [{"index": 1, "delta": {"content": "x"}}]},
         {"error": {"message": "overloaded", "content": "x"}},
+        chunk({"content": "x"}, error={"message": "overloaded"}),
+        chunk({"content": "x"}, object="error"),
         {**HEAD, "choices": [], "content": "x"},
     ],
 )
@@ -155,6 +157,13 @@ async def test_however_the_events_are_cut_the_answer_is_what_was_said(texts, cut
         assert isinstance(events[-1], Finished)
         text = "".join(found.text for found in events if isinstance(found, TextDelta))
         assert text == "".join(found.text for found in await read([body]) if isinstance(found, TextDelta))
+
+
+async def test_an_event_whose_name_came_in_the_bytes_before_takes_the_long_way():
+    known = event(chunk({"content": "x"}))
+    end = event({**HEAD, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    said = [found.text for found in await read([known, known, b"event: ping\n", known, end]) if isinstance(found, TextDelta)]
+    assert "".join(said) == "xx"
 
 
 async def test_text_that_came_together_is_one_piece():
