@@ -18,7 +18,7 @@ import aiohttp
 from adapters.base import Billed, Capabilities, ChatRequest, ErrorKind, Event, Health, ModelInfo, Parameters, ProviderError, Scope
 from adapters.http import Budgets
 from adapters.openai_compatible import OpenAICompatible
-from adapters.openai_parameters import OpenAIParameters, Vendor
+from adapters.openai_parameters import Vendor, parameters_of
 
 MODEL = "smollm2-135m-instruct"
 
@@ -50,6 +50,7 @@ LOCAL = Vendor(
         "repeat_penalty": 1.1,
         "max_tokens": 512,
     },  # a model of 135 M parameters rambles when let loose
+    choices=PARALLEL,  # llama.cpp makes them at the same time, each in a slot, and refuses more
     context=CONTEXT_TOKENS,
 )
 
@@ -81,7 +82,7 @@ class Local:
     name = LOCAL.name
     title = LOCAL.title
     account = "local"
-    parameters: type[Parameters] = OpenAIParameters
+    parameters: type[Parameters] = parameters_of(LOCAL)
     default_model = MODEL
     lists_all_models = True
     tells_credits = False

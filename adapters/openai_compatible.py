@@ -20,7 +20,7 @@ from adapters.base import Billed, Capabilities, ChatRequest, ErrorKind, Event, H
 from adapters.http import Budgets, Http, Reply, Stream
 from adapters.openai_answer import Answer, joined
 from adapters.openai_chunks import Shortcut
-from adapters.openai_parameters import OpenAIParameters, Vendor, fits, parameters_without
+from adapters.openai_parameters import OpenAIParameters, Vendor, fits, parameters_of
 from adapters.openai_vendors import GENERIC, OPENAI
 from adapters.openai_wire import (
     has_pictures,
@@ -72,7 +72,7 @@ class OpenAICompatible:
         self.title = vendor.title
         self.default_model = default_model or vendor.default_model
         self.lists_all_models = vendor.lists_all_models
-        self.parameters = parameters_without(vendor.unsupported)
+        self.parameters = parameters_of(vendor)
         self._vendor = vendor
         self._url = (base_url or vendor.base_url).rstrip("/")
         self.account = hashlib.sha256(f"{self._url}\n{key}".encode()).hexdigest()[:16]

@@ -77,11 +77,14 @@ class OpenAIParameters(Parameters):
     )
 
 
-def parameters_without(names: frozenset[str]) -> type[Parameters]:
-    """Return the parameters less those that a vendor does not have: what can be set is what is sent."""
-    if not names:
+def parameters_of(vendor: Vendor) -> type[Parameters]:
+    """Return the parameters less those that a vendor does not have, in its ranges: what can be set is what is sent, and taken."""
+    if not vendor.unsupported and vendor.choices == CHOICES:
         return OpenAIParameters
-    fields: dict[str, Any] = {name: (info.annotation, info) for name, info in OpenAIParameters.model_fields.items() if name not in names}
+    own = OpenAIParameters.model_fields
+    fields: dict[str, Any] = {name: (info.annotation, info) for name, info in own.items() if name not in vendor.unsupported}
+    if "n" in fields:
+        fields["n"] = (int | None, Field(None, ge=1, le=vendor.choices, description=own["n"].description))
     return create_model("OpenAIParametersOfVendor", __base__=Parameters, **fields)
 
 
@@ -97,6 +100,7 @@ class Vendor:
         system_role: How the persona travels; ``first_user`` puts it before the first user message, for models that know no system role.
         renames: Parameters that this vendor spells otherwise, such as ``max_completion_tokens`` for OpenAI's reasoning models.
         unsupported: Parameters that are never sent.
+        choices: Most answers to one question that it gives.
         extra: Further fields of every request; a parameter of the same name goes before it.
         headers: Further headers of every request.
         usage_in_stream: Ask for the usage chunk. Dropped by itself where the vendor refuses it.
@@ -119,6 +123,7 @@ class Vendor:
     system_role: Literal["system", "developer", "first_user"] = "system"
     renames: Mapping[str, str] = field(default_factory=dict)
     unsupported: frozenset[str] = frozenset()
+    choices: int = CHOICES
     extra: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     usage_in_stream: bool = True

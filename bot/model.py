@@ -186,10 +186,13 @@ class Target:
     event: str | None = None
 
     @classmethod
-    def answering(cls, incoming: Incoming, route: ReplyRoute | None, *, private: bool = False) -> Target:
-        """Return where the answer to an event goes. Where several people talk it refers to the message it answers, or of the button."""
+    def answering(cls, incoming: Incoming, route: ReplyRoute | None, *, private: bool = False, refer: bool = False) -> Target:
+        """Return where the answer to an event goes.
+
+        Where several people talk, and where it is to `refer`, it refers to the message it answers, or of the button.
+        """
         about = incoming.button.message_id if incoming.button is not None else incoming.message_id
-        reply_to = about if incoming.chat_kind is ChatKind.GROUP else None
+        reply_to = about if refer or incoming.chat_kind is ChatKind.GROUP else None
         return cls(incoming.chat, incoming.chat_kind, reply_to, route, private, incoming.key)
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from adapters import local as module
-from adapters.base import ChatRequest, ErrorKind, Finished, Message, ProviderError, TextDelta, TextPart, Usage
+from adapters.base import Alternatives, ChatRequest, ErrorKind, Finished, Message, ProviderError, TextDelta, TextPart, Usage
 from adapters.http import open_session
 from adapters.local import MODEL, Local, local_available
 from adapters.router import Router
@@ -84,6 +84,10 @@ async def test_it_streams_answers_regularly_completes_and_restarts_after_a_crash
     regular = await ask(local, asking(stream=False, temperature=0, repetition_penalty=1.1, logit_bias='{"5": -1}'))
     assert sum(isinstance(event, TextDelta) for event in regular) == 1
     assert text(await ask(local, asking(endpoint="completion"))).strip()
+
+    most = local.parameters.model_json_schema()["properties"]["n"]["anyOf"][0]["maximum"]  # as /settings shows and takes it
+    several = await ask(local, asking(n=most))
+    assert [len(event.texts) for event in several if isinstance(event, Alternatives)] == [most - 1]
 
     child = local._child
     child.kill()

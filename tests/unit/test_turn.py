@@ -227,6 +227,18 @@ async def test_stop_meets_what_waits_behind_the_running_answer_too(world: World)
         assert world.alpha.asked == ["one"]
 
 
+async def test_a_question_stopped_while_it_waited_is_named_where_that_is_said(world: World) -> None:
+    async with world.running():
+        world.alpha.will(asyncio.Event())
+        asked = [await world.say(text) for text in ("one", "two", "three")]
+        await eventually(lambda: world.alpha.requests)
+        await world.command("stop")
+        await world.until_said("2 waiting questions")
+        await world.idle()
+    told = [world.chat.targets[key].reply_to for key, page in world.chat.shown.items() if "Stopped." in page.text]
+    assert told == [None, asked[1].message_id, asked[2].message_id]
+
+
 async def test_a_stop_asked_before_a_crash_holds_after_it(world: World) -> None:
     world.alpha.will(TextDelta("partial"), asyncio.Event())
     async with world.running() as core:
