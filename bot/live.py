@@ -55,7 +55,9 @@ class Row:
     words: str
 
     def __str__(self) -> str:
-        return f"{'ok' if self.fine else 'MEND':<4}  {self.provider:<12}  {self.step:<8}  {' '.join(self.words.split())}"
+        # What a provider says of an error is shown, and must not steer the terminal.
+        words = "".join(character if character.isprintable() else " " for character in self.words)
+        return f"{'ok' if self.fine else 'MEND':<4}  {self.provider:<12}  {self.step:<8}  {' '.join(words.split())}"
 
 
 @dataclass(slots=True)

@@ -151,7 +151,7 @@ class Accounting:
         found: list[Mapping[str, Any]] = []
         for standing in standings:
             limit = standing.limit
-            if standing.used >= limit.most * self._budgets.named(limit.name).near:
+            if limit.most and standing.used >= limit.most * self._budgets.named(limit.name).near:  # one of 0 lets only through what is free
                 figures = {"used": standing.used, "most": limit.most, "asked": limit.measure(amounts), "until": limit.end_day}
                 found.append({"name": limit.name, "currency": None if limit.cost is None else limit.cost.currency, **figures})
         return found

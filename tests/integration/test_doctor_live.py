@@ -191,6 +191,10 @@ async def test_where_an_answer_can_not_be_limited_it_is_asked_all_the_same() -> 
     assert plain.requests[0].parameters == {}
 
 
+def test_what_a_provider_says_does_not_steer_the_terminal() -> None:
+    assert str(Row(False, "netmind", "key", "refused\x1b[2J\x07\r\nhere")).endswith("refused [2J here")
+
+
 async def test_only_with_the_flag_is_anything_asked_and_the_exit_code_tells(
     outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

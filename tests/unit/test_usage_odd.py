@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from adapters.base import Billed, ErrorKind, Finished, Health, Parameters, ProviderError, Scope, TextDelta, Usage
+from adapters.base import Billed, ErrorKind, Finished, Health, Parameters, ProviderError, Scope, Submitted, TextDelta, Usage
 from adapters.told import MOST_COST, MOST_TOKENS
 from bot.budgets import Budget, Budgets
 from bot.commands import accounting
 from bot.preferences import Defaults
 from bot.prices import DEARLY, Price, Prices
+from bot.usage import ANSWER_TOKENS
 from storage.usage import NANOS
 from tests.support.core import World, eventually
 from tests.support.scripted import ScriptedProvider
@@ -92,6 +93,53 @@ async def test_a_chosen_cap_without_a_bound_is_refused_by_a_budget_and_else_aske
     async with world.running():
         assert "does not reach for this question" in await world.ask("two")
         assert len(world.alpha.requests) == 1
+
+
+class Several(Parameters):
+    n: int | None = None
+
+
+async def test_several_answers_are_expected_to_use_as_much_as_several(world: World) -> None:
+    world.providers = {"alpha": ScriptedProvider(parameters=Several)}
+    world.budgets = Budgets([Budget.model_validate({"name": "house", "tokens": 2 * ANSWER_TOKENS + 500})])
+    async with world.running():
+        await world.order("settings", name="n", value="3")
+        assert "does not reach for this question" in await world.ask("one")
+        await world.order("settings", name="n", value="2")
+        assert (await world.ask("two")).startswith("heard: two")
+
+
+async def test_a_budget_of_nothing_lets_what_is_free_through_without_a_word_and_nothing_else(world: World) -> None:
+    world.prices = Prices("USD", {"alpha": [("*", Price(request=Decimal(0)))], "beta": [("*", Price(request=Decimal("0.01")))]})
+    world.budgets = Budgets([Budget.model_validate({"name": "house", "cost": 0})])
+    async with world.running():
+        assert await world.ask("one") == "heard: one"
+        await world.order("provider", name="beta")
+        assert "is used up: 0 of 0 USD" in await world.ask("two")
+
+
+async def test_nothing_is_learned_from_a_prompt_of_which_the_provider_holds_a_part(world: World) -> None:
+    """What it counts then is not what was sent."""
+    world.providers = {"alpha": ScriptedProvider(memory="chat")}
+    async with world.running():
+        await world.ask("one")
+        world.alpha.will(TextDelta("yes"), Usage(9_000, 2), Finished())
+        await world.ask("two")
+        assert world.alpha.requests[-1].state == "chat1"
+        assert world.rows("SELECT * FROM setting") == []
+
+
+async def test_nothing_is_learned_from_a_job_that_is_collected(world: World) -> None:
+    world.alpha.will(Submitted("job-1"), asyncio.Event())
+    async with world.running():
+        await world.say("one")
+        await eventually(lambda: world.rows("SELECT handle FROM turn") == [("job-1",)])
+    world.alpha.will(TextDelta("collected"), Usage(9_000, 2), Finished())
+    async with world.running():
+        await world.until_said("collected")
+        await world.idle()
+        assert sums(world)[1:3] == (9_000, 2)
+        assert world.rows("SELECT * FROM setting") == []
 
 
 async def test_what_is_learned_of_an_answer_never_holds_up_its_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
