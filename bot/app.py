@@ -221,6 +221,20 @@ async def _open_providers(settings: Settings, stack: AsyncExitStack) -> dict[str
     return providers
 
 
+async def _open_platforms(platforms: Mapping[str, Platform], stack: AsyncExitStack) -> dict[str, str]:
+    for platform in platforms.values():
+        stack.push_async_callback(platform.aclose)
+    return await log_in_to_all(platforms)
+
+
+def _outbox(settings: Settings, platforms: Mapping[str, Platform], store: SqliteStore, clock: Clock) -> Outbox:
+    outbox = Outbox(platforms, store, clock, first_text_seconds=settings.first_text_seconds, rule=settings.parking_rule)
+    for name, platform in platforms.items():
+        if isinstance(platform, SupportsCatchUp):
+            platform.catch_up_with(StoreCursors(store, name), spending(outbox.meters, clock))
+    return outbox
+
+
 @asynccontextmanager
 async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Bridge]:
     """Open the store and the providers, log in to the platforms, wire everything; close it all at the end.
@@ -239,15 +253,10 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
         defaults = defaults_of(settings, providers)
         menu = LateMenu()
         platforms = build_platforms(settings, menu, partial(StoreMemo, store), clock)
-        for platform in platforms.values():
-            stack.push_async_callback(platform.aclose)
-        accounts = await log_in_to_all(platforms)
+        accounts = await _open_platforms(platforms, stack)
         catalogue = Catalogue(providers, clock)
         stack.push_async_callback(catalogue.aclose)
-        outbox = Outbox(platforms, store, clock, first_text_seconds=settings.first_text_seconds, rule=settings.parking_rule)
-        for name, platform in platforms.items():
-            if isinstance(platform, SupportsCatchUp):
-                platform.catch_up_with(StoreCursors(store, name), spending(outbox.meters, clock))
+        outbox = _outbox(settings, platforms, store, clock)
         preferences = Preferences(store, providers, defaults)
         router = Router(providers, sleep=clock.sleep, now=clock.now)
         accounting = Accounting(store, settings.prices, settings.budgets)
