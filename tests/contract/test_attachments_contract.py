@@ -93,6 +93,13 @@ async def test_what_is_larger_than_it_was_said_to_be_is_still_not_read(world, pl
     assert await trouble(world, platform, replace(event, attachments=(replace(event.attachments[0], size=3),))) is FileTrouble.TOO_LARGE
 
 
+async def test_a_head_that_lies_about_the_size_lets_no_more_in(world, platform, where, monkeypatch):
+    event = await sent(world, platform, where, NOTES)
+    monkeypatch.setattr(f"bot.platforms.{world.name}.files._check", lambda *_: None)
+    assert await fetched(platform, event, most_bytes=len(CONTENT)) == CONTENT
+    assert await trouble(world, platform, event, most_bytes=len(CONTENT) - 1) is FileTrouble.TOO_LARGE
+
+
 async def test_a_redirect_is_not_followed(world, platform, where):
     event = await sent(world, platform, where, NOTES)
     world.harm_download(Fault(status=302, headers={"Location": "/elsewhere"}))

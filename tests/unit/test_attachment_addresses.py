@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+
 import pytest
+from yarl import URL
 
 from bot.clock import SystemClock
 from bot.model import Attachment, ChatAddress, EventKind
@@ -60,6 +64,27 @@ async def test_only_discords_own_addresses_are_fetched(address):
         await platform.aclose()
         assert caught.value.trouble is FileTrouble.REFUSED
         assert sandbox.calls == []
+
+
+async def test_a_name_that_leads_to_this_machine_is_not_fetched_from(monkeypatch):
+    async with DiscordSandbox() as sandbox:
+        said = await sandbox.say(sandbox.channel_id, sandbox.user_id, "x", attachments=[File("a.txt", "text/plain", b"abc")])
+        asked: list[str] = []
+
+        async def lookup(host, port, **_):
+            asked.append(host)
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", lookup)
+        here = URL(sandbox.url)
+        platform = discord_platform(sandbox, f"http://files.example:{here.port}")
+        address = said["attachments"][0]["url"].replace(f"{here.host}:{here.port}", f"files.example:{here.port}")
+        with pytest.raises(FileError) as caught:
+            await platform.fetch(Attachment("a.txt", "text/plain", 3, address), ChatAddress("discord", "1", "2"), "3", most_bytes=MOST)
+        await platform.aclose()
+        assert caught.value.trouble is FileTrouble.UNAVAILABLE
+        assert asked == ["files.example"]
+        assert sandbox.calls_to("GET", "/attachments/") == []
 
 
 async def brought(world, where, data=b"abc"):
@@ -143,6 +168,21 @@ async def test_telegram_names_a_path_and_nothing_that_leads_elsewhere(path):
             await fetched(platform, event)
         assert caught.value.trouble is FileTrouble.UNAVAILABLE
         assert world.downloads() == 0
+        await platform.aclose()
+
+
+async def test_telegram_is_not_believed_about_a_size(monkeypatch):
+    async with TelegramSandbox() as sandbox:
+        world = TelegramWorld(sandbox)
+        platform, event = await brought(world, world.private, bytes(100))
+        assert await fetched(platform, event) == bytes(100)
+        path = sandbox.calls_to("GET", "/file/")[-1].path.partition(f"bot{world.token}/")[2]
+        named = {"ok": True, "result": {"file_id": "x", "file_unique_id": "y", "file_path": path, "file_size": 3}}
+        sandbox.faults.add(Fault("POST", "*/getFile", status=200, body=named))
+        monkeypatch.setattr("bot.platforms.telegram.files._check", lambda *_: None)
+        with pytest.raises(FileError) as caught:
+            await platform.fetch(event.attachments[0], event.chat, event.message_id, most_bytes=10)
+        assert caught.value.trouble is FileTrouble.TOO_LARGE
         await platform.aclose()
 
 

@@ -499,6 +499,29 @@ async def test_a_store_that_fails_for_a_moment_costs_no_text(world: World) -> No
     assert [row.message_id for row in await world.rows.deliveries(turn())] == ["1"]
 
 
+async def test_a_store_that_is_away_for_hours_has_no_reply_given_up_while_others_arrive(world: World) -> None:
+    class AwayRows(MemoryDeliveries):
+        away = True
+
+        async def delivered(self, delivery, message_id, *, repeated=False):
+            if self.away and self.rows[delivery - 1].owner == turn(1):
+                raise StoreUnavailableError("disk full")
+            await super().delivered(delivery, message_id, repeated=repeated)
+
+    world.rows = rows = AwayRows()
+    world.outbox = world.restarted()
+    held = asyncio.ensure_future((await world.outbox.open(turn(1), target("1"), Text("held"))).finish())
+    for number in range(30):
+        posted = asyncio.ensure_future(world.outbox.post(turn(number + 2), target("2"), [Page("ordinary")]))
+        await world.clock.run(500)
+        await posted
+    assert not held.done()
+    rows.away = False
+    await world.clock.run(60)
+    await held
+    assert [page.text for page in world.platform.shown.values()].count("held") == 1
+
+
 async def test_after_a_restart_the_reply_goes_on_in_the_message_already_visible(world: World) -> None:
     first = await world.outbox.open(turn(), target(), Text("half an ans"))
     first.touch()
