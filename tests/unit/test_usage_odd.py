@@ -16,6 +16,7 @@ from bot.commands import accounting
 from bot.preferences import Defaults
 from bot.prices import DEARLY, Price, Prices
 from bot.usage import ANSWER_TOKENS
+from storage.base import StoreError
 from storage.usage import NANOS
 from tests.support.core import World, eventually
 from tests.support.scripted import ScriptedProvider
@@ -158,6 +159,35 @@ async def test_what_is_learned_of_an_answer_never_holds_up_its_end(world: World,
         learning.set()
         assert await asked == "yes"
         await eventually(lambda: len(world.rows("SELECT * FROM setting")) == 2)
+
+
+async def test_asked_again_in_the_same_life_it_may_have_been_billed_twice(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world.running() as core:
+        submitted = core.store.submitted
+
+        async def fail(*_: object, **__: object) -> bool:
+            monkeypatch.setattr(core.store, "submitted", submitted)
+            raise StoreError("the disk is full")
+
+        monkeypatch.setattr(core.store, "submitted", fail)
+        world.alpha.will(Submitted("job-1"), asyncio.Event())
+        world.alpha.will(TextDelta("yes"), Usage(10, 2), Finished())
+        assert await world.ask("one") == "yes"
+        assert len(world.alpha.requests) == 2
+        assert world.rows("SELECT input_tokens, possibly_double FROM usage") == [(10, 1)]
+
+
+async def test_what_a_crash_cut_off_stays_counted_where_asking_again_fails_at_no_cost(world: World) -> None:
+    world.alpha.will(TextDelta("begun"), asyncio.Event())
+    async with world.running():
+        await world.say("one")
+        await eventually(lambda: len(world.alpha.requests) == 1)
+    world.alpha.will(ProviderError(ErrorKind.AUTH, "told so", billed=Billed.NO))
+    async with world.running():
+        await world.idle()
+        assert world.turns() == [("failed", 2)]
+        assert sums(world)[0] == 1
+        assert world.rows("SELECT possibly_double FROM usage") == [(1,)]
 
 
 # ------------------------------------------------------------------------------------------------ fallbacks
