@@ -279,7 +279,8 @@ NOTHING_TO_CONTINUE = (
 )
 NOT_CONTINUED = "This answer can't be continued: it goes on below already, was asked again, or was forgotten by /reset."
 NOTHING_OTHER = (
-    "There is no such other answer: the last question got one at most. `/settings n 3` asks for three from the next question on."
+    "There is no such other answer: the last question got one at most, or is still being answered. "
+    "`/settings n 3` asks for three from the next question on."
 )
 NOT_OTHER = "This answer is not kept any more, or it is still on its way."
 RESET = "Started afresh: what was said before is no longer sent to the model. (/forget removes it from the bot's disk, too.)"

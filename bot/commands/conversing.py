@@ -73,5 +73,5 @@ COMMANDS = (
         turn=True,
         changes=True,
     ),
-    Command("reset", "Start afresh: forget what was said before", reset, changes=True),
+    Command("reset", "Start afresh: the model sees nothing of what was said before", reset, changes=True),
 )

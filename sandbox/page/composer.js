@@ -43,7 +43,8 @@ export class Composer {
 
   fit() {
     this.input.style.height = "auto";
-    this.input.style.height = `${this.input.scrollHeight + 2}px`;
+    const needed = this.input.scrollHeight;  // 0 while this client is the one that a narrow window hides
+    if (needed) this.input.style.height = `${needed + 2}px`;
   }
 
   showFiles() {

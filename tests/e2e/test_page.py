@@ -226,6 +226,19 @@ def test_phone_shows_one_client_at_a_time_and_marks_the_other(visited: Visit) ->
     assert visited.page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+def test_phone_gives_the_client_that_was_hidden_a_whole_line_to_write_in(visited: Visit) -> None:
+    visited.page.set_viewport_size({"width": 390, "height": 780})
+    visited.page.reload()
+    visited.page.locator("#status.good").wait_for()
+    discord, telegram = visited.pane("discord"), visited.pane("telegram")
+    there = discord.input.bounding_box()
+    visited.page.locator(".switch").get_by_role("button", name="Telegram").click()
+    here = telegram.input.bounding_box()
+    assert there is not None
+    assert here is not None
+    assert here["height"] == pytest.approx(there["height"], abs=2)
+
+
 def test_a_draft_grows_and_its_stop_button_ends_it_as_a_message(browser: Visit, tmp_path: Path) -> None:
     with try_out(tmp_path, LOCAL_MODEL="off", TELEGRAM_DRAFTS="plain") as url:
         browser.open(url)
