@@ -18,7 +18,7 @@ from bot import texts
 from bot.clock import Clock
 from bot.model import ChatKind, Incoming, Target
 from bot.outbox import Delivery, DeliveryError, Outbox
-from bot.platforms.base import Allowance, Call, Heard, Platform, PlatformError, RefusedError, SupportsMarks
+from bot.platforms.base import Allowance, Call, Heard, Platform, PlatformError, Refusal, RefusedError, SupportsMarks
 from bot.reply import Reply
 from storage.base import Accepted, Owner, OwnerKind, Store, StoreError
 
@@ -166,10 +166,11 @@ class Waiting:
             try:
                 async with self._spend(platform.mark_allowances(message.target)):
                     await platform.mark(message.target, message.message_id, on=on)
-            except RefusedError as refused:
-                log.info("a waiting message is not marked: %s", refused)
-                return False
-            except PlatformError:  # after a flood the budget also waits as long as told
+            except PlatformError as error:  # after a flood the budget also waits as long as told
+                # A mark that a refused token keeps from being taken away is no mark that is gone.
+                if isinstance(error, RefusedError) and (on or error.reason is not Refusal.TOKEN):
+                    log.info("a waiting message is not marked: %s", error)
+                    return False
                 await self._clock.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             else:

@@ -157,12 +157,13 @@ async def test_trouble_with_a_mark_is_outlasted_and_costs_no_answer(world: World
     assert world.texts()[-1] == "heard: two"
 
 
-async def test_a_mark_is_taken_away_however_long_the_platform_was_away(world: World, chat: MarkableChat) -> None:
+@pytest.mark.parametrize("error", [UnavailableError("away"), RefusedError(Refusal.TOKEN, "revoked")])
+async def test_a_mark_is_taken_away_however_long_the_platform_was_away(world: World, chat: MarkableChat, error: PlatformError) -> None:
     async with world.running():
         async with an_answer_runs(world):
             await world.say("two", message_id="m-two")
             await eventually(lambda: chat.marked == {"m-two"})
-            chat.refusals = [UnavailableError("away")] * (2 * TRIES)
+            chat.refusals = [error] * (2 * TRIES)
         await eventually(lambda: not chat.marked and not noted(world))
 
 
