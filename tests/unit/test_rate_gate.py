@@ -108,6 +108,17 @@ def test_of_many_that_go_out_at_once_the_refused_ones_teach_how_many_were_taken(
     assert gate.limit == 5
 
 
+def test_who_comes_after_a_limit_is_forgotten_overtakes_nobody_who_waits_by_it(clock: Clock) -> None:
+    gate = RateGate(clock)
+    gate.place(LONG_S)
+    gate.refused(gate.place(LONG_S), 1.0)
+    waiting = [gate.place(LONG_S) for _ in range(20)]
+    clock.seconds += FORGET_S
+    assert gate.limit is None
+    assert gate.place(LONG_S).wait() == pytest.approx(waiting[-1].wait())
+    assert waiting[-1].wait() > WINDOW_S
+
+
 def test_a_refusal_of_the_first_says_nothing_of_the_limit_but_when_to_come_again(clock: Clock) -> None:
     gate = RateGate(clock)
     gate.refused(gate.place(60.0), 12.0)

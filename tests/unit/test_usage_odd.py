@@ -177,6 +177,13 @@ async def test_asked_again_in_the_same_life_it_may_have_been_billed_twice(world:
         assert world.rows("SELECT input_tokens, possibly_double FROM usage") == [(10, 1)]
 
 
+async def test_what_is_reported_counts_although_the_answer_failed_at_no_cost(world: World) -> None:
+    async with world.running():
+        world.alpha.will(Usage(10, 2), ProviderError(ErrorKind.AUTH, "told so", billed=Billed.NO))
+        await world.ask("one")
+        assert sums(world) == (1, 10, 2, 0)
+
+
 async def test_what_a_crash_cut_off_stays_counted_where_asking_again_fails_at_no_cost(world: World) -> None:
     world.alpha.will(TextDelta("begun"), asyncio.Event())
     async with world.running():
