@@ -56,7 +56,9 @@ def needs_permission(host: str) -> bool:
     address = written_address(host)
     if address is None or is_public(str(address)):
         return False
-    return not (address.is_loopback and host.rstrip(".") == str(address))
+    # Newer Pythons take 127.0.0.1 inside an IPv6 address for loopback, older ones don't: it is no usual spelling.
+    mapped = isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None
+    return mapped or not (address.is_loopback and host.rstrip(".") == str(address))
 
 
 def is_public(address: str) -> bool:
