@@ -17,6 +17,7 @@ import gc
 import json
 import math
 import random
+import re
 import resource
 import sys
 import time
@@ -30,7 +31,7 @@ from bench.answers import shaken_times, token_texts
 from bench.chats import CHATS, Chats
 from bench.speaker import SpeakingNetmind, Speech
 from bench.trouble import TROUBLES, Trouble
-from bot.texts import STOPPED
+from bot.texts import STOPPED, duration, ordered_wait
 from sandbox.outside import NETMIND_KEY, Outside
 
 PATIENCE_SECONDS = 30.0
@@ -40,6 +41,8 @@ SETTLE_SECONDS = 1.0
 TROUBLE_AFTER_SECONDS = 3.0
 STOPPED_MARK = STOPPED.strip("*_ ")
 """What is left of the mark when it is rendered."""
+WAITED = re.compile(r"\n\n" + re.escape(ordered_wait(1)).replace(re.escape(duration(1)), "[0-9]+ (?:s|minutes)") + r"\Z")
+"""The word below an answer that its platform held up."""
 PART_TOKENS = 3
 """A message that begins with so many of an answer's tokens is taken for a part of it."""
 EPOCH_OFFSET = time.time() - time.monotonic()
@@ -84,7 +87,8 @@ class Told:
         late: Seconds by which a token was emitted after it was due, at worst.
         seen: When so many tokens were visible from then on.
         whole: How many messages hold exactly the whole text in the end.
-        strays: How many other messages hold a part of it; `notices`: texts of those that hold something else.
+        strays: How many other messages hold a part of it; `notices`: texts of those that hold something else, and words below the
+            whole text on why it came late.
         partial: A message holds the beginning of it and the words that it was stopped.
         calls: How many calls went to the chat: creates, edits and deletions, refused ones too.
         pressed: When it was stopped; `closed`: when the reader of the stream went.
@@ -260,7 +264,7 @@ class _Course:
         answer = self._by_chat.get(chat)
         if answer is not None:
             answer.seen.append((time.monotonic(), text))
-            answer.whole = answer.whole or text == answer.speech.text
+            answer.whole = answer.whole or WAITED.sub("", text) == answer.speech.text
 
     def _found(self, seconds: float, busy: float) -> Found:
         server = self._chats.server
@@ -283,7 +287,9 @@ class _Course:
     def _told(self, answer: _Answer, calls: int) -> Told:
         speech = answer.speech
         counts = Counter(speech.words)
-        texts = self._chats.texts(answer.chat)
+        shown = self._chats.texts(answer.chat)
+        texts = [WAITED.sub("", text) for text in shown]
+        waited = [found[0].strip() for text in shown if (found := WAITED.search(text))]
 
         def part(text: str) -> bool:
             return counts.of(text) >= min(PART_TOKENS, len(speech.words))
@@ -295,7 +301,7 @@ class _Course:
             seen=[(moment, counts.of(text)) for moment, text in answer.seen],
             whole=sum(text == speech.text for text in texts),
             strays=sum(text != speech.text and part(text) for text in texts),
-            notices=[text for text in texts if not part(text)],
+            notices=waited + [text for text in texts if not part(text)],
             partial=any(part(text) and STOPPED_MARK in text for text in texts),
             calls=calls,
             pressed=answer.pressed,

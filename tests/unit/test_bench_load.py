@@ -15,8 +15,9 @@ from bench.chats import TelegramChats
 from bench.measuring import Measured, even, figures, outcomes, starts
 from bench.report import markdown
 from bench.speaker import SpeakingNetmind, Speech
-from bench.stage import Counter, Found, Told
+from bench.stage import WAITED, Counter, Found, Told
 from bench.trouble import Flood, Outage
+from bot.texts import ordered_wait
 from sandbox.discord import DiscordSandbox
 from sandbox.outside import Outside
 
@@ -152,3 +153,11 @@ def test_outage_answers_503():
 def test_markdown_table_has_a_line_for_each_row_and_marks_numbers():
     lines = markdown([{"rule": "bridge", "N": 1, "ratio": 1.25}, {"rule": "x", "N": 10, "ratio": None}]).splitlines()
     assert lines == ["| rule   |  N | ratio |", "| ------ | -: | ----: |", "| bridge |  1 | 1.250 |", "| x      | 10 |       |"]
+
+
+@pytest.mark.parametrize("seconds", [1, 29.2, 30, 300])
+def test_the_word_why_an_answer_came_late_is_no_part_of_it_and_nothing_else_is_left_out(seconds):
+    word = ordered_wait(seconds)
+    assert WAITED.sub("", f"abc\n\n{word}") == "abc"
+    for other in (f"abc {word}", f"abc\n\n{word} d", f"abc\n\n{word[:-1]}"):
+        assert WAITED.sub("", other) == other
