@@ -258,16 +258,18 @@ async def test_after_a_crash_the_new_attempt_takes_its_place(world: World) -> No
 async def test_a_stored_answer_is_shown_after_a_crash_without_it(world: World) -> None:
     async with world.running() as core:
         world.alpha.will(ReasoningDelta("thoughts"), TextDelta("The answer."), Finished())
-        real = core.store.close
+        closing = asyncio.Event()
 
         async def crash(*args: object, **more: object) -> None:
+            closing.set()
             await asyncio.Event().wait()
 
+        # the whole text stands in the chat before the turn is closed: only the call itself says that it got so far
         core.store.close = crash  # type: ignore[method-assign,assignment]
         await world.say("one")
-        await eventually(lambda: world.turns() == [("answered", 1)])
+        await closing.wait()
+        assert world.turns() == [("answered", 1)]
         await world.until_said("The answer.")
-        core.store.close = real  # type: ignore[method-assign]
     async with world.running():
         await world.idle()
     assert world.texts() == ["The answer."]
