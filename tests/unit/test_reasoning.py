@@ -17,7 +17,7 @@ from bot.render import discord, telegram
 from bot.render.base import Rendered
 from bot.render.folded import ELLIPSIS, SHARE, SHOWN_CHARS, Folded
 from bot.reply import Reply
-from tests.support.core import World, eventually
+from tests.support.core import World
 from tests.support.documents import DOCUMENTS, LONG_PROSE
 from tests.unit.test_render_telegram import assert_valid, covered
 
