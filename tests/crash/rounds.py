@@ -22,6 +22,10 @@ NAMED_SHARE = 0.65
 """Of all rounds, so many at most end at named points."""
 A_DAY = 20
 """Rounds after which a day passes: Discord lets a bot open some sessions a day, and the bridge sees to it that it opens no more."""
+SLASHES = 0.3
+"""Of the questions on Discord in a round of kills, this share are slash commands."""
+ACKNOWLEDGED = {("after_ack", "discord")}
+"""Points that only slash commands pass: Discord's messages are not acknowledged."""
 SETTLE_SECONDS = 60.0
 """After a restart every question of the round has to be answered in this time: floods of the stand-ins included."""
 POINT_SECONDS = 12.0
@@ -103,6 +107,7 @@ class Tally:
         late: Questions that were not answered in time after a restart.
         marked: Messages that showed that they waited when nothing did.
         marks: Marks that were set or taken away.
+        refusals: What the platforms refused for good, and how often.
         evidence: What the chats show of the first questions that something is wrong with.
     """
 
@@ -117,6 +122,7 @@ class Tally:
     requests: Counter[int] = field(default_factory=Counter)
     muddled: list[list[int]] = field(default_factory=list)
     statuses: dict[str, dict[str, int]] = field(default_factory=dict)
+    refusals: dict[str, int] = field(default_factory=dict)
     faulted: int = 0
     marked: int = 0
     marks: int = 0
@@ -161,6 +167,7 @@ class Tally:
             f"said to have failed {len(verdict.told)}; asked of the provider again after a crash {again} times",
             f"put to Discord and not committed before the kill, not counted above: {len(self.unaccepted)}",
             *[f"{name}: {dict(sorted(counts.items()))}" for name, counts in self.statuses.items()],
+            *[f"refused {times} times: {what}" for what, times in sorted(self.refusals.items())],
             *[f"PROBLEM: {problem}" for problem in self.problems],
         ]
         return "\n".join(lines)
@@ -224,7 +231,7 @@ class Runner:
         bot, tally = self._bot, self.tally
         if one.point:
             await bot.arm(one.point, one.passings)
-        asked = await self.ask(one.platform, slashes=True)
+        asked = await self.ask(one.platform, slashes=1.0 if (one.point, one.platform) in ACKNOWLEDGED else SLASHES)
         await self._until_dead(one)
         remains = bot.read()
         tally.unrecorded |= remains.unrecorded
@@ -268,7 +275,7 @@ class Runner:
         tally.rounds += 1
 
     async def ask(
-        self, platform: str = "", *, most: int = 6, everywhere: bool = False, slashes: bool = False, failing: bool = False
+        self, platform: str = "", *, most: int = 6, everywhere: bool = False, slashes: float = 0.0, failing: bool = False
     ) -> list[Asked]:
         """Ask in some chats, or in all, one or two questions in each; return what was asked."""
         chats = [chat for chat in self._world.chats if chat.startswith(platform) and (everywhere or self._quiet[chat] <= 0)]
@@ -281,9 +288,9 @@ class Runner:
         self.tally.asked += asked
         return asked
 
-    async def _put(self, chat: str, *, slashes: bool, failing: bool) -> Asked:
+    async def _put(self, chat: str, *, slashes: float, failing: bool) -> Asked:
         words = 700 if self._rng.random() < 0.12 and chat not in SLOWER else self._rng.randint(8, 80)
-        slash = slashes and chat.startswith("discord") and self._rng.random() < 0.3
+        slash = chat.startswith("discord") and self._rng.random() < slashes
         return await self._say_it(chat, words, slash=slash, failing=failing)
 
     async def put(self, chat: str, words: int, *, slash: bool = False) -> Asked:
@@ -347,7 +354,7 @@ class Runner:
         tally.requests = Counter(dict(report["asked"]))
         tally.verdict = judge(chats, tally.asked, list(tally.requests))
         tally.muddled = report["muddled"]
-        tally.statuses = report["statuses"]
+        tally.statuses, tally.refusals = report["statuses"], report["refusals"]
         tally.marks = report["marks"]
         tally.evidence = list(_evidence(chats, tally.verdict))
         return tally

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -16,6 +17,7 @@ from typing import Any
 from bot.platforms.telegram.intake import ALLOWED_UPDATES
 from sandbox.faults import Fault
 from sandbox.outside import Outside
+from sandbox.server import Call
 from tests.crash.poison import broken_events, broken_updates
 from tests.crash.talk import Question, Talker
 from tests.crash.verdict import Asked, Said, is_told, is_whole
@@ -25,6 +27,8 @@ LAST = 60
 """So many messages of a chat are looked at while an answer is awaited."""
 HEARTBEAT_SECONDS = 5.0
 """Shorter than Discord's, so that a client's beats are part of a short run."""
+FLOODED, CUT = 429, 499
+"""Statuses that refuse nothing for good; the second is the stand-ins' own, for a connection that a fault cut."""
 MAY_NOT_WRITE = 50013
 """Discord's code for a missing permission."""
 MESSAGES, DIRECT = 1 << 9, 1 << 12
@@ -235,13 +239,16 @@ class Control:
     async def report(self) -> dict[str, Any]:
         """Return all that the chats show, what the provider was asked, and how the platforms answered."""
         statuses: dict[str, Counter[str]] = {}
+        refusals: Counter[str] = Counter()
         for server in (self._outside.discord, self._outside.telegram):
             statuses[type(server).__name__] = Counter(str(call.status) for call in server.calls)
+            refusals.update(_refusal(call) for call in server.calls if 400 <= call.status < 500 and call.status not in {FLOODED, CUT})
         return {
             "chats": {name: [[one.id, one.mine, one.text] for one in self._chats.said(name)] for name in self._chats.names},
             "asked": list(self._talker.asked.items()),
             "muddled": self._talker.muddled,
             "statuses": statuses,
+            "refusals": refusals,
             "marks": sum(
                 call.status in {200, 204} and ("/reactions/" in call.path or call.path.endswith("/setMessageReaction"))
                 for server in (self._outside.discord, self._outside.telegram)
@@ -249,6 +256,17 @@ class Control:
             ),
             "identifies": self._outside.discord.gateway.identifies,
         }
+
+
+def _refusal(call: Call) -> str:
+    """Say what a platform refused, and with which words; without ids."""
+    try:
+        answer = json.loads(call.answer or b"{}")
+    except ValueError:
+        answer = {}
+    told = answer.get("description") or answer.get("message") or "without a word"
+    what = re.sub(r"[^/]{18,}", "…", call.path)
+    return f"{call.status} {call.method} {re.sub(r'[0-9]{2,}', 'N', what)}: {told}"
 
 
 def _asked(one: dict[str, Any]) -> Asked:

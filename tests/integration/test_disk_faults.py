@@ -22,7 +22,7 @@ from sandbox.providers import ScriptedVoice
 from storage.backup import back_up
 from storage.base import StoreUnavailableError
 from storage.sqlite import SqliteStore
-from tests.support.bridge import CHATS, Chat, eventually, running_bridge, until_said
+from tests.support.bridge import CHATS, answers, eventually, running_bridge, until_said
 from tests.support.stores import SqlitePlace, accept, exchange, message, opened
 
 ROOT = Path(__file__).parents[2]
@@ -63,6 +63,15 @@ async def test_a_disk_full_at_start_is_told_and_with_room_it_starts(tmp_path: Pa
     seen = await scene("full_at_start", tmp_path)
     assert "The disk is full" in seen["told"]
     assert seen["mended"]
+
+
+async def test_a_disk_that_runs_full_under_the_running_bridge_loses_nothing_and_with_room_every_question_is_answered_once(
+    tmp_path: Path,
+) -> None:
+    seen = await scene("full_bridge", tmp_path)
+    assert "Free some space" in seen["told"]
+    assert seen["unconfirmed"], "Telegram was told that the bridge has them"
+    assert all(len(answered) < 4 for answered in seen["answered while full"])
 
 
 async def test_a_file_system_that_is_read_only_at_start_is_told_and_mended_it_has_everything(tmp_path: Path) -> None:
@@ -226,11 +235,6 @@ def stored(database: Path) -> int:
         return int(connection.execute("SELECT COUNT(*) FROM event WHERE kind = 'message'").fetchone()[0])
     finally:
         connection.close()
-
-
-def answers(chat: Chat) -> list[int]:
-    """Which questions were answered, in order; an answer may take several messages."""
-    return [int(text.split("question ", 1)[1].split()[0]) for text in chat.texts() if "heard: question" in text]
 
 
 # ------------------------------------------------------------------------------------------------ rights

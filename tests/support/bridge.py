@@ -172,3 +172,8 @@ async def until_said(chat: Chat, wanted: str, *, since: int = 0) -> str:
         return str(await eventually(lambda: next((text for text in chat.texts()[since:] if wanted in text), None), wanted))
     except AssertionError:
         raise AssertionError(f"{wanted!r} was not said on {chat.name}; what was: {chat.texts()[since:]}") from None
+
+
+def answers(chat: Chat) -> list[int]:
+    """Return which of the questions "question N …" were answered, in order; an answer may take several messages."""
+    return [int(text.split("question ", 1)[1].split()[0]) for text in chat.texts() if "heard: question" in text]

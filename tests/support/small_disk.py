@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -14,8 +15,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from sandbox.outside import Outside
+from sandbox.providers import ScriptedVoice
 from storage.base import Store, StoreError, StoreUnavailableError
 from storage.sqlite import SqliteStore
+from tests.support.bridge import CHATS, answers, eventually, running_bridge, until_said
 from tests.support.stores import HERE, message, opened
 
 SIZE = "16m"
@@ -56,6 +60,13 @@ async def known(store: Store, keys: list[str]) -> bool:
     return [await store.accept(message(key)) for key in keys] == [None] * len(keys)
 
 
+def stuff(ballast: Path) -> None:
+    """Write a file that takes what room there is."""
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+
+
 async def full(folder: Path) -> dict[str, Any]:
     mount(folder)
     (folder / "ballast").write_bytes(b"x" * BALLAST_BYTES)
@@ -77,14 +88,47 @@ async def full(folder: Path) -> dict[str, Any]:
 
 async def full_at_start(folder: Path) -> dict[str, Any]:
     mount(folder)
-    with (folder / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
-        while True:
-            ballast.write(b"x" * 4096)
+    stuff(folder / "ballast")
     told = await refusal(SqliteStore(folder / "d.db").open())
     (folder / "ballast").unlink()
     async with opened(SqliteStore(folder / "d.db")) as store:
         mended = await store.accept(message("q")) is not None
     return {"told": told, "mended": mended}
+
+
+async def full_bridge(folder: Path) -> dict[str, Any]:
+    """Let the disk of the whole bridge run full under its questions, and give it room again."""
+    mount(folder)
+    told = Told()
+    logging.getLogger().addHandler(told)
+    questions = [f"question {number} {'word ' * 300}".strip() for number in range(4)]
+    async with Outside(voice=ScriptedVoice()) as outside, running_bridge(outside, folder / "d.db"):
+        chats = [make(outside) for make in CHATS.values()]
+        for chat in chats:
+            await chat.say("before")
+            await until_said(chat, "heard: before")
+        stuff(folder / "ballast")
+        for question in questions:
+            for chat in chats:
+                await chat.say(question)
+        await eventually(lambda: told.sentences, "a clear sentence in the log")
+        unconfirmed = len(outside.telegram._updates.pending)
+        answered = [answers(chat) for chat in chats]
+        (folder / "ballast").unlink()
+        await eventually(lambda: all(answers(chat) == [0, 1, 2, 3] for chat in chats), "every question answered once, in order")
+    return {"told": told.sentences[0], "unconfirmed": unconfirmed, "answered while full": answered}
+
+
+class Told(logging.Handler):
+    """Keeps what is logged of a full disk."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.sentences: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "The disk is full" in record.getMessage():
+            self.sentences.append(record.getMessage())
 
 
 async def read_only(folder: Path) -> dict[str, Any]:
@@ -99,7 +143,12 @@ async def read_only(folder: Path) -> dict[str, Any]:
     return {"told": told, "known": whole}
 
 
-SCENES: dict[str, Callable[[Path], Awaitable[dict[str, Any]]]] = {"full": full, "full_at_start": full_at_start, "read_only": read_only}
+SCENES: dict[str, Callable[[Path], Awaitable[dict[str, Any]]]] = {
+    "full": full,
+    "full_at_start": full_at_start,
+    "full_bridge": full_bridge,
+    "read_only": read_only,
+}
 
 
 async def main() -> int:
