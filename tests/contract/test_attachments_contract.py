@@ -12,26 +12,11 @@ from bot.model import Page
 from bot.platforms.base import FileError, FileTrouble, SupportsAttachments
 from bot.platforms.budgets import ATTACHMENT_SECONDS
 from sandbox.faults import Fault
-from tests.support.platforms import WORLDS
 from tests.support.seam import Inbox, running
 
 CONTENT = "Größe\n".encode() * 100
 NOTES = ("notes.txt", "text/plain", CONTENT)
 ROOMY = 10_000_000
-
-
-@pytest.fixture(params=sorted(WORLDS))
-async def world(request):
-    async with WORLDS[request.param]() as world:
-        yield world
-
-
-@pytest.fixture
-async def platform(world):
-    platform = world.make()
-    await platform.open()
-    yield platform
-    await platform.aclose()
 
 
 @pytest.fixture(params=["private", "group"])

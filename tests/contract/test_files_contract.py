@@ -9,36 +9,10 @@ import pytest
 
 from bot.model import Button, File, Page
 from bot.platforms.base import PlatformError, Refusal, RefusedError, UnknownOutcomeError
-from tests.support.platforms import WORLDS
-from tests.support.seam import Inbox, running
 
 FILE = File("answer.md", "text/markdown", "# Größe 😀\n".encode())
 PAGE = Page("all of it", buttons=((Button("Again", "retry:1"),),), file=FILE)
 SHOWN = ("all of it", ("Again",), (("answer.md", FILE.content),))
-
-
-@pytest.fixture(params=sorted(WORLDS))
-async def world(request):
-    async with WORLDS[request.param]() as world:
-        yield world
-
-
-@pytest.fixture
-async def platform(world):
-    platform = world.make()
-    await platform.open()
-    yield platform
-    await platform.aclose()
-
-
-@pytest.fixture(params=["private", "group"])
-async def where(request, world, platform):
-    where = world.private if request.param == "private" else world.group
-    inbox = Inbox()
-    async with running(platform, inbox):
-        await world.say(where, "good morning")
-        await inbox.one()
-    return where
 
 
 def shown(world, where):

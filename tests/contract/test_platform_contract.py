@@ -20,41 +20,11 @@ from bot.platforms.base import (
     UnavailableError,
     UnknownOutcomeError,
 )
-from tests.support.platforms import NOBODY_LISTENS, WORLDS
-from tests.support.seam import Inbox, eventually, running
+from tests.support.platforms import NOBODY_LISTENS
+from tests.support.seam import eventually, running
 
 PAGE = Page("hello")
 BUTTONS = Page("choose", buttons=((Button("Stop", "stop:1", ButtonStyle.DANGER), Button("Again", "retry:1")), (Button("Help", "help"),)))
-
-
-@pytest.fixture(params=sorted(WORLDS))
-async def world(request):
-    async with WORLDS[request.param]() as world:
-        yield world
-
-
-@pytest.fixture
-async def platform(world):
-    platform = world.make()
-    await platform.open()
-    yield platform
-    await platform.aclose()
-
-
-@pytest.fixture
-def inbox():
-    return Inbox()
-
-
-@pytest.fixture(params=["private", "group"])
-async def where(request, world, platform, inbox):
-    """Both kinds of chat, in which somebody has spoken before: a bot can't begin a private chat everywhere."""
-    where = world.private if request.param == "private" else world.group
-    async with running(platform, inbox):
-        await world.say(where, "good morning")
-        await inbox.one()
-    inbox.taken.clear()  # its key is remembered: a platform may deliver again what it was not told of in time
-    return where
 
 
 async def refusal(call: Awaitable[object]) -> Refusal:

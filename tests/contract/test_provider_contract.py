@@ -7,7 +7,6 @@ from contextlib import aclosing
 import pytest
 
 from adapters.base import Billed, ErrorKind, Finished, ProviderError, Started, TextDelta
-from adapters.http import open_session
 from adapters.router import Router
 from sandbox.faults import Fault
 from tests.support.providers import BENCHES, KEY, PROMPT, Hang, bench, request
@@ -20,12 +19,6 @@ async def tested(request):
     made = bench(request.param)
     async with made.server:
         yield made
-
-
-@pytest.fixture
-async def session():
-    async with open_session() as opened:
-        yield opened
 
 
 async def ask(provider, asked):

@@ -3,52 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from storage.base import (
-    ChatAddress,
-    EventKind,
-    NewEvent,
-    NewTurn,
-    Owner,
-    OwnerKind,
-    ReplyRoute,
-    Store,
-    StoreError,
-    TurnState,
-)
-from tests.support.stores import (
-    HERE,
-    PLACES,
-    THERE,
-    Place,
-    accept,
-    ask,
-    claim,
-    command,
-    exchange,
-    memory,
-    message,
-    opened,
-    read,
-    reply,
-)
+from storage.base import ChatAddress, EventKind, NewEvent, NewTurn, Owner, OwnerKind, ReplyRoute, Store, StoreError, TurnState
+from tests.support.stores import HERE, THERE, Place, accept, ask, claim, command, exchange, memory, message, opened, read, reply
 
 CLOSED = [TurnState.DONE, TurnState.STOPPED, TurnState.FAILED]
-
-
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return PLACES[request.param](tmp_path)
-
-
-@pytest.fixture
-async def store(place: Place) -> AsyncIterator[Store]:
-    async with opened(place.store()) as store:
-        yield store
 
 
 class TestIntake:

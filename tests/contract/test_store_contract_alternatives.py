@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,20 +9,9 @@ import pytest
 
 from storage.alternatives import Alternative, Chosen
 from storage.base import Store, StoreError, Turn, TurnState
-from tests.support.stores import PLACES, Place, accept, ask, command, exchange, memory, opened, read, reply
+from tests.support.stores import Place, accept, ask, command, exchange, memory, opened, read, reply
 
 OTHERS = (Alternative("second", "[second]"), Alternative("third", "[third]"))
-
-
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return PLACES[request.param](tmp_path)
-
-
-@pytest.fixture
-async def store(place: Place) -> AsyncIterator[Store]:
-    async with opened(place.store()) as store:
-        yield store
 
 
 def contents(folder: Path) -> list[bytes]:

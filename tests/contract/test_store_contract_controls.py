@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from storage.base import ChatAddress, NewTurn, Store, Turn, TurnState
-from tests.support.stores import HERE, PLACES, THERE, Place, accept, ask, claim, command, exchange, memory, message, opened, read, reply
-
-
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return PLACES[request.param](tmp_path)
-
-
-@pytest.fixture
-async def store(place: Place) -> AsyncIterator[Store]:
-    async with opened(place.store()) as store:
-        yield store
+from tests.support.stores import HERE, THERE, accept, ask, claim, command, exchange, memory, message, read, reply
 
 
 class TestRetry:

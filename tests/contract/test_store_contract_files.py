@@ -2,24 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-
 from storage.base import Store, TurnState
-from tests.support.stores import HERE, PLACES, Place, accept, ask, claim, command, exchange, opened, read
-
-
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return PLACES[request.param](tmp_path)
-
-
-@pytest.fixture
-async def store(place: Place) -> AsyncIterator[Store]:
-    async with opened(place.store()) as store:
-        yield store
+from tests.support.stores import HERE, Place, accept, ask, claim, command, exchange, opened, read
 
 
 async def test_a_question_gets_the_content_of_its_files_and_keeps_it_over_a_restart(place: Place) -> None:

@@ -2,24 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-
 from storage.base import EventKind, Merge, NewEvent, NewTurn, Store, TurnState
-from tests.support.stores import HERE, PLACES, THERE, Place, accept, ask, claim, message, opened, read
-
-
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return PLACES[request.param](tmp_path)
-
-
-@pytest.fixture
-async def store(place: Place) -> AsyncIterator[Store]:
-    async with opened(place.store()) as store:
-        yield store
+from tests.support.stores import HERE, THERE, Place, accept, ask, claim, message, opened, read
 
 
 async def test_only_what_waits_is_marked(store: Store) -> None:

@@ -3,40 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from storage.base import Accepted, ChatAddress, EventKind, Merge, NewEvent, NewTurn, ReplyRoute, Store, TurnState
 from storage.merging import MOST_PIECES
-from tests.support.stores import (
-    HERE,
-    PLACES,
-    THERE,
-    Place,
-    accept,
-    ask,
-    claim,
-    command,
-    exchange,
-    opened,
-    read,
-    reply,
-)
+from tests.support.stores import HERE, THERE, Place, accept, ask, claim, command, exchange, opened, read, reply
 
 WINDOW = 2.0
-
-
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return PLACES[request.param](tmp_path)
-
-
-@pytest.fixture
-async def store(place: Place) -> AsyncIterator[Store]:
-    async with opened(place.store()) as store:
-        yield store
 
 
 def piece(key: str, chat: ChatAddress = HERE, *, more: bool = False, author: str = "7", merge: bool = True) -> NewEvent:

@@ -3,41 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from storage.base import EventKind, Merge, NewEvent, NewTurn, Owner, OwnerKind, Store, TurnState
-from tests.support.stores import (
-    HERE,
-    PLACES,
-    THERE,
-    Place,
-    accept,
-    ask,
-    claim,
-    command,
-    exchange,
-    memory,
-    message,
-    opened,
-    read,
-    reply,
-)
+from tests.support.stores import HERE, THERE, Place, accept, ask, claim, command, exchange, memory, message, opened, read, reply
 
 DAY = 24 * 3600.0
-
-
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return PLACES[request.param](tmp_path)
-
-
-@pytest.fixture
-async def store(place: Place) -> AsyncIterator[Store]:
-    async with opened(place.store()) as store:
-        yield store
 
 
 async def forget(store: Store, conversation: int = 1, key: str = "forget") -> int:

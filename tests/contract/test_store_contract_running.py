@@ -5,22 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from storage.base import (
-    ChatAddress,
-    ReplyRoute,
-    Store,
-    StoreUnavailableError,
-    Turn,
-    TurnState,
-)
+from storage.base import ChatAddress, ReplyRoute, Store, StoreUnavailableError, Turn, TurnState
 from tests.support.stores import (
     HERE,
-    PLACES,
     THERE,
     Place,
     accept,
@@ -37,17 +27,6 @@ from tests.support.stores import (
     reply,
     running,
 )
-
-
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return PLACES[request.param](tmp_path)
-
-
-@pytest.fixture
-async def store(place: Place) -> AsyncIterator[Store]:
-    async with opened(place.store()) as store:
-        yield store
 
 
 class TestStop:

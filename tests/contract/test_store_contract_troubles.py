@@ -2,40 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from storage.base import Store, Turn, TurnState
-from tests.support.stores import (
-    HERE,
-    PLACES,
-    THERE,
-    Place,
-    accept,
-    ask,
-    claim,
-    command,
-    drainer,
-    eventually,
-    message,
-    opened,
-    read,
-    reply,
-    running,
-)
-
-
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return PLACES[request.param](tmp_path)
-
-
-@pytest.fixture
-async def store(place: Place) -> AsyncIterator[Store]:
-    async with opened(place.store()) as store:
-        yield store
+from tests.support.stores import HERE, THERE, Place, accept, ask, claim, command, drainer, eventually, message, opened, read, reply, running
 
 
 async def parked(store: Store, key: str = "q", *, answer: str | None = None) -> Turn:

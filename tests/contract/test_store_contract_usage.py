@@ -4,29 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from storage.base import ChatAddress, Store, Turn, TurnAnswer, TurnState
 from storage.usage import Amounts, Limit, Money, Reservation, Spending, Tally, TurnUsage
-from tests.support.stores import PLACES, Place, accept, ask, claim, command, opened, reply
+from tests.support.stores import Place, accept, ask, claim, command, opened, reply
 
 TODAY = 20_000
 ADA, ALL = "user:memory:7", "all"
-
-
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return PLACES[request.param](tmp_path)
-
-
-@pytest.fixture
-async def store(place: Place) -> AsyncIterator[Store]:
-    async with opened(place.store()) as store:
-        yield store
 
 
 def usd(nanos: int) -> Money:

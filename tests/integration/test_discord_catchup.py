@@ -43,11 +43,6 @@ async def sandbox():
 
 
 @pytest.fixture
-def inbox():
-    return Inbox()
-
-
-@pytest.fixture
 def cursors(sandbox):
     return Cursors(sandbox.channel_id)
 

@@ -30,11 +30,6 @@ async def sandbox():
 
 
 @pytest.fixture
-def inbox():
-    return Inbox()
-
-
-@pytest.fixture
 def menu():
     return Menu()
 

@@ -31,11 +31,6 @@ async def sandbox():
         yield sandbox
 
 
-@pytest.fixture
-def inbox():
-    return Inbox()
-
-
 @asynccontextmanager
 async def connected(sandbox: DiscordSandbox, inbox: Inbox, memo: Memo | None = None) -> AsyncIterator[DiscordPlatform]:
     made = make(sandbox, memo)

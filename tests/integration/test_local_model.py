@@ -8,7 +8,6 @@ import pytest
 
 from adapters import local as module
 from adapters.base import Alternatives, ChatRequest, ErrorKind, Finished, Message, ProviderError, TextDelta, TextPart, Usage
-from adapters.http import open_session
 from adapters.local import MODEL, Local, local_available
 from adapters.router import Router
 
@@ -23,12 +22,6 @@ def asking(text="What is the capital of France?", **parameters):
     return ChatRequest(
         MODEL, (Message("user", (TextPart(text),)),), system="Answer in one word.", parameters={"max_tokens": 12} | parameters
     )
-
-
-@pytest.fixture
-async def session():
-    async with open_session() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -16,12 +15,6 @@ from sandbox.providers import NetmindSandbox, ScriptedVoice
 from sandbox.telegram import TelegramSandbox
 
 KEY = "some-key"
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
 
 
 async def streamed(http: aiohttp.ClientSession, fault: Fault) -> bytes:

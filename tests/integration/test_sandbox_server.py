@@ -32,12 +32,6 @@ async def echo() -> AsyncIterator[Echo]:
         yield server
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
-
-
 async def status(http: aiohttp.ClientSession, url: str, **headers: str) -> int:
     async with http.post(url, data=b"x", headers=headers) as response:
         return response.status

@@ -59,12 +59,6 @@ async def bot(sandbox: TelegramSandbox) -> AsyncIterator[Bot]:
     assert sandbox.unknown_parameters == []
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
-
-
 async def raw(http: aiohttp.ClientSession, sandbox: TelegramSandbox, method: str, **values: Any) -> tuple[int, dict[str, Any]]:
     async with http.post(f"{sandbox.api_url}/bot{sandbox.token}/{method}", json=values) as response:
         return response.status, await response.json()

@@ -10,7 +10,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from adapters import http
 from adapters.base import ErrorKind, Health, ProviderError
 from bot import app
 from bot.commands.base import Command, Option
@@ -271,12 +270,6 @@ async def test_every_parameter_of_every_real_provider_is_shown_with_its_range(wo
                     assert str(branch.get(bound, "")) in line, (name, field, bound)
                 assert all(choice in line for choice in branch.get("enum", []))
             assert len(line) > len(f"- **{field}** =  · .") + 10
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with http.open_session() as session:
-        yield session
 
 
 # ------------------------------------------------------------------------------------------------ where the provider is off

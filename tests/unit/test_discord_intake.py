@@ -20,7 +20,7 @@ from tests.support.clock import FakeClock
 from tests.support.discord_events import message, press, raw_message, raw_slash, slash
 from tests.support.discord_server import AnyServer
 from tests.support.mutants import mutants, storable
-from tests.support.seam import Inbox, Memo, Menu, eventually
+from tests.support.seam import Memo, Menu, eventually
 
 FULL = StoreUnavailableError("the disk is full")
 BOT = 500
@@ -35,11 +35,6 @@ async def server():
 @pytest.fixture
 def clock():
     return FakeClock()
-
-
-@pytest.fixture
-def inbox():
-    return Inbox()
 
 
 @pytest.fixture

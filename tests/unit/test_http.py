@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from adapters.base import Billed, ErrorKind, ProviderError, Scope
-from adapters.http import BODY_BYTES, Budgets, Http, open_session
+from adapters.http import BODY_BYTES, Budgets, Http
 
 KEY = "canary-key-5f2c9a71e0"
 
@@ -26,12 +26,6 @@ async def serving(handler):
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
-
-
-@pytest.fixture
-async def session():
-    async with open_session() as opened:
-        yield opened
 
 
 def answering(*, body=b"", status=200, headers=None):

@@ -24,11 +24,11 @@ from adapters.base import (
     TextDelta,
     TextPart,
 )
-from adapters.http import Budgets, open_session
+from adapters.http import Budgets
 from adapters.modelslab import ModelsLab
 from adapters.router import Router
 from sandbox.faults import Fault
-from sandbox.providers import ModelsLabSandbox, ScriptedVoice
+from sandbox.providers import ModelsLabSandbox
 from sandbox.providers.modelslab import _ATTRIBUTES
 
 KEY = "ml-canary-key-0123456789"
@@ -38,20 +38,9 @@ CHAT, QUEUE = "*/llm/chat", "*/llm/get_queued_response"
 
 
 @pytest.fixture
-def voice():
-    return ScriptedVoice()
-
-
-@pytest.fixture
 async def server(voice):
     async with ModelsLabSandbox(key=KEY, voice=voice) as sandbox:
         yield sandbox
-
-
-@pytest.fixture
-async def session():
-    async with open_session() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import aiohttp
 import pytest
 
 from adapters.base import ChatRequest, Finished, Message, TextDelta, TextPart
-from adapters.http import open_session
 from adapters.modelslab import Hints, ModelsLab
 from adapters.modelslab_hints import Hint
 from sandbox.providers import ModelsLabSandbox, ScriptedVoice
@@ -25,12 +24,6 @@ REQUEST = ChatRequest("zephyr-7b-beta", (Message("user", (TextPart("hi there"),)
 async def server() -> AsyncIterator[ModelsLabSandbox]:
     async with ModelsLabSandbox(key=KEY, voice=ScriptedVoice()) as sandbox:
         yield sandbox
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with open_session() as opened:
-        yield opened
 
 
 class Waits:

@@ -7,7 +7,6 @@ import pytest
 
 from adapters.base import ChatRequest, ErrorKind, ImagePart, Message, Part, ProviderError, TextDelta, TextPart
 from adapters.bodies import STREAMED_FROM_BYTES
-from adapters.http import open_session
 from adapters.openai_compatible import OpenAICompatible, openai_endpoint
 from adapters.openai_vendors import GENERIC, OPENAI
 from adapters.openai_wire import read_models, refuses_pictures
@@ -23,12 +22,6 @@ SEEN = [delta("A cat."), delta(finish="stop"), DONE]
 def looking(*pictures: bytes, model: str = MODEL, **more) -> ChatRequest:
     parts: list[Part] = [TextPart("what is it?"), *(ImagePart("image/png", data) for data in pictures)]
     return ChatRequest(model, (Message("user", tuple(parts)),), **more)
-
-
-@pytest.fixture
-async def session():
-    async with open_session() as opened:
-        yield opened
 
 
 async def heard(provider, request):

@@ -20,7 +20,7 @@ from adapters.base import (
     TextDelta,
     TextPart,
 )
-from adapters.http import Http, open_session
+from adapters.http import Http
 from adapters.netmind import FORMER_URL, NETMIND, Netmind
 from adapters.openai_compatible import OpenAICompatible, openai_endpoint
 from adapters.openai_parameters import OpenAIParameters
@@ -47,12 +47,6 @@ PASTA = ChatRequest(
 
 def built(asked=PASTA, *, vendor=GENERIC, completion=False, usage=True, **parameters):
     return request_body(vendor, asked, OpenAIParameters(**parameters), completion=completion, usage=usage)
-
-
-@pytest.fixture
-async def session():
-    async with open_session() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -6,20 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.base import (
-    Billed,
-    ErrorKind,
-    Event,
-    Finished,
-    FinishReason,
-    ProviderError,
-    ReasoningDelta,
-    Scope,
-    Started,
-    TextDelta,
-    Usage,
-)
-from adapters.http import Budgets, open_session
+from adapters.base import Billed, ErrorKind, Event, Finished, FinishReason, ProviderError, ReasoningDelta, Scope, Started, TextDelta, Usage
+from adapters.http import Budgets
 from adapters.openai_compatible import OpenAICompatible
 from adapters.openai_vendors import GENERIC
 from tests.support.openai_tapes import DONE, MODEL, Tape, TapeServer, body, delta, event
@@ -34,12 +22,6 @@ HELLO = [delta("Hel"), delta("lo")]
 @pytest.fixture
 async def server():
     async with TapeServer() as opened:
-        yield opened
-
-
-@pytest.fixture
-async def session():
-    async with open_session() as opened:
         yield opened
 
 

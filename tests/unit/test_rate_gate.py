@@ -10,19 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from adapters.base import (
-    ChatRequest,
-    ErrorKind,
-    Event,
-    Finished,
-    Message,
-    Progress,
-    ProviderError,
-    Started,
-    TextDelta,
-    TextPart,
-)
-from adapters.http import open_session
+from adapters.base import ChatRequest, ErrorKind, Event, Finished, Message, Progress, ProviderError, Started, TextDelta, TextPart
 from adapters.rate_gate import FORGET_S, WINDOW_S, RateGate
 from adapters.router import PATIENCE_S, Asked
 from adapters.segmind import BUDGETS, Segmind
@@ -145,12 +133,6 @@ def test_who_waits_already_waits_on_when_it_closes(clock: Clock) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ Segmind behind it
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with open_session() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -20,17 +20,6 @@ BEARER = {"Authorization": f"Bearer {KEY}"}
 
 
 @pytest.fixture
-async def http():
-    async with aiohttp.ClientSession() as session:
-        yield session
-
-
-@pytest.fixture
-def voice():
-    return ScriptedVoice()
-
-
-@pytest.fixture
 async def netmind(voice):
     async with NetmindSandbox(key=KEY, voice=voice) as server:
         yield server

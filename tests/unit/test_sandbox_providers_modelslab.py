@@ -8,21 +8,10 @@ import aiohttp
 import pytest
 
 from sandbox.faults import Fault
-from sandbox.providers import ModelsLabSandbox, ScriptedVoice
+from sandbox.providers import ModelsLabSandbox
 
 KEY = "ml-0123456789abcdef"
 ZEPHYR = "zephyr-7b-beta"
-
-
-@pytest.fixture
-async def http():
-    async with aiohttp.ClientSession() as session:
-        yield session
-
-
-@pytest.fixture
-def voice():
-    return ScriptedVoice()
 
 
 @pytest.fixture

@@ -23,11 +23,11 @@ from adapters.base import (
     TextPart,
     Usage,
 )
-from adapters.http import Budgets, open_session
+from adapters.http import Budgets
 from adapters.segmind import CATALOGUE, SLOW, Segmind
 from adapters.segmind_shapes import read_content
 from sandbox.faults import Fault
-from sandbox.providers import ScriptedVoice, SegmindSandbox
+from sandbox.providers import SegmindSandbox
 from sandbox.providers.segmind import SLUGS
 
 KEY = "SG_canary0123456789"
@@ -36,20 +36,9 @@ LLAMA = "llama-v3p1-8b-instruct"
 
 
 @pytest.fixture
-def voice():
-    return ScriptedVoice()
-
-
-@pytest.fixture
 async def server(voice):
     async with SegmindSandbox(key=KEY, voice=voice, slugs=[LLAMA, "claude-4.5-sonnet", "gemini-2.5-flash", "gpt-5"]) as sandbox:
         yield sandbox
-
-
-@pytest.fixture
-async def session():
-    async with open_session() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -23,21 +23,15 @@ from adapters.base import (
     TextPart,
     Usage,
 )
-from adapters.http import open_session
 from adapters.segmind import SLOW, Segmind
 from adapters.segmind_jobs import COLLECT_TOTAL_S, Job, read_handle, read_job, read_output
 from sandbox.faults import Fault
-from sandbox.providers import ScriptedVoice, SegmindSandbox
+from sandbox.providers import SegmindSandbox
 
 KEY = "SG_canary0123456789"
 PROMPT = "canary prompt about forty silver spoons"
 LLAMA = "llama-v3p1-8b-instruct"
 BODY = {"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}]}
-
-
-@pytest.fixture
-def voice():
-    return ScriptedVoice()
 
 
 class Epoch:
@@ -58,12 +52,6 @@ async def server(voice, now):
     slugs = [LLAMA, "claude-4.5-sonnet", "gemini-2.5-flash", "gpt-5"]
     async with SegmindSandbox(key=KEY, voice=voice, slugs=slugs, requests_per_minute=10_000, now=now) as sandbox:
         yield sandbox
-
-
-@pytest.fixture
-async def session():
-    async with open_session() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -1,0 +1,7 @@
+"""The fixtures of the contract suites: one for each implementation of a seam."""
+
+from tests.support.network_fixtures import session
+from tests.support.platform_fixtures import inbox, platform, where, world
+from tests.support.store_fixtures import place, store
+
+__all__ = ["inbox", "place", "platform", "session", "store", "where", "world"]

@@ -1,0 +1,6 @@
+"""The fixtures that integration tests of several parts share."""
+
+from tests.support.network_fixtures import http, session
+from tests.support.platform_fixtures import inbox
+
+__all__ = ["http", "inbox", "session"]

@@ -1,0 +1,31 @@
+"""What a test of a provider or of a stand-in is given: ways to call it, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from adapters.http import open_session
+from sandbox.providers import ScriptedVoice
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    """The session the providers share in the bridge."""
+    async with open_session() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    """A client that has nothing of the bridge."""
+    async with aiohttp.ClientSession() as opened:
+        yield opened
+
+
+@pytest.fixture
+def voice() -> ScriptedVoice:
+    """What a provider's stand-in answers: by itself ``MODEL heard: QUESTION``."""
+    return ScriptedVoice()
