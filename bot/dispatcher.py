@@ -28,6 +28,7 @@ from bot.parking import Parking
 from bot.payload import load
 from bot.platforms.base import Platform, PlatformError, Refusal, SupportsAdministrators, SupportsAttachments, SupportsPresses
 from bot.preferences import Preferences
+from bot.presses import Presses
 from bot.reply import Buttons, Reply
 from bot.turn import HopelessError, Turns, UnshownError
 from bot.usage import Accounting
@@ -89,6 +90,7 @@ class Dispatcher:
         self._clock = clock
         self._parking = parking
         self._waiting = waiting
+        self._presses = Presses(clock)
         self._lanes: Lanes[int] = Lanes()
         self._showing: Lanes[int] = Lanes()
         self._answering: dict[int, asyncio.Event] = {}
@@ -199,6 +201,7 @@ class Dispatcher:
         finally:
             ended.set()
             del self._answering[turn.id]
+            self._presses.ended(turn.id)
 
     async def _crashed(self, turn: Turn, incoming: Incoming) -> None:
         try:
@@ -236,16 +239,25 @@ class Dispatcher:
         call = self._call_of(incoming)
         command = self._by_name.get(call.name) if call else None
         done = asyncio.Event()
+        slipped = call is not None and self._slipped(call, incoming)
         if command is not None and command.changes:
             self._changing.setdefault(accepted.conversation, {})[accepted.event] = done
         self._enter()  # from now on: an orderly end that begins before the work's first step must wait for it, too
-        return self._carry_out(accepted, incoming, done, urgent=command is not None and command.urgent)
+        return self._carry_out(accepted, incoming, done, urgent=command is not None and command.urgent, slipped=slipped)
 
-    async def _carry_out(self, accepted: Accepted, incoming: Incoming, done: asyncio.Event, *, urgent: bool) -> None:
+    def _slipped(self, call: _Call, incoming: Incoming) -> bool:
+        """Tell whether a press was meant for Stop, in whose place another button stands by now."""
+        if call.name != controls.STOP:
+            return self._presses.slipped(call.turn, incoming)
+        if call.turn is not None and call.turn in self._answering and self._access.admits(incoming):
+            self._presses.stopping(call.turn, incoming)
+        return False
+
+    async def _carry_out(self, accepted: Accepted, incoming: Incoming, done: asyncio.Event, *, urgent: bool, slipped: bool) -> None:
         try:
             try:
                 async with nullcontext() if urgent else self._lanes.of(accepted.conversation):
-                    answer = await self._answer(accepted, incoming)
+                    answer = Answer(texts.SLIPPED, note=True) if slipped else await self._answer(accepted, incoming)
             finally:
                 done.set()
                 self._changing.get(accepted.conversation, {}).pop(accepted.event, None)

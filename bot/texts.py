@@ -273,6 +273,7 @@ NOTHING_TO_RETRY = (
     "There is nothing to ask again: nothing was asked here since the start or the last /reset, or a question still runs (/stop ends it)."
 )
 NOT_RUNNING = "This answer has ended already."
+SLIPPED = "That came right behind Stop, so nothing was asked. Press again if you mean it."
 NOT_KEPT = "This question can't be asked again: it is still being answered, or it is not kept any more."
 NOTHING_TO_CONTINUE = (
     "There is nothing to continue: nothing was answered here since the start or the last /reset, or a question still runs (/stop ends it)."

@@ -6,6 +6,8 @@ import asyncio
 import heapq
 import itertools
 
+from bot.clock import SystemClock
+
 SETTLE_ROUNDS = 60
 """So many turns of the event loop let everything run that can run without time passing."""
 
@@ -42,3 +44,13 @@ class FakeClock:
             await self.settle()
         self._now = end
         await self.settle()
+
+
+class ShiftedClock(SystemClock):
+    """The machine's clock, moved on by as many seconds as a test likes; sleeps last as long as ever."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead
