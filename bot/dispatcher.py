@@ -180,6 +180,9 @@ class Dispatcher:
             log.error("turn.unreadable turn=%d event=%d", turn.id, turn.event)  # noqa: TRY400 - the error quotes what people wrote
             await self._store.close(turn, TurnState.FAILED, error="its event can't be read back")
             return
+        if turn.stop_requested and await self._taken_back(turn):
+            await self._store.close(turn, TurnState.STOPPED)  # who took it back knows; nothing more is to be said of it
+            return
         if self._parking.due(turn):
             await self._parking.park(turn, incoming)
             return
@@ -202,6 +205,11 @@ class Dispatcher:
             ended.set()
             del self._answering[turn.id]
             self._presses.ended(turn.id)
+
+    async def _taken_back(self, turn: Turn) -> bool:
+        """Tell whether nothing is left of a question: all its messages were taken back while it waited."""
+        newest = await self._store.transcript(turn, 1)
+        return not newest or newest[-1].turn != turn.id
 
     async def _crashed(self, turn: Turn, incoming: Incoming) -> None:
         try:

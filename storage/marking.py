@@ -34,9 +34,8 @@ class MarkRecords:
 async def _withdraw(tx: Tx, chat: ChatAddress, message_id: str) -> bool:
     found = await tx.fetch("questions_waiting", *_place(chat), message_id)
     for row in found:
-        if row["parts"] > 1:
-            await tx.fetch("entry_withdraw", row["entry"])
-        else:
+        await tx.fetch("entry_withdraw", row["entry"])
+        if row["parts"] == 1:  # nothing of the question is left
             await tx.fetch("turn_stop", row["turn"], row["conversation"])
             await tx.interrupt(row["turn"])
             await tx.wake(row["conversation"])

@@ -46,6 +46,6 @@ class MarkStore(Protocol):
     async def withdraw(self, chat: ChatAddress, message_id: str) -> bool:
         """Take back what a message asks, while its turn waits. The rest of a question of several messages stays.
 
-        False: nothing of it waits.
+        Where nothing is left of the question, its turn is asked to stop, and no transcript holds it. False: nothing of it waits.
         """
         ...

@@ -168,9 +168,10 @@ WHERE conversation = $1 AND state IN ('accepted', 'generating', 'answered') AND 
 RETURNING id;
 
 -- name: turns_stop_open
--- Ask all open turns to stop that older events than the given one asked for.
+-- Ask all open turns to stop that older events than the given one asked for, but those whose question was taken back: they end by themselves.
 UPDATE turn SET stop_requested = TRUE
 WHERE conversation = $1 AND state IN ('accepted', 'generating', 'answered') AND event < $2
+  AND EXISTS (SELECT 1 FROM entry u WHERE u.turn = turn.id AND u.role = 'user' AND NOT u.superseded)
 RETURNING id;
 
 -- name: turn_stop

@@ -70,3 +70,15 @@ async def test_of_a_question_of_several_messages_the_others_stay(store: Store) -
     second = await claim(store, first.conversation)
     assert not second.stop_requested
     assert await read(store, second) == ["b"]
+
+
+async def test_a_stop_does_not_count_what_was_withdrawn(store: Store) -> None:
+    first = await ask(store, "q1")
+    await accept(store, message("q2"))
+    await accept(store, message("q3"))
+    assert await store.withdraw(HERE, "m-q2")
+    assert await store.stop(first.conversation, queued=True) == 2
+    await store.close(first, TurnState.STOPPED)
+    withdrawn = await claim(store, first.conversation)
+    assert withdrawn.stop_requested
+    assert "q2" not in [entry.content for entry in await store.transcript(withdrawn, 10)]

@@ -245,6 +245,41 @@ async def test_what_is_deleted_while_it_waits_is_not_asked(world: World) -> None
     assert [request.messages[-1].text for request in world.alpha.requests] == ["one"]
 
 
+async def test_what_was_taken_back_is_said_once_and_not_counted_by_a_later_stop(world: World, chat: MarkableChat) -> None:
+    async with world.running(), an_answer_runs(world):
+        await world.say("two", message_id="m-two")
+        deleted = await world.say("three", message_id="m-three")
+        await world.say("four", message_id="m-four")
+        await world.command("stop", reply_to="m-two")
+        await world.until_said("Withdrawn")
+        await world.edit(deleted, "")
+        await eventually(lambda: len(world.rows("SELECT 1 FROM turn WHERE stop_requested")) == 2)
+        await world.command("stop")
+        await world.until_said("Stopping, and 1 waiting question with it.")
+        await world.idle()
+        await eventually(
+            lambda: sum("⏹ Stopped" in text for text in world.texts()) == 2
+        )  # the answer that ran, and the one question that waited
+        assert len(world.texts()) == 4
+    assert [state for state, _ in world.turns()] == ["stopped"] * 4
+
+
+async def test_what_was_taken_back_is_not_told_after_a_restart_either(world: World) -> None:
+    async with world.running():
+        world.alpha.will(TextDelta("long"), asyncio.Event())
+        await world.say("one")
+        await world.until_said("long")
+        await world.say("two", message_id="m-two")
+        await world.command("stop", reply_to="m-two")
+        await world.until_said("Withdrawn")
+        told = len(world.texts())
+    async with world.running():
+        await world.idle()
+        assert [state for state, _ in world.turns()] == ["done", "stopped"]
+        assert len(world.texts()) == told
+    assert world.alpha.asked == ["one", "one"]
+
+
 async def test_help_says_how_to_take_back_what_waits(world: World) -> None:
     async with world.running():
         told = await world.order("help")
