@@ -29,6 +29,10 @@ GROWTH_AHEAD = 0.2
 """Growth may go out ahead of an even pace by this share of the budget's period. Found in virtual time with 100 and 1,000 chats."""
 SHORTEST_SLEEP_SECONDS = 0.0005
 """A wait below the clock's rounding would not move it, and be asked for again for ever."""
+CROWD_SECONDS = 4.0
+"""From so long a wait for a place on, what waits for one hears its model out in gulps."""
+GULP_SHARE, LONGEST_GULP_SECONDS = 0.05, 0.5
+"""A gulp takes this share of the wait, and no longer than that: an end that comes meanwhile is seen so much later."""
 FIRST_TEXT_SECONDS = 1.0
 """How long a first text may wait for its turn unless a setting says otherwise."""
 
@@ -114,6 +118,11 @@ class Allocator:
     def crowded(self) -> bool:
         """Somebody waits for a place."""
         return bool(self._waiting)
+
+    def lull(self, lane: Bidder) -> float:
+        """Return for how many seconds a lane may let its text come unread: it waits for a place, in a long row. 0: it does not."""
+        wait = len(self._waiting) * self._slot
+        return min(GULP_SHARE * wait, LONGEST_GULP_SECONDS) if wait >= CROWD_SECONDS and lane in self._waiting else 0.0
 
     def admit(self, lane: Bidder, bid: Bid) -> Place | None:
         """Return a place if the lane's turn is now; otherwise it is put down as waiting and woken when its turn comes."""

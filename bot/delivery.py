@@ -53,6 +53,10 @@ class Lane(Protocol):
         """Forget a delivery."""
         ...
 
+    def lull(self, delivery: Delivery) -> float:
+        """Return for how many seconds nothing newer of a delivery can be shown."""
+        ...
+
     async def quiet(self, delivery: Delivery) -> None:
         """Return once no call of a delivery is in flight."""
         ...
@@ -63,7 +67,10 @@ class Lane(Protocol):
 
 
 class Pending:
-    """The tokens that wait to be seen: how many, and the sum of the moments they came."""
+    """The text that waits to be seen: how much, and the sum of the moments it came.
+
+    Texts are weighed by their size, as one read of a stream brings one token or, in a crowd, a second's worth of them.
+    """
 
     GAP_SHARE = 0.2
     """Weight of the newest gap between tokens in their mean."""
@@ -75,18 +82,17 @@ class Pending:
         self.gap = math.inf
         self._sum = 0.0
 
-    def add(self, now: float) -> None:
-        """A token came."""
+    def add(self, now: float, size: int = 1) -> None:
+        """Text of so many characters came."""
         if not self.count:
             self.since = now
-        gap = now - self.last
-        self.last = now
-        self.gap = gap if math.isinf(self.gap) else self.gap + self.GAP_SHARE * (gap - self.gap)
-        self.count += 1
-        self._sum += now
+        gap, self.last = now - self.last, now
+        self.gap = gap if self.gap == math.inf else self.gap + self.GAP_SHARE * (gap - self.gap)
+        self.count += size
+        self._sum += size * now
 
     def worth(self, now: float) -> float:
-        """Return the token-seconds that they have waited."""
+        """Return the size-seconds that it has waited."""
         return self.count * now - self._sum
 
     def take(self) -> tuple[int, float, float]:
@@ -202,12 +208,16 @@ class Delivery:
         """Tell whether a page has a row that its next message may be made for."""
         return index < len(self.visible) and self.visible[index].row is not None and not self.visible[index].replaced
 
-    def touch(self) -> None:
-        """Tell that the source has something newer. Cheap: called for every token."""
-        self.pending.add(self._lane.now())
+    def touch(self, size: int = 1) -> None:
+        """Tell that the source has so many characters more. Cheap: called for every token."""
+        self.pending.add(self._lane.now(), size)
         if not self.dirty or self.due_since is not None:
             self.dirty = True
             self._lane.wake()
+
+    def lull(self) -> float:
+        """Return for how many seconds nothing newer can be shown anyway, 0 unless there are far more chats than can be served."""
+        return 0.0 if self.closing else self._lane.lull(self)
 
     def patience(self, now: float) -> float:
         """Return the seconds for which the next token is worth waiting for: an update right after a token shows that one, too."""

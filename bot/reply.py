@@ -73,7 +73,8 @@ class Reply:
     def append(self, text: str) -> None:
         """Add what the model said next."""
         self._parts.append(text)
-        self._begun = self._begun or not is_blank(text)
+        if not self._begun:
+            self._begun = not is_blank(text)
 
     def think(self, text: str) -> bool:
         """Add what the model said to itself next; False if that stays out because the answer has begun."""

@@ -68,6 +68,10 @@ class Lane:
             self._deliveries.remove(delivery)
             self._wake.set()
 
+    def lull(self, delivery: Delivery) -> float:
+        """Return for how many seconds nothing newer of a delivery can be shown, because many others have to be served as well."""
+        return self._allocator.lull(self) if self._wanting is delivery else 0.0
+
     async def quiet(self, delivery: Delivery) -> None:
         """Return once no call of a delivery is being prepared, in flight or being recorded."""
         while self._calling is delivery:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from bot.allocator import Allocator, Bid, Place, Rank
+from bot.allocator import CROWD_SECONDS, LONGEST_GULP_SECONDS, Allocator, Bid, Place, Rank
 from bot.pacing import Meter
 from bot.platforms.budgets import Budget, BudgetKind
 from tests.support.clock import FakeClock
@@ -192,3 +192,20 @@ async def test_a_halt_of_the_whole_account_holds_finals_too(world: World) -> Non
     assert world.admitted == []
     await world.clock.run(0.2)
     assert world.admitted == ["final"]
+
+
+async def test_only_who_stands_in_a_long_row_may_let_text_come_unread_and_never_for_long(world: World) -> None:
+    world.use_up()
+    row = [world.chat(f"{number}") for number in range(300)]
+    place_seconds = BUDGET.seconds / BUDGET.calls
+    for number, chat in enumerate(row, start=1):
+        chat.ask()
+        lull = world.allocator.lull(chat)
+        if number * place_seconds < CROWD_SECONDS:
+            assert lull == 0
+        else:
+            assert 0 < lull <= LONGEST_GULP_SECONDS
+    assert world.allocator.lull(world.chat("does not wait")) == 0
+    for chat in row:
+        world.allocator.withdraw(chat)
+    assert world.allocator.lull(row[0]) == 0

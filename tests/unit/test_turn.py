@@ -10,12 +10,16 @@ from pathlib import Path
 import pytest
 
 from adapters.base import Billed, ErrorKind, Finished, FinishReason, Progress, ProviderError, ReasoningDelta, Submitted, TextDelta, Usage
+from bot.clock import SystemClock
+from bot.delivery import Delivery
 from bot.model import EventKind
 from bot.platforms.base import Refusal, RefusedError, UnavailableError
 from bot.preferences import Defaults
 from bot.turn import MOST_ATTEMPTS
 from tests.support.core import World, eventually
 from tests.support.scripted import ScriptedProvider
+
+LULL_SECONDS = 0.125
 
 
 @pytest.fixture
@@ -404,3 +408,31 @@ async def test_the_oldest_messages_are_left_out_where_the_window_is_small(world:
     assert last[-1].text.startswith("question 5")
     assert last[0].role == "user"
     assert 1 <= len(last) < 11
+
+
+async def test_while_nothing_could_be_shown_anyway_a_model_is_heard_out_in_gulps(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gulp is followed by two looks at the stream: an end that came with the last text is not waited for."""
+    clock, slept = SystemClock(), []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        await clock.sleep(0 if seconds == LULL_SECONDS else seconds)
+
+    words = [f"word{number} " for number in range(9)]
+    async with world.running() as core:
+        monkeypatch.setattr(Delivery, "lull", lambda _: LULL_SECONDS)
+        monkeypatch.setattr(core.outbox.clock, "sleep", sleep)
+        world.alpha.will(*growing(*words), Finished())
+        assert await world.ask("tell me") == "".join(words).strip()
+    assert slept.count(LULL_SECONDS) == 5, "after every other of nine pieces"
+
+
+async def test_a_stop_does_not_wait_for_the_end_of_a_gulp(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Delivery, "lull", lambda _: 3600.0)
+    async with world.running():
+        world.alpha.will(*growing("begun", " and", " more"), asyncio.Event())
+        await world.say("tell me")
+        await eventually(world.texts)
+        await world.command("stop")
+        await eventually(lambda: world.turns() == [("stopped", 1)])
+    assert world.alpha.closed == 1
