@@ -21,19 +21,10 @@ from bot.spending import spending
 from sandbox.discord import DiscordSandbox
 from sandbox.faults import Fault
 from storage.base import StoreError, StoreUnavailableError
+from tests.support.clock import Epoch
 from tests.support.seam import Cursors, Inbox, Memo, Menu, eventually, plain, running
 
 DAY = Reach(hours=24.0, messages=500)
-
-
-class Pause:
-    """A time that a test moves on, beginning now."""
-
-    def __init__(self) -> None:
-        self.seconds = time.time()
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 @pytest.fixture
@@ -208,7 +199,7 @@ async def test_a_channel_that_is_closed_or_gone_costs_one_line_and_holds_up_no_o
 
 
 async def test_only_the_newest_messages_and_the_last_hours_are_read_back(sandbox, inbox, cursors, caplog):
-    pause = Pause()
+    pause = Epoch(time.time())
     sandbox.world.now = pause
     await said(sandbox, "too old")
     pause.seconds += 3700

@@ -19,6 +19,7 @@ from sandbox.discord import DiscordSandbox
 from sandbox.faults import Fault
 from storage.base import Owner, OwnerKind
 from tests.support.chat import MemoryDeliveries
+from tests.support.clock import Epoch
 from tests.support.seam import Inbox, Memo, Menu, plain, running
 
 OWNER = Owner(OwnerKind.TURN, 1)
@@ -26,17 +27,10 @@ LABEL = f"\n\n{texts.POSSIBLY_REPEATED}"
 LATER = 3600.0
 
 
-class Now:
-    seconds = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
 class World:
     """A bridge's outbox on a stand-in; both go by one time."""
 
-    def __init__(self, sandbox: DiscordSandbox, now: Now) -> None:
+    def __init__(self, sandbox: DiscordSandbox, now: Epoch) -> None:
         self.sandbox, self.now = sandbox, now
         self.rows = MemoryDeliveries(now)
         self.inbox = Inbox()
@@ -94,7 +88,7 @@ class World:
 
 @asynccontextmanager
 async def made() -> AsyncIterator[World]:
-    now = Now()
+    now = Epoch()
     async with DiscordSandbox(now=now) as sandbox:
         world = World(sandbox, now)
         await world.platform.open()

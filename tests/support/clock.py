@@ -1,15 +1,26 @@
-"""A clock that a test owns."""
+"""Clocks that a test owns."""
 
 from __future__ import annotations
 
 import asyncio
 import heapq
 import itertools
+from dataclasses import dataclass
 
 from bot.clock import SystemClock
 
 SETTLE_ROUNDS = 60
 """So many turns of the event loop let everything run that can run without time passing."""
+
+
+@dataclass
+class Epoch:
+    """Epoch seconds that a test moves."""
+
+    seconds: float = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
 
 
 class FakeClock:

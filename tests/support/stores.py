@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -24,19 +23,10 @@ from storage.base import (
     TurnState,
 )
 from storage.sqlite import SqliteStore
+from tests.support.clock import Epoch
 
 HERE = ChatAddress("memory", "bot", "1")
 THERE = ChatAddress("memory", "bot", "2")
-
-
-@dataclass
-class Epoch:
-    """Epoch seconds that a test moves."""
-
-    seconds: float = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 class Place(Protocol):
@@ -54,7 +44,7 @@ class SqlitePlace:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "data" / "dragoman.db"
-        self.now = Epoch()
+        self.now = Epoch(1_000_000.0)
 
     def store(self) -> SqliteStore:
         return SqliteStore(self.path, now=self.now, first_retry=0.02)

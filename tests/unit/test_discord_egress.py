@@ -13,6 +13,7 @@ from bot.platforms.discord.egress import BARRED_SECONDS, Egress
 from bot.platforms.discord.rest import Rest
 from bot.platforms.discord.routes import Acknowledgements, InteractionRoute, unpack
 from sandbox.faults import Fault
+from tests.support.clock import Epoch
 from tests.support.discord_server import AnyServer
 
 OVERALL = Allowance("all", DISCORD_GLOBAL)
@@ -23,16 +24,9 @@ PAGE = Page("text")
 CHANNEL, HOOK = "/channels/77/messages", "/webhooks/9/tok"
 
 
-class Now:
-    value = 1000.0
-
-    def __call__(self) -> float:
-        return self.value
-
-
 @pytest.fixture
 def now():
-    return Now()
+    return Epoch(1000.0)
 
 
 @pytest.fixture
@@ -140,7 +134,7 @@ async def test_a_channel_that_refused_is_not_asked_again_for_a_while(server, egr
     assert not any(call.body["flags"] & 64 for call in server.calls)  # what was public stays public
     interaction = [Allowance(route.bucket, DISCORD_INTERACTION_EDIT)]
     assert list(egress.allowances(Call.SEND, where, first=False)) == list(egress.allowances(Call.EDIT, where, first=False)) == interaction
-    now.value += BARRED_SECONDS
+    now.seconds += BARRED_SECONDS
     await egress.send(where, PAGE, nonce="d", first=False)
     await egress.edit(where, "8", PAGE, first=False)
     assert trail(server)[-2:] == [("POST", CHANNEL), ("PATCH", f"{CHANNEL}/8")]
@@ -188,7 +182,7 @@ async def test_a_word_to_who_pressed_is_for_that_person_alone_and_dies_with_the_
     await telling
     assert trail(server) == [("POST", HOOK)]
     assert server.calls[0].body["flags"] == 64 | 4
-    now.value += 14 * 60
+    now.seconds += 14 * 60
     await egress.note(PRESS.pack(1000.0), PAGE)
     await egress.note(None, PAGE)
     assert len(server.calls) == 1
@@ -255,9 +249,9 @@ async def test_a_flooded_interaction_is_not_evaded_by_the_channel(server, egress
 
 
 async def test_a_minute_before_its_end_the_route_is_left(server, egress, now):
-    now.value = 1000.0 + 14 * 60 - 1
+    now.seconds = 1000.0 + 14 * 60 - 1
     await egress.edit(target(route=True), "8", PAGE, first=True)
-    now.value = 1000.0 + 14 * 60
+    now.seconds = 1000.0 + 14 * 60
     await egress.edit(target(route=True), "8", PAGE, first=True)
     assert trail(server) == [("PATCH", f"{HOOK}/messages/8"), ("PATCH", f"{CHANNEL}/8")]
 

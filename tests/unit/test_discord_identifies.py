@@ -7,19 +7,12 @@ import pytest
 from bot.platforms.budgets import DISCORD_IDENTIFIES
 from bot.platforms.discord.identifies import SECONDS_EACH, Identifies, TooManyIdentifiesError
 from storage.base import StoreUnavailableError
+from tests.support.clock import Epoch
 from tests.support.seam import Memo
 
 DAY = 86_400.0
 DAILY = 1000
 """Documented: gateway, session start limit."""
-
-
-class Time:
-    def __init__(self) -> None:
-        self.seconds = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 class Broken(Memo):
@@ -32,7 +25,7 @@ class Broken(Memo):
 
 @pytest.mark.parametrize("lives", [0.1, 3.0, 100.0])
 async def test_a_bot_that_crashes_again_and_again_opens_fewer_sessions_than_a_day_allows(lives: float) -> None:
-    memo, now, taken = Memo(), Time(), list[float]()
+    memo, now, taken = Memo(), Epoch(), list[float]()
     while now.seconds < 1_800_000_000.0 + 2 * DAY:
         process = Identifies(memo, "500", now)
         now.seconds += await process.wait()
@@ -45,7 +38,7 @@ async def test_a_bot_that_crashes_again_and_again_opens_fewer_sessions_than_a_da
 
 
 async def test_the_first_ones_are_granted_at_once_and_what_is_not_granted_is_refused() -> None:
-    identifies = Identifies(Memo(), "500", Time())
+    identifies = Identifies(Memo(), "500", Epoch())
     for _ in range(DISCORD_IDENTIFIES.burst):
         assert await identifies.wait() == 0.0
         await identifies.take()
@@ -55,7 +48,7 @@ async def test_the_first_ones_are_granted_at_once_and_what_is_not_granted_is_ref
 
 
 async def test_a_clock_that_is_set_back_holds_nothing_back() -> None:
-    memo, now = Memo(), Time()
+    memo, now = Memo(), Epoch()
     first = Identifies(memo, "500", now)
     for _ in range(DISCORD_IDENTIFIES.burst):
         await first.take()
@@ -70,11 +63,11 @@ async def test_a_clock_that_is_set_back_holds_nothing_back() -> None:
 async def test_a_count_that_cant_be_read_keeps_nobody_out(kept: str) -> None:
     memo = Memo()
     memo.values["identifies:500"] = kept
-    await Identifies(memo, "500", Time()).take()
+    await Identifies(memo, "500", Epoch()).take()
 
 
 async def test_a_store_that_fails_keeps_nobody_out_and_the_process_counts_on() -> None:
-    identifies = Identifies(Broken(), "500", Time())
+    identifies = Identifies(Broken(), "500", Epoch())
     for _ in range(DISCORD_IDENTIFIES.burst):
         await identifies.take()
     with pytest.raises(TooManyIdentifiesError):

@@ -20,7 +20,8 @@ from storage.beside import PARKED_SHOWN
 from storage.sqlite import SqliteStore
 from storage.statements import for_sqlite, migrations
 from storage.wishes import want_again
-from tests.support.stores import HERE, Epoch, SqlitePlace, ask, claim, exchange, opened
+from tests.support.clock import Epoch
+from tests.support.stores import HERE, SqlitePlace, ask, claim, exchange, opened
 
 WRONG = "canary-wrong-4f1d"
 

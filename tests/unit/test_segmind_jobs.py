@@ -27,19 +27,12 @@ from adapters.segmind import SLOW, Segmind
 from adapters.segmind_jobs import COLLECT_TOTAL_S, Job, read_handle, read_job, read_output
 from sandbox.faults import Fault
 from sandbox.providers import SegmindSandbox
+from tests.support.clock import Epoch
 
 KEY = "SG_canary0123456789"
 PROMPT = "canary prompt about forty silver spoons"
 LLAMA = "llama-v3p1-8b-instruct"
 BODY = {"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}]}
-
-
-class Epoch:
-    def __init__(self) -> None:
-        self.at = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.at
 
 
 @pytest.fixture
@@ -143,7 +136,7 @@ async def test_a_job_is_collected_also_when_the_conversation_went_over_to_one_ca
 
 async def test_a_job_that_is_gone_is_lost_and_may_have_been_billed(segmind, server, now):
     handle = await submitted(segmind, ask())
-    now.at += 3601
+    now.seconds += 3601
     error = await failure(segmind, ask(resume=handle))
     assert (error.kind, error.billed, error.scope) == (ErrorKind.STATE_LOST, Billed.MAYBE, Scope.REQUEST)
 

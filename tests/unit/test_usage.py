@@ -18,6 +18,7 @@ from bot.prices import Price, Prices
 from bot.transcript import estimated
 from bot.usage import ANSWER_TOKENS
 from storage.base import StoreError
+from tests.support.clock import Epoch
 from tests.support.core import World, eventually
 
 NOON = 1_795_262_400.0
@@ -26,23 +27,13 @@ DAY = 86_400.0
 PRICES = Prices("USD", {"alpha": [("*", Price(input=Decimal(2), output=Decimal(10)))], "beta": [("*", Price(request=Decimal("0.5")))]})
 
 
-class Calendar:
-    """Epoch seconds that a test moves."""
-
-    def __init__(self) -> None:
-        self.seconds = NOON
-
-    def __call__(self) -> float:
-        return self.seconds
+@pytest.fixture
+def calendar() -> Epoch:
+    return Epoch(NOON)
 
 
 @pytest.fixture
-def calendar() -> Calendar:
-    return Calendar()
-
-
-@pytest.fixture
-def world(tmp_path: Path, calendar: Calendar) -> World:
+def world(tmp_path: Path, calendar: Epoch) -> World:
     return World(tmp_path, epoch=calendar, prices=PRICES)
 
 
@@ -263,7 +254,7 @@ async def test_a_reported_cost_counts_in_credits_or_in_what_the_operator_says_on
 # ------------------------------------------------------------------------------------------------ budgets
 
 
-async def test_a_budget_that_is_used_up_says_which_and_until_when_and_nobody_is_asked(world: World, calendar: Calendar) -> None:
+async def test_a_budget_that_is_used_up_says_which_and_until_when_and_nobody_is_asked(world: World, calendar: Epoch) -> None:
     world.budgets = budget(tokens=2_000)
     async with world.running():
         world.alpha.will(TextDelta("yes"), Usage(1_500, 500), Finished())
@@ -403,7 +394,7 @@ async def test_the_fallback_may_be_asked_where_the_first_can_not_be_paid(world: 
 # ------------------------------------------------------------------------------------------------ /usage
 
 
-async def test_usage_says_what_was_used_here_and_by_me_today_and_this_month(world: World, calendar: Calendar) -> None:
+async def test_usage_says_what_was_used_here_and_by_me_today_and_this_month(world: World, calendar: Epoch) -> None:
     world.budgets = budget(tokens=1_000_000)
     async with world.running():
         calendar.seconds = NOON - DAY
