@@ -18,10 +18,12 @@ from bot.platforms.budgets import Budget, BudgetKind
 
 IN_FLIGHT_SECONDS = 0.02
 """How soon to ask again while only the answers of calls in flight can tell when there is room."""
-WINDOW_GAP_SECONDS, WINDOW_GAP_GROWTH, WINDOW_SHARE = 0.44, 0.35, 0.88
-"""Fixed window: first gap, its growth per second of the answer's age, and the share of the window's rest that its calls are spread over.
-Found by search over answers of 2 to 3 s, of 8 to 18 s and over log-normal lengths (median 6 s, sigma 0.9), in virtual time, with tokens up
-to 12 ms early or late."""
+WINDOW_GAP_SECONDS, WINDOW_GAP_GROWTH = 0.49, 0.35
+"""Fixed window: first gap, and its growth per second of the answer's age. Found by search over answers of 2 to 3 s, of 8 to 18 s and over
+log-normal lengths (median 6 s, sigma 0.9), in virtual time, with tokens up to 12 ms early or late."""
+WINDOW_SHARE, WINDOW_SHARE_EACH = 1.02, 0.08
+"""Fixed window: the share of its rest that its calls are spread over, and how much less of it for each call that is left. So the gaps grow
+towards the window's end, where an answer that goes on is sure of the next window. Found in the same way."""
 BUCKET_GAP, BUCKET_GAP_GROWTH, BUCKET_GAP_MOST, BUCKET_RESERVE = 0.6, 0.05, 0.97, 1.82
 """Token bucket, in times its refill: first gap, its growth for each refill of the answer's age, the longest gap, and the calls that are in
 store by the next update, so that an end soon after it need not wait for long. Found in the same way."""
@@ -112,7 +114,10 @@ class _FixedWindow:
     def growth_gap(self, now: float, age: float) -> float:
         left = self.room(now)
         rest = self._budget.seconds if math.isinf(self._latest_end) else max(self._latest_end - now, 0.0)
-        return rest if left <= 0 else min(WINDOW_GAP_SECONDS + WINDOW_GAP_GROWTH * age, WINDOW_SHARE * rest / (left + 1))
+        if left <= 0:
+            return rest
+        share = WINDOW_SHARE - WINDOW_SHARE_EACH * left
+        return min(WINDOW_GAP_SECONDS + WINDOW_GAP_GROWTH * age, share * rest / (left + 1))
 
     def leave(self, now: float) -> None:
         if (now >= self._latest_end and not self._sliding.in_flight) if self._certain else self._sliding.empty(now):

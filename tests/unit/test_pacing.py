@@ -152,6 +152,17 @@ def test_growth_comes_close_together_early_and_further_apart_later() -> None:
     assert young.growth_gap(0.0, 0.2) < old.growth_gap(0.0, 30.0) <= 1.0
 
 
+def test_the_gaps_of_a_window_grow_and_all_of_its_calls_go_out() -> None:
+    meter, now, gaps = Meter(budgets.DISCORD_EDIT), 0.0, []
+    for _ in range(budgets.DISCORD_EDIT.calls):
+        meter.leave(now)
+        meter.arrive(now, now)
+        gaps.append(meter.growth_gap(now, 30.0 + now))
+        now += gaps[-1]
+    assert gaps == sorted(gaps)
+    assert now == pytest.approx(budgets.DISCORD_EDIT.seconds), "the next window is opened as soon as it may be"
+
+
 def test_a_full_window_is_waited_out() -> None:
     meter = Meter(budgets.DISCORD_EDIT)
     for _ in range(5):
