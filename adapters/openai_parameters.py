@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
@@ -20,12 +21,16 @@ CHOICES = 8
 
 
 def _sequences(value: Any) -> Any:
-    """Take a JSON list typed as text, or one bare sequence in which backslash-n stands for a line end."""
+    """Take texts separated by commas, in which backslash-n stands for a line end; or in JSON, where one has a comma in it."""
     if not isinstance(value, str):
         return value
     if value.lstrip().startswith("["):
         return _json(value)
-    return [value.replace("\\n", "\n")]
+    if value.startswith('"'):
+        with suppress(ValueError):  # it may also be a quotation mark at which the answer is to stop
+            return json.loads(f"[{value}]")
+    pieces = [piece.strip() for piece in value.split(",") if piece.strip()] or [value]
+    return [piece.replace("\\n", "\n") for piece in pieces]
 
 
 def _json(value: Any) -> Any:
@@ -54,7 +59,9 @@ class OpenAIParameters(Parameters):
         description="Nucleus sampling: only the likeliest words that make up this share are considered. Use this or temperature.",
     )
     stop: Annotated[tuple[Sequence, ...], Field(max_length=STOPS), BeforeValidator(_sequences)] | None = Field(
-        None, description='Up to 4 texts at which the answer stops: one text, or a JSON list such as ["END", "###"].'
+        None,
+        description="Up to 4 texts at which the answer stops, separated by commas: END, ###. One with a comma in it takes quotation marks, "
+        '"yes, sir"; \\n is a line end.',
     )
     presence_penalty: float | None = Field(
         None, ge=-2, le=2, description="Above 0, words that were used at all become less likely: newer topics."

@@ -38,6 +38,15 @@ _WRONG = {
 """What is wrong with a value, by the first word of the validating library's name of the error."""
 
 
+_LENGTHS = {
+    "too_long": "must",
+    "too_short": "must",
+    "string_too_long": "must, each text of it,",
+    "string_too_short": "must, each text of it,",
+}
+"""What a value, or a text in it, that is too long or too short must; how much is in the validating library's own words."""
+
+
 class InvalidPreferenceError(Exception):
     """A value was refused. The message says why, for people."""
 
@@ -228,6 +237,8 @@ def _wrong(kind: str, message: str) -> str:
         return message.removeprefix("Value error, ")  # a validator of ours
     if kind.startswith(("less_than", "greater_than")):
         return f"must be {message.rpartition(' should be ')[2]}"
+    if kind in _LENGTHS:
+        return f"{_LENGTHS[kind]} {message.rpartition(' should ')[2].replace(' after validation', '')}"
     return _WRONG.get(kind.partition("_")[0], "is not of the form that is taken")
 
 

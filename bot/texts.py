@@ -68,14 +68,16 @@ def chain(others: Sequence[str]) -> str:
     return f"If it does not answer: {named}" if others else "If it does not answer: nobody else is asked (/fallback)"
 
 
-def fallback(others: Sequence[str], *, changed: bool) -> str:
-    """Say the same after /fallback."""
+def fallback(others: Sequence[str], *, changed: bool, first: str | None = None) -> str:
+    """Say the same after /fallback. `first` was named, too, and is the chosen provider."""
     when = ", from the next question on" if changed else ""
+    already = "" if first is None else f"**{escape(first)}** is the chosen provider already: it is asked first here (/provider). "
     if not others:
-        return f"Nobody else is asked where the chosen provider does not answer{when}. `/fallback NAME NAME` names who is."
+        who = "the chosen provider" if first is None else "it"
+        return f"{already}Nobody else is asked where {who} does not answer{when}. `/fallback NAME NAME` names who is."
     named = ", then ".join(f"**{escape(other)}**" for other in others)
     return (
-        f"Where the chosen provider does not answer, {named} {'is' if len(others) == 1 else 'are'} asked{when}. "
+        f"{already}Where the chosen provider does not answer, {named} {'is' if len(others) == 1 else 'are'} asked{when}. "
         "`/fallback off` leaves nobody, `/fallback default` is the operator's choice."
     )
 

@@ -81,6 +81,15 @@ class Context:
         return await self.preferences.of(self.conversation, self.chat, self.server)
 
 
+DEFAULT = "default"
+"""The word that takes back what was set."""
+
+
+def takes_back(word: str) -> bool:
+    """Tell whether somebody wants a setting taken back to its default. Quotation marks around the word, as in the help, don't count."""
+    return word.strip("“”„\"'`").lower() in {DEFAULT, "reset"}
+
+
 Run: TypeAlias = Callable[[Context], Awaitable[Answer | None]]
 Complete: TypeAlias = Callable[[Context, str], Awaitable[Sequence[str]]]
 

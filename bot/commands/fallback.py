@@ -6,27 +6,33 @@ from collections.abc import Sequence
 
 from bot import texts
 from bot.catalogue import nearest, resolve
-from bot.commands.base import Answer, Command, Context, Option
+from bot.commands.base import DEFAULT, Answer, Command, Context, Option, takes_back
 
-DEFAULT, OFF = "default", "off"
-"""Words that take the chain back to the operator's, and that leave nobody in it."""
+OFF = "off"
+"""The word that leaves nobody in the chain."""
 
 
 async def fallback(context: Context) -> Answer:
     """Show or set who is asked, in this order, where the chosen provider does not answer."""
     wanted = context.arguments.get("names", "").replace(",", " ").split()
+    named: tuple[str, ...] = ()
     if wanted:
         names = await _names(context, wanted)
         if isinstance(names, Answer):
             return names
+        named = names or ()
         await context.preferences.set_fallback(context.conversation, names)
-    return Answer(texts.fallback(await titles(context), changed=bool(wanted)))
+    chosen = (await context.choice()).provider
+    first = context.providers[chosen].title if chosen in named and chosen in context.providers else None
+    return Answer(texts.fallback(await titles(context), changed=bool(wanted), first=first))
 
 
 async def _names(context: Context, wanted: Sequence[str]) -> tuple[str, ...] | Answer | None:
     """Return the providers that were named, None for the operator's own; or the answer that says which there is not."""
-    if len(wanted) == 1 and wanted[0].lower() in {DEFAULT, OFF}:
-        return None if wanted[0].lower() == DEFAULT else ()
+    if len(wanted) == 1 and takes_back(wanted[0]):
+        return None
+    if len(wanted) == 1 and wanted[0].lower() == OFF:
+        return ()
     names: list[str] = []
     for word in wanted:
         name = resolve(word, list(context.providers))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bot import texts
-from bot.commands.base import Answer, Command, Context, Option
+from bot.commands.base import Answer, Command, Context, Option, takes_back
 from bot.model import Button, ButtonStyle
 from bot.preferences import MOST_KEEP_DAYS
 
 YES = "yes"
-FOR_EVER = frozenset({"forever", "default", "always"})
+FOR_EVER = frozenset({"forever", "always"})
 
 
 async def keep(context: Context) -> Answer:
@@ -19,7 +19,7 @@ async def keep(context: Context) -> Answer:
         return Answer(texts.kept(await context.preferences.keep_days(context.conversation), most))
     if (refusal := await _refusal(context)) is not None:
         return refusal
-    if wanted in FOR_EVER:
+    if wanted in FOR_EVER or takes_back(wanted):
         await context.preferences.set_keep_days(context.conversation, None)
         return Answer(texts.kept(None, most))
     number = wanted.removesuffix("days").removesuffix("day").removesuffix("d").strip()

@@ -9,16 +9,14 @@ from typing import Any
 from adapters.base import Parameters
 from bot import texts
 from bot.catalogue import nearest
-from bot.commands.base import Answer, Command, Context, Option
+from bot.commands.base import DEFAULT, Answer, Command, Context, Option, takes_back
 from bot.preferences import InvalidPreferenceError
 from bot.render.text import escape
 
-DEFAULT = "default"
-"""The word that takes a setting back to its default."""
 REASONING_CHOICES = {"show": True, "hide": False, DEFAULT: None}
 """Words that /reasoning takes, and what they set."""
-CLEARING = frozenset({DEFAULT, "none", "off", "-"})
-"""Words that take the persona back to its default."""
+CLEARING = frozenset({"none", "off", "-"})
+"""Further words that take the persona back to its default."""
 RANGE_KEYS = (("minimum", "at least {}"), ("exclusiveMinimum", "above {}"), ("maximum", "at most {}"), ("exclusiveMaximum", "below {}"))
 
 
@@ -30,7 +28,7 @@ async def persona(context: Context) -> Answer:
         if choice.persona is None:
             return Answer("No persona is set. `/system You are a pirate.` sets one.")
         return Answer(f"The persona is:\n\n> {escape(choice.persona)}\n\n`/system default` takes it back.")
-    clear = text.lower() in CLEARING
+    clear = takes_back(text) or text.lower() in CLEARING
     try:
         await context.preferences.set_persona(context.conversation, None if clear else text)
     except InvalidPreferenceError as error:
@@ -52,7 +50,8 @@ async def settings(context: Context) -> Answer:
             for field in fields
         ]
         head = f"Settings of **{provider.title}** in this conversation:"
-        return Answer(f"{head}\n\n{texts.listed(lines, len(lines))}\n\n`/settings NAME VALUE` sets one, the value `default` takes it back.")
+        foot = "`/settings NAME VALUE` sets one, the value `default` (or `reset`) takes it back."
+        return Answer(f"{head}\n\n{texts.listed(lines, len(lines))}\n\n{foot}")
     name = name.lower()
     if name not in fields:
         return Answer(texts.unknown(f"{provider.title} setting", name, nearest(name, fields), list(fields)))
@@ -60,7 +59,7 @@ async def settings(context: Context) -> Answer:
         about = _about(provider.parameters, name)
         return Answer(f"**{name}** = {_shown(provider.parameters, name, choice.parameters)} · {about}")
     try:
-        clear = value.lower() == DEFAULT  # no other word: "off" is a value of switches, "-" and "none" may be texts
+        clear = takes_back(value)  # no further word: "off" is a value of switches, "-" and "none" may be texts
         stored = await context.preferences.set_parameter(context.conversation, choice, name, None if clear else value)
     except InvalidPreferenceError as error:
         return Answer(f"{texts.code(value)} does not fit **{name}**: {escape(str(error))}. {_about(provider.parameters, name)}")
@@ -102,6 +101,7 @@ async def complete_parameter(context: Context, typed: str) -> Sequence[str]:
 async def reasoning(context: Context) -> Answer:
     """Show or hide what the model says to itself."""
     wanted = context.arguments.get("choice", "").lower()
+    wanted = DEFAULT if takes_back(wanted) else wanted
     if wanted:
         if wanted not in REASONING_CHOICES:
             return Answer(texts.reasoning_refused(wanted, list(REASONING_CHOICES)))

@@ -243,6 +243,20 @@ async def test_settings_are_shown_explained_set_refused_and_cleared(world: World
     assert (await (await world.context()).choice()).parameters == {}
 
 
+@pytest.mark.parametrize("word", ["default", "Reset", "“default”", "'reset'", '"DEFAULT"'])
+async def test_default_and_reset_take_back_whatever_was_set(world: World, word: str) -> None:
+    for name, value in (("temperature", "0.5"), ("stop", "END")):
+        await world.run("settings", name=name, value=value)
+        assert f"**{name}** is back to its default" in await world.run("settings", name=name, value=word)
+    assert (await (await world.context()).choice()).parameters == {}
+    await world.run("system", text="You are a pirate.")
+    assert "back to the default" in await world.run("system", text=word)
+    await world.run("reasoning", choice="show")
+    assert "is not shown" in await world.run("reasoning", choice=word)
+    await world.run("keep", days="7")
+    assert "kept until" in await world.run("keep", days=word)
+
+
 async def test_a_switch_can_be_switched_off(world: World) -> None:
     assert "**stream** is `false`" in await world.run("settings", name="stream", value="off")
     assert (await (await world.context()).choice()).parameters == {"stream": False}

@@ -82,6 +82,18 @@ async def test_the_chosen_one_and_a_name_said_twice_stand_in_the_chain_once(worl
         assert "Alpha is asked." in await world.order("fallback")
 
 
+async def test_that_the_chosen_provider_was_named_is_said(world: World) -> None:
+    async with world.running():
+        said = await world.order("fallback", names="alpha")
+        assert said.startswith("Alpha is the chosen provider already: it is asked first here (/provider). Nobody else is asked")
+        said = await world.order("fallback", names="alpha gamma")
+        assert "Alpha is the chosen provider already" in said
+        assert "Gamma is asked, from the next question on" in said
+        assert "already" not in await world.order("fallback", names="gamma")
+        assert "Nobody else is asked where the chosen provider" in await world.order("fallback", names="reset")
+        assert "already" not in await world.order("fallback", names="off")
+
+
 async def test_status_tells_the_chain_and_who_is_left_alone_for_how_long_and_why(world: World) -> None:
     async with world.running():
         assert "nobody else is asked" in await world.order("status")

@@ -126,6 +126,7 @@ GOOD: list[tuple[type[Parameters], str, str, Any]] = [
     (OpenAIParameters, "stop", "END", ["END"]),
     (OpenAIParameters, "stop", '["END", "###"]', ["END", "###"]),
     (OpenAIParameters, "stop", "\\n\\n", ["\n\n"]),
+    (OpenAIParameters, "stop", "END,###", ["END", "###"]),
     (OpenAIParameters, "logit_bias", '{"50256": -100}', {"50256": -100.0}),
     (OpenAIParameters, "stream", "off", False),
     (OpenAIParameters, "stream", "on", True),
@@ -176,6 +177,22 @@ def test_what_does_not_fit_is_refused_in_words(model: type[Parameters], name: st
     assert words
     assert "\n" not in words
     assert "pydantic" not in words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a,b,c,d,e", "it must have at most 4 items, not 5"),
+        ('["a", "b", "c", "d", "e"]', "it must have at most 4 items, not 5"),
+        ('["a", ""]', "it must, each text of it, have at least 1 character"),
+        ("x" * 201, "it must, each text of it, have at most 200 characters"),
+        ('["a"', "it is not valid JSON"),
+    ],
+)
+def test_what_is_wrong_with_a_list_of_texts_is_said(text: str, words: str) -> None:
+    with pytest.raises(InvalidPreferenceError) as caught:
+        parse(OpenAIParameters, "stop", text, {})
+    assert str(caught.value) == words
 
 
 async def test_a_parameter_the_provider_does_not_have_is_refused(world: World) -> None:
