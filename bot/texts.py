@@ -301,6 +301,7 @@ FORGOTTEN = (
     "Forgotten: nothing of what was said here is on this bot's disk any more. "
     "An answer that was still running is stopped, and goes as soon as it has ended. Backups that the operator made before still hold it."
 )
+FORGOTTEN_BEFORE = "That was done already. What was said since then is still here: /forget asks anew."
 
 
 def parked(seconds: float, *, asked: bool = True) -> str:

@@ -461,6 +461,10 @@ SELECT id FROM conversation WHERE id > $1 ORDER BY id LIMIT $2;
 -- Mark that what older events brought, and the given one itself, is to leave nothing behind.
 UPDATE conversation SET forgotten_event = $2 WHERE id = $1 AND forgotten_event < $2;
 
+-- name: conversation_forgotten
+-- The newest event of a conversation that asked for everything before it to be forgotten, 0 if none has.
+SELECT forgotten_event FROM conversation WHERE id = $1;
+
 -- name: events_kept
 -- Events of a conversation that still have content, from one on, oldest first, and whether they are to be forgotten.
 SELECT e.id, e.received_at, CASE WHEN e.id <= c.forgotten_event THEN 1 ELSE 0 END AS forgotten

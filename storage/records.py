@@ -35,7 +35,7 @@ from storage.marking import MarkRecords
 from storage.merging import join, ready_at
 from storage.parking import ParkingRecords, closed, count, finish, give_up, stored_event
 from storage.questions import fill
-from storage.removal import clear_away, step
+from storage.removal import clear_away, forget, step
 from storage.rows import address_of, delivery_of, entry_of, turn_of
 from storage.tallies import UsageRecords, settle
 from storage.tx import Row, Tx
@@ -219,15 +219,9 @@ class Records(UsageRecords, ParkingRecords, MarkRecords):
 
         await self._db.unit(unit)
 
-    async def forget(self, conversation: int, *, before: int) -> None:
+    async def forget(self, conversation: int, *, before: int, asked: int | None = None) -> bool:
         """Start afresh, and mark what older events brought for removal."""
-
-        async def unit(tx: Tx) -> None:
-            await tx.fetch("conversation_reset", conversation, before)
-            await tx.fetch("states_drop", conversation)
-            await tx.fetch("conversation_forget", conversation, before)
-
-        await self._db.unit(unit)
+        return await self._db.unit(lambda tx: forget(tx, conversation, before=before, asked=asked))
 
     async def sweep(self, conversation: int, *, older_than: float | None, after: int = 0, limit: int = SWEPT_AT_ONCE) -> Sweep:
         """Remove some of what is marked as forgotten or came too long ago."""

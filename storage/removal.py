@@ -6,6 +6,17 @@ from storage.base import Sweep
 from storage.tx import Db, Tx
 
 
+async def forget(tx: Tx, conversation: int, *, before: int, asked: int | None) -> bool:
+    """Start afresh, and mark what older events brought for removal; False if another event did since `asked`."""
+    forgotten = (await tx.fetch("conversation_forgotten", conversation))[0]["forgotten_event"]
+    if asked is not None and asked < forgotten != before:
+        return False
+    await tx.fetch("conversation_reset", conversation, before)
+    await tx.fetch("states_drop", conversation)
+    await tx.fetch("conversation_forget", conversation, before)
+    return True
+
+
 async def step(db: Db, conversation: int, *, came_before: float, after: int, limit: int) -> Sweep:
     """Look at some of a conversation's events that still have content, oldest first, and empty those whose time has come.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot import texts
+from bot import controls, texts
 from bot.commands.base import Answer, Command, Context, Option, takes_back
 from bot.model import Button, ButtonStyle
 from bot.preferences import MOST_KEEP_DAYS
@@ -34,10 +34,13 @@ async def forget(context: Context) -> Answer:
     """Remove everything that was said here, after a word of confirmation."""
     if (refusal := await _refusal(context)) is not None:
         return refusal
-    if context.arguments.get("confirm", "").lower() != YES:
-        return Answer(texts.FORGET_SURE, ((Button(texts.FORGET_BUTTON, f"forget:{YES}", ButtonStyle.DANGER),),))
+    word, _, asked_by = context.arguments.get("confirm", "").lower().partition(" ")
+    if word != YES:
+        return Answer(texts.FORGET_SURE, ((Button(texts.FORGET_BUTTON, f"forget:{YES} {context.event}", ButtonStyle.DANGER),),))
     store, conversation = context.store, context.conversation
-    await store.forget(conversation, before=context.event)  # from here on it is certain, whatever happens to this process
+    # From here on it is certain, whatever happens to this process.
+    if not await store.forget(conversation, before=context.event, asked=controls.turn_of(asked_by)):
+        return Answer(texts.FORGOTTEN_BEFORE, note=True)
     await store.stop(conversation, queued=True, before=context.event)
     await context.preferences.set_persona(conversation, None)
     after: int | None = 0

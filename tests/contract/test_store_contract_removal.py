@@ -276,3 +276,19 @@ async def test_scrubbing_a_store_in_use_changes_nothing_that_is_kept(store: Stor
     assert served is not None
     assert clean
     assert await store.counts(1) == (1, 1)
+
+
+async def test_a_question_whether_to_forget_is_answered_once(place: Place) -> None:
+    async with opened(place.store()) as store:
+        turn = await exchange(store, "q1")
+        asked = (await accept(store, command("forget?"))).event
+        first = (await accept(store, command("yes"))).event
+        assert await store.forget(turn.conversation, before=first, asked=asked)
+        await exchange(store, "q2")
+        second = (await accept(store, command("yes again"))).event
+        assert not await store.forget(turn.conversation, before=second, asked=asked)
+    async with opened(place.store()) as store:
+        assert await store.forget(turn.conversation, before=first, asked=asked)  # a crash cut it off: it is carried out again
+        assert await read(store, await ask(store, "q3")) == ["q2", "[a-q2]", "q3"]
+        asked = (await accept(store, command("forget once more?"))).event
+        assert await store.forget(turn.conversation, before=(await accept(store, command("yes!"))).event, asked=asked)

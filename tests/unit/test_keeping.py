@@ -15,7 +15,7 @@ from bot.housekeeping import EVERY_SECONDS, FIRST_SECONDS, Housekeeper, shorter
 from bot.preferences import Defaults
 from storage.base import StoreUnavailableError
 from tests.support.clock import FakeClock
-from tests.support.core import World, eventually
+from tests.support.core import PressableChat, World, eventually
 
 DAY = 24 * 3600
 
@@ -56,6 +56,29 @@ class TestForget:
             assert await world.ask("and now") == "heard: and now"
         assert [message.text for message in world.alpha.requests[-1].messages] == ["and now"]
         assert b"canary" not in b"".join(file.read_bytes() for file in world.folder.iterdir())
+
+    async def test_its_button_pressed_twice_is_carried_out_and_said_once(self, tmp_path: Path) -> None:
+        chat = PressableChat()
+        world = World(tmp_path, chat=chat)
+        async with world.running():
+            await world.ask("one")
+            await world.order("forget")
+            (label,) = world.buttons()[-1].items()
+            await asyncio.gather(world.press(label[1]), world.press(label[1]))
+            await world.idle()
+            assert world.texts().count(texts.FORGOTTEN) == 1
+            await world.ask("two")
+        async with world.running():
+            await world.press(label[1])
+            await world.idle()
+            assert world.texts().count(texts.FORGOTTEN) == 1
+            assert chat.words == ["", texts.FORGOTTEN_BEFORE, texts.FORGOTTEN_BEFORE]
+            assert any("two" in text for text in said(world))
+            await world.order("forget")
+            await world.press(world.buttons()[-1][label[0]])
+            await world.idle()
+            assert world.texts().count(texts.FORGOTTEN) == 2
+            assert said(world) == []
 
     async def test_with_yes_it_does_not_ask_back(self, world: World) -> None:
         async with world.running():
