@@ -190,8 +190,9 @@ class Turns:
     async def _begin(self, turn: Turn, incoming: Incoming) -> Course:
         platform = self._platforms[turn.chat.platform]
         reply = Reply(platform.style, controls.growing(turn.id), filing=Filing(self._pages(turn), platform.limits.file_bytes))
-        # Stopped while it waited: below what was written since, nothing else tells which question is meant.
-        target = Target.answering(incoming, await self._store.reply_route(turn.event), refer=turn.stop_requested)
+        # Below what was written since, or among answers to several questions, nothing else tells which question is meant.
+        refer = turn.stop_requested or turn.among_others
+        target = Target.answering(incoming, await self._store.reply_route(turn.event), refer=refer)
         delivery = await self._outbox.open(Owner(OwnerKind.TURN, turn.id), target, reply.pages, again=turn.attempt > 1)
         delivery.without_file = reply.without_file
         # Asked before and interrupted: nobody knows any more which provider has heard what.

@@ -108,9 +108,18 @@ SELECT state, stop_requested, ready_at, accepted_at FROM turn
 WHERE conversation = $1 AND state IN ('accepted', 'generating', 'answered') ORDER BY seq LIMIT 1;
 
 -- name: turn_get
--- A turn with the chat it is answered in.
+-- A turn with the chat it is answered in, and whether it waited at the same time as the one before it, or as others that wait still.
 SELECT t.id, t.conversation, t.seq, t.event, t.state, t.attempt, t.stop_requested, t.answer, t.finish, t.provider, t.model, t.handle, t.error,
-       t.earlier_attempts, t.shown, c.platform, c.account, c.chat, c.thread
+       t.earlier_attempts, t.shown, c.platform, c.account, c.chat, c.thread,
+       CASE WHEN EXISTS (
+           SELECT 1 FROM turn b
+           WHERE b.conversation = t.conversation AND b.seq = t.seq - 1
+             AND (b.claimed_at > t.accepted_at
+                  OR (b.closed_at > t.accepted_at
+                      AND EXISTS (SELECT 1 FROM turn n
+                                  WHERE n.conversation = t.conversation AND n.seq > t.seq AND n.state IN ('accepted', 'generating', 'answered')
+                                    AND NOT n.stop_requested)))
+       ) THEN 1 ELSE 0 END AS among_others
 FROM turn t JOIN chat c ON c.id = t.chat
 WHERE t.id = $1;
 

@@ -30,6 +30,7 @@ def turn_of(row: Row) -> Turn:
         error=row["error"],
         earlier_attempts=row["earlier_attempts"],
         shown=row["shown"],
+        among_others=bool(row["among_others"]),
     )
 
 

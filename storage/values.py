@@ -154,6 +154,7 @@ class Turn:
         earlier_attempts: Those before it was parked.
         trouble: How earlier attempts failed; None for the first one.
         shown: Which of several answers `answer` is, from 1.
+        among_others: It waited behind an answer, and other questions of its conversation at the same time.
     """
 
     id: int
@@ -173,6 +174,7 @@ class Turn:
     earlier_attempts: int = 0
     trouble: Trouble | None = None
     shown: int = 1
+    among_others: bool = False
 
     @property
     def tries(self) -> int:

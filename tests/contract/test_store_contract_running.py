@@ -292,3 +292,26 @@ class TestLife:
                 await accept(store, command("c", route=ReplyRoute("very private token", place.now() + 900)))
                 await read(store, await claim(store, 1))
         assert "very private" not in caplog.text
+
+
+async def test_a_turn_tells_whether_other_questions_waited_with_it(place: Place) -> None:
+    async def later(key: str) -> None:
+        place.now.seconds += 1
+        await accept(store, message(key))
+        place.now.seconds += 1
+
+    async with opened(place.store()) as store:
+        turn = await ask(store, "q1")
+        for key in ("q2", "q3"):
+            await later(key)
+        told = [turn.among_others]
+        for key in ("", "q4", ""):
+            await store.close(turn, TurnState.DONE)
+            turn = await claim(store, turn.conversation)
+            told.append(turn.among_others)
+            if key:
+                await later(key)
+        assert told == [False, True, True, False]
+        await store.close(turn, TurnState.DONE)
+        place.now.seconds += 1
+        assert not (await ask(store, "q5")).among_others

@@ -63,8 +63,9 @@ async def an_answer_runs(world: World) -> AsyncIterator[asyncio.Event]:
     """The first question's answer runs until the event that is given is set."""
     gate = asyncio.Event()
     world.alpha.will(TextDelta("long"), gate, TextDelta(" answer"), Finished())
+    since = len(world.texts())
     await world.say("one", message_id="m-one")
-    await world.until_said("long")
+    await world.until_said("long", since=since)
     yield gate
     gate.set()
     await world.idle()
@@ -278,6 +279,18 @@ async def test_what_was_taken_back_is_not_told_after_a_restart_either(world: Wor
         assert [state for state, _ in world.turns()] == ["done", "stopped"]
         assert len(world.texts()) == told
     assert world.alpha.asked == ["one", "one"]
+
+
+async def test_answers_to_several_open_questions_say_which_is_which_in_a_private_chat_too(world: World, chat: MarkableChat) -> None:
+    async with world.running():
+        async with an_answer_runs(world):
+            await world.say("two", message_id="m-two")
+            await world.say("three", message_id="m-three")
+        assert world.texts() == ["long answer", "heard: two", "heard: three"]
+        async with an_answer_runs(world):
+            await world.say("four", message_id="m-four")
+        assert world.texts()[-2:] == ["long answer", "heard: four"]
+    assert [target.reply_to for target in chat.targets.values()] == [None, "m-two", "m-three", None, None]
 
 
 async def test_help_says_how_to_take_back_what_waits(world: World) -> None:
