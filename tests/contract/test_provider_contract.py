@@ -6,10 +6,10 @@ from contextlib import aclosing
 
 import pytest
 
-from adapters.base import Billed, ErrorKind, Finished, ProviderError, Started, TextDelta
+from adapters.base import Billed, ErrorKind, Finished, Started, TextDelta
 from adapters.router import Router
 from sandbox.faults import Fault
-from tests.support.providers import BENCHES, KEY, PROMPT, Hang, bench, request
+from tests.support.providers import BENCHES, KEY, PROMPT, Hang, bench, events, failure, refusal, request
 
 TEXT = "Of silver and of gold: ¿qué más? 🦊 done"
 
@@ -19,20 +19,6 @@ async def tested(request):
     made = bench(request.param)
     async with made.server:
         yield made
-
-
-async def ask(provider, asked):
-    return [event async for event in provider.stream(asked)]
-
-
-async def failure(awaitable):
-    with pytest.raises(ProviderError) as caught:
-        await awaitable
-    error = caught.value
-    shown = f"{error!r} {error} {error.detail} {error.__cause__!r} {error.args}"
-    assert KEY not in shown
-    assert PROMPT not in shown
-    return error
 
 
 async def test_the_text_arrives_whole_and_ends_exactly_once(tested, session):
@@ -62,20 +48,20 @@ async def test_the_text_arrives_whole_and_ends_exactly_once(tested, session):
 
 async def test_what_was_asked_reaches_the_model(tested, session):
     tested.say(TEXT)
-    await ask(tested.provider(session), request(tested.model, system="be brief"))
+    await events(tested.provider(session), request(tested.model, system="be brief"))
     sent = str([call.body for call in tested.server.calls if call.method == "POST"])
     assert PROMPT in sent
     assert "be brief" in sent
 
 
 async def test_a_wrong_key_is_auth_and_costs_nothing(tested, session):
-    error = await failure(ask(tested.provider(session, key="canary-wrong-8812903"), request(tested.model)))
+    error = await failure(tested.provider(session, key="canary-wrong-8812903"), request(tested.model))
     assert (error.kind, error.billed) == (ErrorKind.AUTH, Billed.NO)
     assert "canary-wrong-8812903" not in f"{error!r} {error.detail}"
 
 
 async def test_an_unknown_model_is_named_so_and_costs_nothing(tested, session):
-    error = await failure(ask(tested.provider(session), request("no-such-model-at-all")))
+    error = await failure(tested.provider(session), request("no-such-model-at-all"))
     assert (error.kind, error.billed) == (ErrorKind.MODEL_NOT_FOUND, Billed.NO)
 
 
@@ -83,34 +69,34 @@ async def test_a_provider_that_is_down_is_connect_and_costs_nothing(tested, sess
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    error = await failure(ask(tested.provider(session, url=f"http://127.0.0.1:{port}"), request(tested.model)))
+    error = await failure(tested.provider(session, url=f"http://127.0.0.1:{port}"), request(tested.model))
     assert (error.kind, error.billed) == (ErrorKind.CONNECT, Billed.NO)
 
 
 @pytest.mark.parametrize("nothing", ["", " \n "])
 async def test_an_answer_without_text_is_empty(tested, session, nothing):
     tested.say(nothing)
-    error = await failure(ask(tested.provider(session), request(tested.model)))
+    error = await failure(tested.provider(session), request(tested.model))
     assert error.kind is ErrorKind.EMPTY
 
 
 async def test_a_redirect_is_not_followed(tested, session):
     tested.server.faults.add(Fault(method="POST", times=-1, status=307, headers={"Location": f"{tested.server.url}/elsewhere"}))
-    error = await failure(ask(tested.provider(session), request(tested.model)))
+    error = await failure(tested.provider(session), request(tested.model))
     assert error.kind is ErrorKind.BAD_REQUEST
     assert not tested.server.calls_to("POST", "/elsewhere")
 
 
 async def test_a_cut_connection_may_have_been_billed(tested, session):
     tested.server.faults.add(Fault(method="POST", times=-1, drop="before"))
-    error = await failure(ask(tested.provider(session), request(tested.model)))
+    error = await failure(tested.provider(session), request(tested.model))
     assert error.billed is not Billed.NO
 
 
 async def test_cancelling_closes_the_socket_and_stays_a_cancellation(tested, session):
     hang = Hang(method="POST", times=-1)
     tested.server.faults.add(hang)
-    task = asyncio.ensure_future(ask(tested.provider(session), request(tested.model)))
+    task = asyncio.ensure_future(events(tested.provider(session), request(tested.model)))
     await asyncio.wait_for(hang.reached.wait(), 5)
 
     task.cancel()
@@ -142,7 +128,7 @@ async def test_models_and_check_take_the_key_and_refuse_a_wrong_one(tested, sess
     assert len({model.id for model in models}) == len(models)
     assert KEY not in repr(await provider.check())
 
-    error = await failure(tested.provider(session, key="canary-wrong-8812903").check())
+    error = await refusal(tested.provider(session, key="canary-wrong-8812903").check())
     assert error.kind is ErrorKind.AUTH
 
 

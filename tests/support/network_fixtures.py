@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aiohttp
 import pytest
@@ -29,3 +29,19 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 def voice() -> ScriptedVoice:
     """What a provider's stand-in answers: by itself ``MODEL heard: QUESTION``."""
     return ScriptedVoice()
+
+
+@pytest.fixture
+def slept() -> list[float]:
+    """How long somebody would have slept each time, in seconds."""
+    return []
+
+
+@pytest.fixture
+def sleep(slept: list[float]) -> Callable[[float], Awaitable[None]]:
+    """Notes how long it should sleep, and does not."""
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    return sleep

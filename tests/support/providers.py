@@ -8,19 +8,23 @@ from __future__ import annotations
 import asyncio
 import importlib
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable
+from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import aiohttp
+import pytest
 from aiohttp import web
 
-from adapters.base import ChatRequest, Message, Provider, TextPart
+from adapters.base import ChatRequest, Message, Provider, ProviderError, Submitted, TextPart
 from sandbox.faults import Fault
 from sandbox.server import Server
 
 KEY = "canary-key-5f2c9a71e0"
 """The key the stand-ins take. It must never be seen in an event or an error."""
 
-PROMPT = "canary prompt: the quick brown fox hides 4711 silver coins"
+PROMPT = "canary prompt about forty silver spoons"
 """What is asked. It must never be seen in an error."""
 
 BENCHES: dict[str, str] = {
@@ -66,7 +70,47 @@ def bench(name: str) -> Bench:
 
 def request(model: str, text: str = PROMPT, **more: object) -> ChatRequest:
     """Make a request with one user message."""
-    return ChatRequest(model=model, messages=(Message("user", (TextPart(text),)),), **more)  # type: ignore[arg-type]  # a test's own keywords
+    return ChatRequest(model=model, messages=(said("user", text),), **more)  # type: ignore[arg-type]  # a test's own keywords
+
+
+def said(role: Literal["user", "assistant"], text: str) -> Message:
+    """A message of one text."""
+    return Message(role, (TextPart(text),))
+
+
+def talk(*texts: str) -> tuple[Message, ...]:
+    """A conversation that the user begins and in which the two take turns."""
+    return tuple(said("assistant" if number % 2 else "user", text) for number, text in enumerate(texts))
+
+
+async def events(provider: Provider, request: ChatRequest) -> list[Any]:
+    """All that a provider says to a request."""
+    return [event async for event in provider.stream(request)]
+
+
+async def refusal(call: Awaitable[object], *secrets: str) -> ProviderError:
+    """The error that a call ends with; it tells neither the key nor what was asked, nor any of the `secrets`."""
+    with pytest.raises(ProviderError) as caught:
+        await call
+    error = caught.value
+    shown = f"{error!r} {error} {error.detail} {error.__cause__!r} {error.args}"
+    for secret in (KEY, PROMPT, *secrets):
+        assert secret not in shown
+    return error
+
+
+async def failure(provider: Provider, request: ChatRequest, *secrets: str) -> ProviderError:
+    """The `refusal` that a request ends with."""
+    return await refusal(events(provider, request), *secrets)
+
+
+async def submitted(provider: Provider, request: ChatRequest) -> str:
+    """Ask, and crash as soon as the handle is there."""
+    async with aclosing(provider.stream(request)) as stream:
+        async for event in stream:
+            if isinstance(event, Submitted):
+                return event.handle
+    raise AssertionError("nothing was queued")
 
 
 @dataclass(slots=True)

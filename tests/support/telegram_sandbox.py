@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import aiohttp
@@ -15,13 +14,6 @@ async def raw(http: aiohttp.ClientSession, sandbox: TelegramSandbox, method: str
     """Call a method by bare HTTP; its status and what it says."""
     async with http.post(f"{sandbox.api_url}/bot{sandbox.token}/{method}", json=values) as response:
         return response.status, await response.json()
-
-
-async def until(condition: Any) -> None:
-    """Return once a condition holds; fail if it does not in time."""
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - what is awaited happens behind a socket
-            await asyncio.sleep(0.005)
 
 
 def app_of(sandbox: TelegramSandbox) -> Application[Any, Any, Any, Any, Any, Any]:

@@ -27,12 +27,7 @@ from adapters.openai_parameters import OpenAIParameters
 from adapters.openai_vendors import GENERIC, OPENAI, PRESETS
 from adapters.openai_wire import flatten, request_body
 from tests.support.openai_tapes import DONE, MODEL, Tape, TapeServer, delta, event
-from tests.support.providers import KEY, request
-
-
-def said(role, text):
-    return Message(role, (TextPart(text),))
-
+from tests.support.providers import KEY, request, said
 
 PASTA = ChatRequest(
     model=MODEL,

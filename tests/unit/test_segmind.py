@@ -1,7 +1,7 @@
 """Segmind v1: three shapes in, one stream of events out, every status with its true meaning."""
 
 import asyncio
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -12,15 +12,12 @@ from adapters.base import (
     ErrorKind,
     Finished,
     FinishReason,
-    Message,
     ModelInfo,
-    Provider,
     ProviderError,
     ReasoningDelta,
     Scope,
     Started,
     TextDelta,
-    TextPart,
     Usage,
 )
 from adapters.http import Budgets
@@ -29,9 +26,8 @@ from adapters.segmind_shapes import read_content
 from sandbox.faults import Fault
 from sandbox.providers import SegmindSandbox
 from sandbox.providers.segmind import SLUGS
+from tests.support.providers import KEY, PROMPT, events, failure, said
 
-KEY = "SG_canary0123456789"
-PROMPT = "canary prompt about forty silver spoons"
 LLAMA = "llama-v3p1-8b-instruct"
 
 
@@ -46,25 +42,8 @@ def segmind(server, session):
     return Segmind(session, key=KEY, base_url=server.base_url)
 
 
-def said(role: Literal["user", "assistant"], text: str) -> Message:
-    return Message(role, (TextPart(text),))
-
-
 def ask(model: str = LLAMA, text: str = PROMPT, **more: Any) -> ChatRequest:
     return ChatRequest(model, (said("user", text),), **more)
-
-
-async def events(provider: Provider, request: ChatRequest) -> list[Any]:
-    return [event async for event in provider.stream(request)]
-
-
-async def failure(provider: Provider, request: ChatRequest) -> ProviderError:
-    with pytest.raises(ProviderError) as caught:
-        await events(provider, request)
-    error = caught.value
-    for secret in (KEY, PROMPT):
-        assert secret not in f"{error!r} {error} {error.detail}"
-    return error
 
 
 @pytest.mark.parametrize("slug", [LLAMA, "claude-4.5-sonnet", "gemini-2.5-flash"])

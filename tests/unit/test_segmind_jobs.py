@@ -2,35 +2,18 @@
 
 import asyncio
 import json
-from contextlib import aclosing
 from typing import Any
 
 import pytest
 
-from adapters.base import (
-    Billed,
-    ChatRequest,
-    ErrorKind,
-    Finished,
-    Message,
-    Progress,
-    Provider,
-    ProviderError,
-    Scope,
-    Started,
-    Submitted,
-    TextDelta,
-    TextPart,
-    Usage,
-)
+from adapters.base import Billed, ChatRequest, ErrorKind, Finished, Message, Progress, Scope, Started, Submitted, TextDelta, TextPart, Usage
 from adapters.segmind import SLOW, Segmind
 from adapters.segmind_jobs import COLLECT_TOTAL_S, Job, read_handle, read_job, read_output
 from sandbox.faults import Fault
 from sandbox.providers import SegmindSandbox
 from tests.support.clock import Epoch
+from tests.support.providers import KEY, PROMPT, events, failure, said, submitted
 
-KEY = "SG_canary0123456789"
-PROMPT = "canary prompt about forty silver spoons"
 LLAMA = "llama-v3p1-8b-instruct"
 BODY = {"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}]}
 
@@ -48,42 +31,12 @@ async def server(voice, now):
 
 
 @pytest.fixture
-def slept():
-    return []
-
-
-@pytest.fixture
-def segmind(server, session, slept):
-    async def sleep(seconds):
-        slept.append(seconds)
-
+def segmind(server, session, sleep):
     return Segmind(session, key=KEY, base_url=server.base_url, sleep=sleep)
 
 
 def ask(model: str = LLAMA, text: str = PROMPT, *, parameters: dict[str, Any] | None = None, **more: Any) -> ChatRequest:
-    return ChatRequest(model, (Message("user", (TextPart(text),)),), parameters={"mode": "async", **(parameters or {})}, **more)
-
-
-async def events(provider: Provider, request: ChatRequest) -> list[Any]:
-    return [event async for event in provider.stream(request)]
-
-
-async def failure(provider: Provider, request: ChatRequest) -> ProviderError:
-    with pytest.raises(ProviderError) as caught:
-        await events(provider, request)
-    error = caught.value
-    for secret in (KEY, PROMPT):
-        assert secret not in f"{error!r} {error} {error.detail}"
-    return error
-
-
-async def submitted(provider: Provider, request: ChatRequest) -> str:
-    """Ask, and crash as soon as the handle is there."""
-    async with aclosing(provider.stream(request)) as stream:
-        async for event in stream:
-            if isinstance(event, Submitted):
-                return event.handle
-    raise AssertionError("no job")
+    return ChatRequest(model, (said("user", text),), parameters={"mode": "async", **(parameters or {})}, **more)
 
 
 @pytest.mark.parametrize("slug", [LLAMA, "claude-4.5-sonnet", "gemini-2.5-flash"])

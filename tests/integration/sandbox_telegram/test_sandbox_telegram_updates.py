@@ -15,7 +15,8 @@ from telegram.error import BadRequest, Conflict, RetryAfter
 from telegram.ext import CallbackQueryHandler, MessageHandler, filters
 
 from sandbox.faults import Fault
-from tests.support.telegram_sandbox import app_of, raw, until
+from tests.support.seam import eventually
+from tests.support.telegram_sandbox import app_of, raw
 
 pytestmark = pytest.mark.filterwarnings("ignore:Deprecated since version v22.2:Warning")
 
@@ -141,7 +142,7 @@ async def test_an_application_of_the_real_library_answers_by_polling(sandbox):
         await app.updater.start_polling(allowed_updates=Update.ALL_TYPES)
         await sandbox.connected()
         await sandbox.say(sandbox.user_id, sandbox.user_id, "hi")
-        await until(lambda: len(sandbox.messages(sandbox.user_id)) == 2)
+        await eventually(lambda: len(sandbox.messages(sandbox.user_id)) == 2)
         answer = await sandbox.press(sandbox.user_id, 2, "x", sandbox.user_id)
         await app.updater.stop()
         await app.stop()
@@ -210,7 +211,7 @@ async def test_a_webhook_gets_updates_with_the_secret(sandbox, bot, hook):
     await bot.set_webhook(hook.url, secret_token="s3cret_-")
     await sandbox.connected()
     await sandbox.say(sandbox.user_id, sandbox.user_id, "after")
-    await until(lambda: not sandbox.pending)
+    await eventually(lambda: not sandbox.pending)
 
     info = await bot.get_webhook_info()
     assert hook.texts == ["before", "after"]
@@ -223,10 +224,10 @@ async def test_a_refused_delivery_is_repeated_and_its_chat_waits_in_order(sandbo
     await bot.set_webhook(hook.url)
     await sandbox.say(sandbox.user_id, sandbox.user_id, "first")
     await sandbox.say(sandbox.user_id, sandbox.user_id, "second")
-    await until(lambda: len(hook.times) == 1)
+    await eventually(lambda: len(hook.times) == 1)
     await sandbox.say(sandbox.group_id, sandbox.user_id, "/elsewhere")
     hook.statuses.insert(0, (200, {}, ""))  # for the other chat, which does not wait
-    await until(lambda: not sandbox.pending)
+    await eventually(lambda: not sandbox.pending)
 
     assert hook.texts == ["/elsewhere", "first", "second"]
     assert hook.times[3] - hook.times[2] >= 1
@@ -237,7 +238,7 @@ async def test_a_method_in_the_answer_of_a_webhook_is_run(sandbox, bot, hook):
     hook.statuses = [(200, {}, json.dumps({"method": "sendMessage", "chat_id": sandbox.user_id, "text": "by the way"}))]
     await bot.set_webhook(hook.url)
     await sandbox.say(sandbox.user_id, sandbox.user_id, "hi")
-    await until(lambda: not sandbox.pending)
+    await eventually(lambda: not sandbox.pending)
 
     assert [item["text"] for item in sandbox.messages(sandbox.user_id)] == ["hi", "by the way"]
 
@@ -286,11 +287,11 @@ async def test_deliveries_go_on_after_a_restart(sandbox, bot, hook):
     hook.statuses = [(500, {}, "")]
     await bot.set_webhook(hook.url)
     await sandbox.say(sandbox.user_id, sandbox.user_id, "kept")
-    await until(lambda: hook.times)
+    await eventually(lambda: hook.times)
     await sandbox.stop()
     assert len(sandbox.pending) == 1
     await sandbox.start(port)
-    await until(lambda: not sandbox.pending)
+    await eventually(lambda: not sandbox.pending)
 
     assert hook.texts == ["kept"]
 

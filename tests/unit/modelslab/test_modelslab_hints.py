@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
 
-from adapters.base import ChatRequest, Finished, Message, TextDelta, TextPart
+from adapters.base import ChatRequest, Finished, TextDelta
 from adapters.modelslab import Hints, ModelsLab
 from adapters.modelslab_hints import Hint
-from sandbox.providers import ModelsLabSandbox, ScriptedVoice
+from sandbox.providers import ModelsLabSandbox
+from tests.support.providers import KEY, said
 
-KEY = "ml-canary-key-0123456789"
 URL = "https://bot.example/hooks/modelslab"
-REQUEST = ChatRequest("zephyr-7b-beta", (Message("user", (TextPart("hi there"),)),))
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[ModelsLabSandbox]:
-    async with ModelsLabSandbox(key=KEY, voice=ScriptedVoice()) as sandbox:
-        yield sandbox
+REQUEST = ChatRequest("zephyr-7b-beta", (said("user", "hi there"),))
 
 
 class Waits:

@@ -5,13 +5,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from adapters.base import Message, TextPart
 from adapters.modelslab_parameters import DEFAULTS, ModelsLabParameters
 from adapters.modelslab_text import PROMPT_CHARS, looks_cut, opening_prompt
-
-
-def talk(*texts: str) -> tuple[Message, ...]:
-    return tuple(Message("assistant" if number % 2 else "user", (TextPart(text),)) for number, text in enumerate(texts))
+from tests.support.providers import talk
 
 
 def test_one_message_is_its_own_prompt():

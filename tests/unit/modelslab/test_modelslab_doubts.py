@@ -1,0 +1,125 @@
+"""ModelsLab v6 chat: no question is asked twice, and no chat is used of which nobody knows what it heard."""
+
+import asyncio
+
+import pytest
+
+from adapters.base import Billed, ErrorKind, Finished, Progress, Started, Submitted, TextDelta
+from adapters.http import Budgets
+from adapters.modelslab import ModelsLab
+from sandbox.faults import Fault
+from tests.support.modelslab import CHAT, ZEPHYR, ask, begun, bodies, chat_id
+from tests.support.providers import KEY, events, failure
+from tests.support.seam import eventually
+
+
+async def test_an_answer_whose_connection_was_cut_is_found_in_the_queue(modelslab, server):
+    state, said = await begun(modelslab)
+    server.faults.add(Fault(path=CHAT, drop="after"))
+    got = await events(modelslab, ask(*said, "two", state=state))
+    assert got[1] == TextDelta(f"{ZEPHYR} heard: two")
+    assert got[-1].state == state
+    assert len(bodies(server)) == 2
+
+
+async def test_a_question_that_never_arrived_is_not_answered_by_the_turn_before(modelslab, server):
+    state, said = await begun(modelslab)
+    server.faults.add(Fault(path=CHAT, drop="before"))
+    error = await failure(modelslab, ask(*said, "two", state=state))
+    assert (error.kind, error.billed) == (ErrorKind.SERVER, Billed.MAYBE)
+    assert len(bodies(server, "get_queued_response")) == 1
+
+
+async def test_the_same_question_again_is_not_answered_by_its_first_answer(modelslab, server, voice):
+    voice.queue("Yes.")
+    got = await events(modelslab, ask("again?"))
+    server.faults.add(Fault(path=CHAT, drop="before"))
+    assert (await failure(modelslab, ask("again?", "Yes.", "again?", state=got[-1].state))).billed is Billed.MAYBE
+
+
+async def test_a_chat_with_an_unknown_outcome_is_never_used_again(modelslab, server):
+    state, said = await begun(modelslab)
+    server.faults.add(Fault(path=CHAT, drop="before"))
+    await failure(modelslab, ask(*said, "two", state=state))
+    got = await events(modelslab, ask(*said, "two", state=state))
+    assert chat_id(got[-1].state) != chat_id(state)
+    assert "chat_id" not in bodies(server)[-1]
+    assert bodies(server)[-1]["prompt"].endswith("two")
+
+
+async def test_a_refusal_leaves_the_chat_usable(modelslab, server):
+    state, said = await begun(modelslab)
+    server.faults.add(Fault(path=CHAT, status=429, body={"status": "error", "message": "Rate limit exceeded."}))
+    await failure(modelslab, ask(*said, "two", state=state))
+    assert (await events(modelslab, ask(*said, "two", state=state)))[-1].state == state
+
+
+async def test_a_stopped_question_makes_its_chat_doubtful(modelslab, server):
+    state, said = await begun(modelslab)
+    server.hold = asyncio.Event()
+    task = asyncio.create_task(events(modelslab, ask(*said, "two", state=state)))
+    await eventually(lambda: server.chats[chat_id(state)].busy)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    server.hold.set()
+    got = await events(modelslab, ask(*said, "three", state=state))
+    assert chat_id(got[-1].state) != chat_id(state)
+
+
+async def test_a_time_out_may_have_been_billed(server, session):
+    quick = ModelsLab(session, key=KEY, base_url=server.base_url, budgets=Budgets(first=0.1, total=0.1))
+    server.hold = asyncio.Event()
+    error = await failure(quick, ask())
+    assert error.kind in {ErrorKind.TIMEOUT_FIRST, ErrorKind.TIMEOUT_TOTAL}
+    assert error.billed is Billed.MAYBE
+
+
+async def test_a_question_that_is_still_at_work_after_a_cut_is_waited_for(server, session):
+    waits = []
+
+    async def sleep(seconds):
+        waits.append(seconds)
+        if len(waits) == 2:
+            server.hold.set()
+        await asyncio.sleep(0.01)
+
+    provider = ModelsLab(session, key=KEY, base_url=server.base_url, budgets=Budgets(first=0.2, total=0.2), sleep=sleep)
+    state, said = await begun(provider)
+    server.hold = asyncio.Event()
+    got = await events(provider, ask(*said, "two", state=state))
+    assert Progress("processing", 1.0) in got
+    assert [event.text for event in got if isinstance(event, TextDelta)] == [f"{ZEPHYR} heard: two"]
+
+
+# -------------------------------------------------------------------------------------------------- gates
+
+
+async def test_one_chat_takes_one_request_at_a_time(modelslab, server):
+    state, said = await begun(modelslab)
+    got = await asyncio.gather(*(events(modelslab, ask(*said, f"two {number}", state=state)) for number in range(3)))
+    assert all(isinstance(one[-1], Finished) for one in got)
+    assert len(server.chats[chat_id(state)].messages) == 8
+
+
+async def test_the_account_has_one_request_less_under_way_than_it_may(modelslab, server):
+    server.hold = asyncio.Event()
+    tasks = [asyncio.create_task(events(modelslab, ask(f"question {number}"))) for number in range(8)]
+    await eventually(lambda: sum(one.busy for one in server.chats.values()) == 4)
+    await asyncio.sleep(0.05)
+    assert len(server.calls) == 4
+    server.hold.set()
+    got = await asyncio.gather(*tasks)
+    assert all(isinstance(one[-1], Finished) for one in got)
+
+
+async def test_a_generator_closed_while_queued_lets_go_of_its_place(modelslab, server):
+    server.queue_for = 100
+    for _ in range(6):
+        stream = modelslab.stream(ask())
+        assert await anext(stream) == Started()
+        assert isinstance(await anext(stream), Submitted)
+        assert isinstance(await anext(stream), Progress)
+        await stream.aclose()
+        server.chats.clear()
+    assert not modelslab._gate.locked()
