@@ -52,6 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = load()
         if arguments.command is None:
             arguments = parser.parse_args([_default(settings)])
+        if arguments.command != "doctor":  # which tells it among the other findings
+            for line in settings.unused_prices:
+                print(f"warning: {line}", file=sys.stderr)
         return _commands()[arguments.command](settings, arguments)
     except (SettingsError, StoreError, BridgeError, PlatformError, OSError) as error:
         print(f"dragoman: {error}", file=sys.stderr)

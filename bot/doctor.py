@@ -129,6 +129,7 @@ async def _providers(settings: Settings) -> list[Finding]:
             providers = build_providers(settings.model_copy(update={"local_model": "off"}), session)
         try:
             findings.append(_default(settings, providers))
+            findings += [Finding(False, "prices", line) for line in settings.unused_prices]
             findings += _unpriced(settings, providers)
             findings += await asyncio.gather(*(_provider(provider) for provider in providers.values()))
         finally:

@@ -27,6 +27,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from bot import tables
+from bot.catalogue import nearest
 from bot.tables import TableError
 from storage.usage import NANOS, Money
 
@@ -126,6 +127,17 @@ def read(path: Path) -> Prices:
             else:
                 models.setdefault(provider, []).append((pattern, _checked(Price, price, f'{where[:-1]}."{pattern}"]')))
     return Prices(currency, models, units)
+
+
+def unused(prices: Prices, known: Sequence[str]) -> list[str]:
+    """Return a line for each provider in the table that there is not: nobody's questions are priced by it."""
+    lines = []
+    for name in dict.fromkeys([*prices.models, *prices.credits]):
+        if name not in known:
+            near = nearest(name, known)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+            lines.append(f"there is no provider {name}, and its prices are not used; {hint}")
+    return lines
 
 
 def _checked(kind: Any, value: Any, where: str) -> Any:

@@ -205,6 +205,16 @@ class Settings(BaseSettings):
         return self._endpoints
 
     @property
+    def provider_names(self) -> tuple[str, ...]:
+        """Every provider that could be set up: ours, and those of PROVIDERS_FILE."""
+        return (*endpoints.TAKEN, *(endpoint.vendor.name for endpoint in self._endpoints))
+
+    @property
+    def unused_prices(self) -> list[str]:
+        """A line for each provider in PRICES_FILE that there is not."""
+        return [f"PRICES_FILE ({self.prices_file}): {line}" for line in prices.unused(self._prices, self.provider_names)]
+
+    @property
     def prices(self) -> prices.Prices:
         """What questions cost, from PRICES_FILE."""
         return self._prices
@@ -267,7 +277,7 @@ def load(env_file: Path | None = Path(".env"), **values: Any) -> Settings:
     except UnicodeDecodeError:
         raise SettingsError(f"{env_file} is not UTF-8 text: save it in that encoding.") from None
     _refuse_private(settings)
-    names = [*endpoints.TAKEN, *(endpoint.vendor.name for endpoint in settings.endpoints)]
+    names = settings.provider_names
     chosen = {"DEFAULT_PROVIDER": [settings.default_provider or names[0]], "FALLBACK_PROVIDERS": settings.fallback_providers}
     for variable, wanted in chosen.items():
         if not set(wanted) <= set(names):
@@ -284,12 +294,16 @@ def _refuse_unreadable(env_file: Path | None) -> None:
     Raises:
         SettingsError: A line is no NAME=value. Its number is told and its content is not.
     """
-    if env_file is None or not env_file.is_file():
-        return
-    with env_file.open(encoding="utf-8") as lines:
-        faults = [str(binding.original.line) for binding in parse_stream(lines) if binding.error]
-    if faults:
+    if faults := _faults(env_file):
         raise SettingsError(f"{env_file}, line {', '.join(faults)}: takes NAME=value, and a quotation mark that opens must close.")
+
+
+def _faults(env_file: Path | None) -> list[str]:
+    """Return the numbers of the lines that can't be read."""
+    if env_file is None or not env_file.is_file():
+        return []
+    with env_file.open(encoding="utf-8") as lines:
+        return [str(binding.original.line) for binding in parse_stream(lines) if binding.error]
 
 
 def _refuse_private(settings: Settings) -> None:
@@ -322,7 +336,8 @@ def misspelt(env_file: Path | None = Path(".env"), environment: Mapping[str, str
     endpoint_keys: frozenset[str] = frozenset()
     if env_file is not None and env_file.is_file():
         with suppress(UnicodeDecodeError):  # `load` says so
-            found = dotenv_values(env_file)
+            # Where a line can't be read `load` says so, and which; the library would say less of it before.
+            found = {} if _faults(env_file) else dotenv_values(env_file)
             in_file = {key for key in found if key}
             if listed := given.get("PROVIDERS_FILE") or found.get("PROVIDERS_FILE"):
                 endpoint_keys = endpoints.key_variables(Path(listed))

@@ -13,6 +13,9 @@ from storage.beside import connected, run, schema_of
 from storage.files import lock_of, too_new
 from storage.statements import migrations
 
+LISTED = 10
+"""So many parked events are named where one that is not parked was asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -66,7 +69,7 @@ def want_again(path: Path, events: Sequence[int] | None) -> Wishes:
 def _why_not(database: sqlite3.Connection, event: int) -> str:
     rows = run(database, "event_standing", event)
     if not rows:
-        return "there is no such event; `dragoman doctor` lists what is parked"
+        return f"there is no event {event}; {_parked(database)}"
     row = rows[0]
     if not row["kept"]:
         return "its content has been removed, nothing is left to be tried again"
@@ -74,4 +77,14 @@ def _why_not(database: sqlite3.Connection, event: int) -> str:
         return "it could not be read; whoever wrote it has to send it again"
     if row["failures"] or not row["finished"]:
         return "it is not parked: it is still being tried by itself"
-    return "it is not parked; `dragoman doctor` lists what is"
+    return f"it is not parked; {_parked(database)}"
+
+
+def _parked(database: sqlite3.Connection) -> str:
+    """Say which events are parked, the newest first."""
+    count = run(database, "parked_count")[0]["n"]
+    if not count:
+        return "nothing is parked"
+    newest = [str(row["event"]) for row in run(database, "parked_newest", LISTED)]
+    more = f" and {count - len(newest)} older" if count > len(newest) else ""
+    return f"parked {'is' if count == 1 else 'are'} {', '.join(newest)}{more} (`dragoman doctor` tells more)"

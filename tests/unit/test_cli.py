@@ -133,6 +133,28 @@ def test_a_misspelt_variable_is_pointed_out_even_where_another_is_wrong(
     assert "ACCESS: " in said
 
 
+async def test_a_line_of_the_file_that_can_not_be_read_is_told_once_and_by_us_alone(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"DISCORD_TOKN=1\nTELEGRAM_TOKEN {CANARY}\n")
+    # A process of its own: what a library logs before anything is set up goes to the real standard error.
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bot.cli", "run", cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=asyncio.subprocess.PIPE
+    )
+    _, err = await process.communicate()
+    assert process.returncode == cli.USAGE
+    assert err.decode().splitlines() == ["dragoman: .env, line 2: takes NAME=value, and a quotation mark that opens must close."]
+
+
+def test_a_provider_that_there_is_not_in_the_table_of_prices_is_pointed_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "prices.toml").write_text('[netmnd."*"]\nrequest = 1\n[segmind]\ncredit = 1\n')
+    monkeypatch.setenv("PRICES_FILE", str(tmp_path / "prices.toml"))
+    said = wrong(capsys, "run", code=cli.USAGE)
+    assert said.startswith(f"warning: PRICES_FILE ({tmp_path / 'prices.toml'}): there is no provider netmnd, and its prices are not used; ")
+    assert "did you mean netmind" in said
+    assert said.count("warning") == 1
+
+
 def test_a_file_in_another_encoding_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     Path(".env").write_bytes(f"DISCORD_TOKEN={CANARY}\nDEFAULT_MODEL=caf\xe9\n".encode("latin-1"))
     assert "UTF-8" in wrong(capsys, "run", code=cli.USAGE)
@@ -240,7 +262,7 @@ async def test_retry_says_for_each_event_what_becomes_of_it(capsys: pytest.Captu
             assert cli.main(["retry", "2", "7"]) == cli.FAILED
             told = capsys.readouterr()
             assert told.out.splitlines() == [f"event 2: {soon}"]
-            assert told.err.splitlines() == ["event 7: there is no such event; `dragoman doctor` lists what is parked"]
+            assert told.err.splitlines() == ["event 7: there is no event 7; parked are 2, 1 (`dragoman doctor` tells more)"]
         assert cli.main(["retry", "--all"]) == cli.OK
         assert capsys.readouterr().out.splitlines() == [f"event 1: {soon}", f"event 2: {soon}"]
     finally:

@@ -55,6 +55,15 @@ async def test_where_all_is_right_all_is_fine_and_nothing_was_billed_or_sent(out
     assert not outside.telegram.calls_to("POST", "/sendMessage")
 
 
+async def test_a_provider_that_there_is_not_in_the_table_of_prices_is_to_be_mended(outside: Outside, tmp_path: Path) -> None:
+    (tmp_path / "prices.toml").write_text('[netmnd."*"]\nrequest = 1\n')
+    found = await findings(outside, tmp_path, prices_file=tmp_path / "prices.toml")
+    assert not found["prices"].fine
+    assert "did you mean netmind" in found["prices"].words
+    (tmp_path / "prices.toml").write_text('[netmind."*"]\nrequest = 1\n')
+    assert "prices" not in await findings(outside, tmp_path, prices_file=tmp_path / "prices.toml")
+
+
 @pytest.mark.parametrize(
     ("what", "values", "advice"),
     [

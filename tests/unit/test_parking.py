@@ -247,7 +247,7 @@ def test_what_can_not_be_tried_again_is_refused_with_the_reason(world: World) ->
     assert {one.event: one.why.split(";")[0] for one in wishes.refused} == {
         1: "it is not parked",
         2: "it is not parked",
-        77: "there is no such event",
+        77: "there is no event 77",
     }
     assert want_again(world.database, None).taken == ()
     assert world.rows("SELECT * FROM event") == before

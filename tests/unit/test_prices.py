@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.prices import Price, Prices, read
+from bot.prices import Price, Prices, read, unused
 from bot.settings import SettingsError, load
 from bot.tables import TableError
 from storage.usage import Money
@@ -95,6 +95,22 @@ def test_a_byte_order_mark_and_a_currency_in_small_letters_are_taken(tmp_path: P
     prices = read(table(tmp_path, '\ufeffcurrency = "eur"\n[p."a"]\nrequest = 1\n[p."*"]\nrequest = 1\ncurrency = "Usd"\n'))
     assert prices.cost("p", "a", 1, 1) == Money(1_000_000_000, "EUR")
     assert prices.cost("p", "b", 1, 1) == Money(1_000_000_000, "USD")
+
+
+def test_whose_prices_count_for_nobody_is_told_with_the_nearest_names(tmp_path: Path) -> None:
+    prices = read(table(tmp_path, '[netmnd."*"]\nrequest = 1\n[zzz]\ncredit = 1\n[mine."*"]\nrequest = 1\n'))
+    first, second = unused(prices, ["netmind", "segmind", "mine"])
+    assert first == "there is no provider netmnd, and its prices are not used; did you mean netmind or segmind?"
+    assert second.endswith("there is no provider zzz, and its prices are not used; there are netmind, segmind, mine")
+
+
+def test_a_provider_of_the_operators_own_file_is_known(tmp_path: Path) -> None:
+    (tmp_path / "providers.toml").write_text('[groq]\nbase_url = "https://api.groq.com/openai/v1"\ndefault_model = "m"\n')
+    table(tmp_path, '[groq."*"]\nrequest = 1\n[grok."*"]\nrequest = 1\n')
+    settings = load(None, prices_file=tmp_path / "prices.toml", providers_file=tmp_path / "providers.toml")
+    (line,) = settings.unused_prices
+    assert "no provider grok" in line
+    assert "did you mean groq?" in line
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
