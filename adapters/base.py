@@ -56,6 +56,8 @@ class Message:
     @property
     def text(self) -> str:
         """The text parts, joined by blank lines."""
+        if len(self.parts) == 1 and isinstance(alone := self.parts[0], TextPart):  # nearly every message
+            return alone.text
         return "\n\n".join(part.text for part in self.parts if isinstance(part, TextPart))
 
 

@@ -38,9 +38,20 @@ _MOST_PER_BYTE = 1.2
 
 def estimate(text: str) -> int:
     """Return about how many tokens `text` is, rather too many than too few; 0 for no text."""
-    raw = text.encode("utf-8", "replace")
-    # What `translate` deletes is counted in C: a transcript of 100 KB takes a millisecond.
-    return math.ceil(sum((len(raw) - len(raw.translate(None, which))) * weight for which, weight in _WEIGHTS))
+    return math.ceil(weight(text))
+
+
+def weight(text: str) -> float:
+    """Return what `estimate` rounds up: the weights of two texts, added, are the weight of both in one."""
+    rest, found = text.encode("utf-8", "replace"), 0.0
+    for which, each in _WEIGHTS:
+        if not rest:
+            break
+        # What `translate` deletes is counted in C, and then is in nobody's way: a transcript of 100 KB takes half a millisecond.
+        left = rest.translate(None, which)
+        found += (len(rest) - len(left)) * each
+        rest = left
+    return found
 
 
 def most(text: str) -> int:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
@@ -137,7 +137,7 @@ class Attachments:
         Returns:
             None if another worker has taken the turn.
         """
-        mine = {entry.id: parts.load(entry.content) for entry in entries if _own(entry, turn)}
+        mine = {entry.id: parts.load(entry.content) for entry in entries if asks(entry, turn)}
         unread = [(own, place) for own, listed in mine.items() for place, part in enumerate(listed) if part["type"] == parts.ATTACHMENT]
         if not unread:
             return Brought(entries)
@@ -155,7 +155,7 @@ class Attachments:
         contents = {own: parts.dump(mine[own]) for own in changed}
         if contents and not await self._store.fill(turn, contents):
             return None
-        return Brought([replace(entry, content=contents.get(entry.id, entry.content)) for entry in entries], tuple(notes))
+        return Brought([entry._replace(content=contents.get(entry.id, entry.content)) for entry in entries], tuple(notes))
 
     async def shown(self, turn: Turn, brought: Brought, *, model: str, sees: bool, window: int) -> Shown:
         """Return what a model is shown of a transcript.
@@ -171,7 +171,7 @@ class Attachments:
             NothingToAskError: Nothing of the question can be shown to it.
         """
         notes = list(brought.notes)
-        mine = {entry.id: parts.load(entry.content) for entry in brought.entries if _own(entry, turn)}
+        mine = {entry.id: parts.load(entry.content) for entry in brought.entries if asks(entry, turn)}
         listed = [part for own in mine.values() for part in own]
         pictures: dict[int, list[ImagePart]] = {}
         if sees:
@@ -186,7 +186,7 @@ class Attachments:
             return Shown(brought.entries, shown, tuple(notes))
         _cut(mine, int(window * FILE_SHARE), notes)
         contents = {own: parts.dump(listed) for own, listed in mine.items()}
-        entries = [replace(entry, content=contents.get(entry.id, entry.content)) for entry in brought.entries]
+        entries = [entry._replace(content=contents.get(entry.id, entry.content)) for entry in brought.entries]
         return Shown(entries, shown, tuple(notes))
 
     def _taken(self, unread: Sequence[_Place], mine: Mapping[int, list[Part]], notes: list[Note]) -> list[_Place]:
@@ -363,7 +363,8 @@ class _Kept:
             self._bytes -= len(data)
 
 
-def _own(entry: Entry, turn: Turn) -> bool:
+def asks(entry: Entry, turn: Turn) -> bool:
+    """Tell whether an entry is part of what a turn asks."""
     return entry.turn == turn.id and entry.role == "user"
 
 

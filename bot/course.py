@@ -30,6 +30,8 @@ class Course:
             than is heard of.
         expected: What is reserved for it; None: nothing since it was claimed.
         thoughts: What the model said to itself.
+        reach: So many characters of what was said before the question were asked for.
+        whole: Nothing older than what is at hand would be sent.
         trimmed: Older messages were left out because the model had refused the whole.
         refused: Why one of the fallbacks was not asked.
     """
@@ -48,6 +50,8 @@ class Course:
     finished: Finished | None = None
     usage: Usage | None = None
     brought: Brought | None = None
+    reach: int = 0
+    whole: bool = False
     notes: tuple[Note, ...] = ()
     expected: Expected | None = None
     thoughts: list[str] = field(default_factory=list)

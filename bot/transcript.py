@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 
 from adapters.base import ImagePart, Message, TextPart
-from adapters.tokens import estimate, most
-from bot.parts import KNOWN, words
+from adapters.tokens import estimate, most, weight
+from bot.parts import KNOWN, TEXT, Part, words
 from storage.base import Entry
 
 ENTRIES_READ = 400
@@ -45,57 +44,86 @@ def content(text: str) -> str:
 
 def text_of(stored: str) -> str:
     """Return the text of stored content."""
-    return "\n\n".join(words(part) for part in json.loads(stored) if part["type"] in KNOWN)
+    return _words(json.loads(stored))
+
+
+def _words(parts: Sequence[Part]) -> str:
+    if len(parts) == 1 and parts[0]["type"] == TEXT:  # nearly every entry
+        return str(parts[0]["text"])
+    return "\n\n".join(words(part) for part in parts if part["type"] in KNOWN)
 
 
 def messages(entries: Sequence[Entry], pictures: Mapping[int, Sequence[ImagePart]] | None = None) -> list[Message]:
     """Turn entries into messages, with their pictures by entry. Where several people speak, each message says whose it is."""
-    authors = {entry.author for entry in entries if entry.role == "user"}
+    several = len({entry.author for entry in entries if entry.role == "user"}) > 1
+    # Read at once: one by one takes three times as long, and there may be hundreds.
+    stored = json.loads(f"[{','.join([entry.content for entry in entries])}]")
     result: list[Message] = []
-    for (_, role, _), parts in groupby(entries, lambda entry: (entry.turn, entry.role, entry.author)):
-        first, *rest = parts
-        shown = [picture for part in (first, *rest) for picture in (pictures or {}).get(part.id, ())]
-        # Several parts of one question were written one after the other by one person: it is one message to the model.
-        text = "\n".join(text_of(part.content) for part in (first, *rest))
-        if role == "user" and len(authors) > 1 and first.author_name:
-            text = f"{first.author_name}: {text}"
-        result.append(Message("user" if role == "user" else "assistant", (TextPart(text), *shown)))
+    former: Entry | None = None
+    for entry, listed in zip(entries, stored, strict=True):
+        text, shown = _words(listed), pictures.get(entry.id, ()) if pictures else ()
+        if former is not None and former.turn == entry.turn and former.role == entry.role and former.author == entry.author:
+            # Several parts of one question were written one after the other by one person: it is one message to the model.
+            begun = result[-1]
+            text = f"{begun.text}\n{text}"
+            result[-1] = Message(begun.role, (TextPart(text), *begun.parts[1:], *shown))
+        else:
+            if several and entry.role == "user" and entry.author_name:
+                text = f"{entry.author_name}: {text}"
+            result.append(Message("user" if entry.role == "user" else "assistant", (TextPart(text), *shown)))
+        former = entry
     return result
 
 
-def fit(
-    conversation: Sequence[Message], system: str | None, window: int, answer_tokens: int | None, *, ratio: float = 1.0
-) -> tuple[Message, ...]:
-    """Drop the oldest messages until the rest fits the window; the last one always stays, and the first is a person's.
+def room(system: str | None, window: int, answer_tokens: int | None, *, ratio: float = 1.0) -> int:
+    """Return how many estimated tokens the messages of a request may have.
 
     Args:
-        conversation: Oldest first.
         system: The persona, which is never dropped.
         window: Tokens of the model's window, prompt and answer together.
         answer_tokens: Tokens the answer may take; None leaves it a share of the window.
         ratio: What the model counts for an estimated token, as far as is known.
     """
     reserve = min(answer_tokens, window // 2) if answer_tokens else int(window * ANSWER_SHARE)
-    room = int((window - reserve) / ratio) - (estimate(system) if system else 0)
-    # Nearly always all of it fits, and nothing has to be estimated exactly.
-    fits = sum(most(message.text) + _beside(message) for message in conversation) <= room
-    kept = list(conversation) if fits else _newest(conversation, room)
-    return tuple(_from_person(kept))
+    return int((window - reserve) / ratio) - (estimate(system) if system else 0)
+
+
+def fit(
+    conversation: Sequence[Message], system: str | None, window: int, answer_tokens: int | None, *, ratio: float = 1.0
+) -> tuple[Message, ...]:
+    """Return what `newest` keeps of a conversation, oldest first, where there is the `room` that the rest of the arguments leave."""
+    kept, _ = newest(conversation, room(system, window, answer_tokens, ratio=ratio))
+    return kept
+
+
+def newest(conversation: Sequence[Message], tokens: int) -> tuple[tuple[Message, ...], bool]:
+    """Drop the oldest messages until the rest has no more estimated tokens; the last one always stays, and the first is a person's.
+
+    Returns:
+        What is kept, and whether there was no room for all of it.
+    """
+    beside = sum(_beside(message) for message in conversation)
+    # Often all of it fits, and nothing has to be estimated exactly.
+    fits = most("".join([message.text for message in conversation])) + beside <= tokens
+    kept = list(conversation) if fits else _newest(conversation, tokens)
+    full = len(kept) < len(conversation)
+    return tuple(_from_person(kept)), full
 
 
 def estimated(conversation: Sequence[Message], system: str | None) -> int:
     """Return about how many tokens a request's prompt has."""
-    return sum(_size(message) for message in conversation) + (estimate(system) if system else 0)
+    beside = sum(_beside(message) for message in conversation)
+    return estimate("".join([message.text for message in conversation])) + beside + (estimate(system) if system else 0)
 
 
 def shorter(conversation: Sequence[Message]) -> tuple[Message, ...] | None:
     """Drop the older half of what is sent; the last message stays, and the first is a person's. None: only that one is left."""
-    kept = _from_person(_newest(conversation, sum(_size(message) for message in conversation) // 2))
+    kept = _from_person(_newest(conversation, sum(_size(message) for message in conversation) / 2))
     return tuple(kept) if len(kept) < len(conversation) else None
 
 
-def _size(message: Message) -> int:
-    return estimate(message.text) + _beside(message)
+def _size(message: Message) -> float:
+    return weight(message.text) + _beside(message)
 
 
 def _from_person(kept: list[Message]) -> list[Message]:
@@ -104,11 +132,11 @@ def _from_person(kept: list[Message]) -> list[Message]:
     return kept
 
 
-def _newest(conversation: Sequence[Message], room: int) -> list[Message]:
+def _newest(conversation: Sequence[Message], tokens: float) -> list[Message]:
     kept: list[Message] = []
     for message in reversed(conversation):
-        room -= _size(message)
-        if room < 0 and kept:
+        tokens -= _size(message)
+        if tokens < 0 and kept:
             break
         kept.append(message)
     kept.reverse()
@@ -117,4 +145,6 @@ def _newest(conversation: Sequence[Message], room: int) -> list[Message]:
 
 def _beside(message: Message) -> int:
     """Return what a message costs beside its text."""
+    if len(message.parts) == 1:
+        return MESSAGE_TOKENS
     return MESSAGE_TOKENS + PICTURE_TOKENS * sum(isinstance(part, ImagePart) for part in message.parts)

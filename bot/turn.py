@@ -18,7 +18,6 @@ from typing import Any, TypeVar
 from adapters.base import (
     Alternatives,
     Billed,
-    Capabilities,
     ChatRequest,
     Finished,
     FinishReason,
@@ -31,9 +30,10 @@ from adapters.base import (
 )
 from adapters.router import Asked, Candidate, ChainEvent, Router
 from bot import controls, endings, memory, texts, transcript
-from bot.attachments import Attachments, NothingToAskError, Shown
+from bot.attachments import Attachments, NothingToAskError
 from bot.clock import Clock
 from bot.course import Course
+from bot.history import History
 from bot.insist import insist
 from bot.model import Incoming, Target
 from bot.outbox import Delivery, DeliveryError, Outbox
@@ -41,7 +41,7 @@ from bot.platforms.base import Platform, Refusal, SupportsAttachments, SupportsT
 from bot.preferences import Choice, Preferences
 from bot.racing import background, unless
 from bot.reply import Buttons, Filing, Reply
-from bot.usage import Accounting, RefusedError, chosen_cap, reported
+from bot.usage import Accounting, RefusedError, reported
 from storage.alternatives import Alternative
 from storage.base import Owner, OwnerKind, StopSignal, Store, StoreError, Turn, TurnAnswer, TurnState
 from storage.usage import Amounts
@@ -125,7 +125,7 @@ class Turns:
         self._typing_on = {name: platform for name, platform in platforms.items() if isinstance(platform, SupportsTyping)}
         self._preferences = preferences
         self._outbox = outbox
-        self._attachments = attachments
+        self._history = History(store, attachments)
         self._clock = clock
 
     async def run(self, turn: Turn, incoming: Incoming) -> None:
@@ -290,11 +290,10 @@ class Turns:
         """
         turn, provider = course.turn, self._providers[choice.provider]
         capabilities = provider.capabilities(choice.model)
-        seen = await self._seen(course, choice, capabilities)
-        most, room, ratio = capabilities.max_output_tokens, capabilities.context_tokens, await self._accounting.ratio(choice)
-        messages = transcript.fit(
-            transcript.messages(seen.entries, seen.pictures), choice.persona, room, chosen_cap(choice) or most, ratio=ratio
-        )
+        ratio = await self._accounting.ratio(choice)
+        messages = await self._history.messages(course, choice, capabilities, ratio=ratio)
+        if messages is None:
+            raise _Fenced
         state = await memory.recall(self._store, turn, choice, provider)
         request = ChatRequest(
             model=choice.model,
@@ -305,7 +304,7 @@ class Turns:
             state=state,
             resume=turn.handle,
         )
-        double = course.asked_before
+        most, double = capabilities.max_output_tokens, course.asked_before
         course.expected = await self._accounting.reserve(turn, course.incoming, choice, request, most=most, possibly_double=double)
         if course.expected is None:
             raise _Fenced
@@ -338,18 +337,6 @@ class Turns:
         billed = not never_asked and (billed or course.asked_before or course.usage is not None or course.said is not None)
         asked = {"provider": "", "model": ""} if course.expected is None else course.expected.asked
         await insist(self._clock, lambda: self._store.settle(course.turn, self._used(course) if billed else None, **asked))
-
-    async def _seen(self, course: Course, choice: Choice, capabilities: Capabilities) -> Shown:
-        """Return what a model is shown of the transcript; the question's files are read once, whoever is asked."""
-        if course.brought is None:
-            entries = await self._store.transcript(course.turn, transcript.ENTRIES_READ)
-            course.brought = await self._attachments.read(course.turn, entries)
-            if course.brought is None:
-                raise _Fenced
-        sees = capabilities.images is not False and choice.parameters.get("endpoint") != "completion"  # which takes text alone
-        seen = await self._attachments.shown(course.turn, course.brought, model=choice.model, sees=sees, window=capabilities.context_tokens)
-        course.notes = seen.notes
-        return seen
 
     async def _read(self, course: Course) -> None:
         order = [*range(len(course.choices))]

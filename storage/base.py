@@ -276,8 +276,12 @@ class Store(AlternativeStore, DeliveryStore, UsageStore, TroubleStore, MarkStore
         """Read one turn back."""
         ...
 
-    async def transcript(self, turn: Turn, limit: int) -> Sequence[Entry]:
-        """Return the last `limit` entries up to the turn's own question, oldest first; nothing from before the last reset."""
+    async def transcript(self, turn: Turn, limit: int, *, chars: int | None = None) -> Sequence[Entry]:
+        """Return the last `limit` entries up to the turn's own question, oldest first; nothing from before the last reset.
+
+        `chars`: The oldest is the one with which the content of what was said before the question reaches so many characters, if it
+        does. The question itself is whole and does not count. What is older is not looked at.
+        """
         ...
 
     # conversations

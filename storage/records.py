@@ -36,7 +36,7 @@ from storage.merging import join, ready_at
 from storage.parking import ParkingRecords, closed, count, finish, give_up, stored_event
 from storage.questions import fill
 from storage.removal import clear_away, forget, step
-from storage.rows import address_of, delivery_of, entry_of, turn_of
+from storage.rows import address_of, delivery_of, enough_before, entry_of, turn_of
 from storage.tallies import UsageRecords, settle
 from storage.tx import Row, Tx
 
@@ -195,9 +195,10 @@ class Records(UsageRecords, ParkingRecords, MarkRecords):
             raise StoreError(f"There is no turn {turn_id} in the database")
         return turn_of(rows[0])
 
-    async def transcript(self, turn: Turn, limit: int) -> Sequence[Entry]:
-        """Return the last `limit` entries up to the turn's own question, oldest first."""
-        rows = await self._db.fetch("transcript", turn.conversation, turn.seq, limit)
+    async def transcript(self, turn: Turn, limit: int, *, chars: int | None = None) -> Sequence[Entry]:
+        """Return the last `limit` entries up to the turn's own question, oldest first, or as many as have `chars` characters."""
+        enough = None if chars is None else enough_before(turn.id, chars)
+        rows = await self._db.fetch("transcript", turn.conversation, turn.seq, limit, enough=enough)
         return [entry_of(row) for row in reversed(rows)]
 
     # conversations

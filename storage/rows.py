@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from storage.base import ChatAddress, DeliveryRow, Entry, Owner, Turn, TurnState
 from storage.tx import Row
 
@@ -36,7 +38,20 @@ def turn_of(row: Row) -> Turn:
 
 def entry_of(row: Row) -> Entry:
     """Return an entry of a transcript."""
-    return Entry(row["id"], row["turn"], row["role"], row["author"], row["author_name"], row["content"])
+    return Entry(*row)  # the statement has its columns in this order
+
+
+def enough_before(turn: int, chars: int) -> Callable[[Row], bool]:
+    """Return what tells, of a transcript's rows one after the other, that those of other turns have so many characters together."""
+    left = chars
+
+    def enough(row: Row) -> bool:
+        nonlocal left
+        if row["turn"] != turn:
+            left -= len(row["content"])
+        return left <= 0 and row["turn"] != turn
+
+    return enough
 
 
 def delivery_of(owner: Owner, row: Row) -> DeliveryRow:

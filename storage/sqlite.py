@@ -138,12 +138,12 @@ class SqliteDb:
             raise self._closed()
         return await self._writer.unit(fn, hurried=hurried)
 
-    async def fetch(self, name: str, *args: object) -> Sequence[Row]:
+    async def fetch(self, name: str, *args: object, enough: Callable[[Row], bool] | None = None) -> Sequence[Row]:
         """Run a statement on the reading connection: one hop to its thread and back."""
         if self._reader is None:
             raise self._closed()
         try:
-            return await fetch(self._reader, self._statements[name], args)
+            return await fetch(self._reader, self._statements[name], args, enough)
         except sqlite3.Error as error:
             raise explain(error, self._path) from error
 

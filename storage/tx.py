@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 
 
 class Row(Protocol):
-    """A row, read by column name."""
+    """A row, read by column name, or through."""
 
     def __getitem__(self, column: str, /) -> Any:
         """Return a column."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]:
+        """Return the columns in their order."""
         ...
 
 
@@ -47,6 +51,10 @@ class Db(Protocol):
         """
         ...
 
-    async def fetch(self, name: str, *args: object) -> Sequence[Row]:
-        """Run a named statement that only reads."""
+    async def fetch(self, name: str, *args: object, enough: Callable[[Row], bool] | None = None) -> Sequence[Row]:
+        """Run a named statement that only reads.
+
+        `enough`: Asked of each row; the first of which it is true is the last one. What lies behind it is not read from the disk. It may
+        be called in another thread.
+        """
         ...

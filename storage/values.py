@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from storage.alternatives import Alternative
 from storage.troubles import Trouble
@@ -182,16 +183,21 @@ class Turn:
         return self.attempt - self.earlier_attempts
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One entry of a transcript. `content` is a JSON list of content parts."""
+class Entry(NamedTuple):
+    """One entry of a transcript. `content` is a JSON list of content parts.
+
+    A tuple, as hundreds are made for a question, and one costs a quarter of a frozen dataclass.
+    """
 
     id: int
     turn: int
     role: str
     author: str | None
     author_name: str | None
-    content: str = field(repr=False)
+    content: str
+
+    def __repr__(self) -> str:
+        return f"Entry(id={self.id}, turn={self.turn}, role={self.role!r})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -41,9 +42,21 @@ class Connection(aiosqlite.Connection):
         return result
 
 
-async def fetch(connection: Connection, sql: str, args: Sequence[object]) -> Sequence[Row]:
-    """Run a statement in one hop to the connection's thread."""
-    return await connection.work(lambda raw: _rows(raw, sql, args))
+async def fetch(connection: Connection, sql: str, args: Sequence[object], enough: Callable[[Row], bool] | None = None) -> Sequence[Row]:
+    """Run a statement in one hop to the connection's thread; rows behind the first of which `enough` is true are not read."""
+    if enough is None:
+        return await connection.work(lambda raw: _rows(raw, sql, args))
+    return await connection.work(lambda raw: _rows_until(raw, sql, args, enough))
+
+
+def _rows_until(raw: sqlite3.Connection, sql: str, args: Sequence[object], enough: Callable[[Row], bool]) -> Sequence[Row]:
+    with closing(raw.execute(sql, args)) as cursor:  # an open one would hold on to an old state of the database
+        found: list[Row] = []
+        for row in cursor:
+            found.append(row)
+            if enough(row):
+                break
+        return found
 
 
 def _rows(raw: sqlite3.Connection, sql: str, args: Sequence[object] = ()) -> Sequence[Row]:

@@ -14,7 +14,7 @@ from storage.base import Owner, OwnerKind, StoreError, Turn
 from storage.sqlite import SqliteStore
 from storage.tx import Tx
 from storage.usage import Amounts, Reservation
-from storage.writer import LARGEST_GROUP, Connection
+from storage.writer import LARGEST_GROUP, Connection, fetch
 from tests.support.stores import SqlitePlace, accept, claim, drainer, eventually, message, opened, running
 
 
@@ -48,6 +48,18 @@ async def put_and_break_a_rule(tx: Tx, key: str) -> str:
     await put(tx, key)
     await tx.fetch("usage_insert", 404, "p", "m", "{}", 0.0)
     return key
+
+
+async def test_what_lies_behind_the_row_that_was_enough_is_not_read(tmp_path: Path) -> None:
+    """Of rows without end, which nothing else could read."""
+    connection = await Connection(lambda: sqlite3.connect(tmp_path / "x.db"), iter_chunk_size=1).open()
+    try:
+        connection.row_factory = sqlite3.Row
+        endless = "WITH RECURSIVE number (n) AS (SELECT ? UNION ALL SELECT n + 1 FROM number) SELECT n FROM number"
+        rows = await fetch(connection, endless, (5,), lambda row: bool(row["n"] >= 8))
+        assert [row["n"] for row in rows] == [5, 6, 7, 8]
+    finally:
+        await connection.close()
 
 
 async def test_units_that_queue_up_are_committed_together(store: SqliteStore) -> None:

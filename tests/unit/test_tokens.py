@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.tokens import LEAST_RATIO, MEMORY_TOKENS, MOST_RATIO, Ratio, estimate, most
+from adapters.tokens import LEAST_RATIO, MEMORY_TOKENS, MOST_RATIO, Ratio, estimate, most, weight
 
 COUNTED = {
     "The quick brown fox jumps over the lazy dog.": 10,
@@ -26,6 +26,13 @@ def test_the_estimate_is_not_below_the_count_and_below_its_double(text, tokens):
 @pytest.mark.parametrize("text", [*COUNTED, "", "a", "0", "\n", "é", "ก", "\uac00", "🦊", "\ud800", "Ab1 " * 100])
 def test_the_quick_bound_is_never_below_the_estimate(text):
     assert most(text) >= estimate(text)
+
+
+@pytest.mark.parametrize("text", COUNTED, ids=range(len(COUNTED)))
+def test_the_weights_of_pieces_add_up_to_that_of_the_whole(text):
+    pieces = [text[start : start + 7] for start in range(0, len(text), 7)]
+    assert sum(map(weight, pieces)) == pytest.approx(weight(text))
+    assert weight(text) <= estimate(text) < weight(text) + 1
 
 
 def test_no_text_is_no_tokens_and_any_text_is_some():
