@@ -82,14 +82,15 @@ def _parser() -> argparse.ArgumentParser:
         commands,
         "retry",
         "try again what failed too often and was set aside, also while the bot runs",
-        "`dragoman doctor` lists it. A running bot does so within seconds. If none runs, the next one that starts does it first.",
+        "`dragoman doctor` lists it. A running bot does so within seconds. If none runs, the next one that starts does it first. "
+        "What an older version could not read is read again if its number is given.",
     )
     used = _command(commands, "usage", "show what was used in a month, by day, person and provider, also while the bot runs")
     used.add_argument("--month", metavar="YYYY-MM", type=_month, help="the month, in UTC (default: this one)")
     used.add_argument("--by", choices=KINDS, default=KINDS[0], help=f"by what the sums of a day are split (default: {KINDS[0]})")
     which = retry.add_mutually_exclusive_group(required=True)
     which.add_argument("events", metavar="ID", type=_event, nargs="*", default=[], help="number of an event, as `dragoman doctor` shows it")
-    which.add_argument("--all", action="store_true", help="everything that is set aside")
+    which.add_argument("--all", action="store_true", help="everything that failed too often")
     return parser
 
 

@@ -30,15 +30,18 @@ from bot.platforms.base import Platform, PlatformError, Refusal, SupportsAdminis
 from bot.preferences import Preferences
 from bot.presses import Presses
 from bot.reply import Buttons, Reply
+from bot.rereading import read_again
 from bot.turn import HopelessError, Turns, UnshownError
 from bot.usage import Accounting
 from bot.waiting import Waiting
-from storage.base import Accepted, Owner, OwnerKind, Store, StoreError, Turn, TurnState
+from storage.base import Accepted, Owner, OwnerKind, Store, StoredEvent, StoreError, Turn, TurnState
 
 log = logging.getLogger(__name__)
 
 HOLD_STEP_SECONDS = 0.1
 """A question of which more is expected is looked at again after so long: its last piece lets it go at once."""
+LOOKED_AT = 200
+"""So many later commands are looked at at once."""
 ENDING_SECONDS = 5.0
 """So long a press under an answer waits for the end of its turn to be stored."""
 
@@ -377,6 +380,48 @@ class Dispatcher:
         private = command is not None and command.private
         target = Target.answering(incoming, await self._route(accepted), private=private)
         await self._outbox.post(Owner(OwnerKind.EVENT, accepted.event), target, pages(platform, answer.text, answer.buttons))
+
+    # what is tried again
+
+    def read_again(self, kept: Incoming) -> Incoming | None:
+        """Return the event that could not be read when it came; see `bot.rereading.read_again`."""
+        return read_again(kept, self._platforms)
+
+    async def overtaken(self, event: StoredEvent, incoming: Incoming) -> bool:
+        """Tell whether something was chosen since an event came that chooses the same: carried out now, it would undo that."""
+        chosen, after = self._chooses(incoming), event.id
+        while chosen is not None:
+            later = await self._store.commands_after(event.conversation, after, LOOKED_AT)
+            for one in later:
+                with suppress(ValueError):  # written by another version
+                    said = load(one.payload)
+                    if self._chooses(said) == chosen and self._access.admits(said):
+                        return True
+            if len(later) < LOOKED_AT:
+                break
+            after = later[-1].id
+        return False
+
+    async def too_late(self, event: StoredEvent, incoming: Incoming) -> bool:
+        """Tell whether what an event turned out to be, long after it came, must not be carried out as if it came now.
+
+        A stop or /reset would concern what was asked and said since.
+        """
+        call = self._call_of(incoming)
+        command = self._by_name.get(call.name) if call is not None else None
+        concerns_what_is_there = command is not None and (command.changes or command.urgent or command.turn) and command.choice is None
+        return concerns_what_is_there or await self.overtaken(event, incoming)
+
+    def _chooses(self, incoming: Incoming) -> tuple[str, str, int | None] | None:
+        """Return what a command or a press chooses anew; None if it chooses nothing."""
+        call = self._call_of(incoming)
+        command = self._by_name.get(call.name) if call is not None else None
+        if call is None or command is None or command.choice is None:
+            return None
+        given = [call.arguments.get(option.name, "").strip() for option in command.options]
+        if not all(given):
+            return None  # it only shows what holds
+        return command.choice, given[0].lower() if len(given) > 1 else "", call.turn
 
     # completions
 

@@ -108,6 +108,7 @@ def _set_aside(seen: Survey) -> list[Finding]:
     if not seen.set_aside:
         return []
     many = f"{seen.set_aside} event{'' if seen.set_aside == 1 else 's'} could not be read and harmed no other"
+    many += " (`dragoman retry ID` has one read again: a newer version may be able to)"
     newest = [
         Finding(True, "set aside", f"event {one.id} from {one.platform}, {_when(one.received_at)}: {one.reason}")
         for one in seen.newest_set_aside

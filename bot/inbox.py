@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-from bot import parts
+from bot import parts, texts
 from bot.access import Access
 from bot.commands.base import question_of
 from bot.dispatcher import Dispatcher
@@ -16,6 +16,7 @@ from bot.merging import Merging
 from bot.model import EventKind, Incoming
 from bot.parking import WATCH_SECONDS, Parking
 from bot.payload import dump, load
+from bot.rereading import UnreadableStillError
 from bot.waiting import Waiting
 from storage.base import Accepted, NewEvent, NewTurn, Store, StoredEvent, StoreError, StoreUnavailableError
 
@@ -82,8 +83,8 @@ class Inbox:
             incoming = await self._read_back(event)
             if incoming is None or incoming.chat.platform != platform or not self._dispatcher.serves(incoming.chat):
                 continue
-            if not await self._given_up(event.id, incoming, None):
-                self._hand_on(Accepted(event.id, event.conversation, None), incoming)
+            if incoming.kind is EventKind.UNREADABLE or not await self._given_up(event.id, incoming, None):
+                await self._take_up(event, incoming)
 
     async def watch(self) -> None:
         """Try again what is parked and what somebody wants to be tried again, until cancelled."""
@@ -100,7 +101,35 @@ class Inbox:
         event = await self._store.unpark(event_id)  # a turn is drained by the store; an event is open from here on, also after a crash
         incoming = await self._read_back(event) if event is not None else None
         if event is not None and incoming is not None and self._dispatcher.serves(incoming.chat):
+            await self._take_up(event, incoming)
+
+    async def _take_up(self, event: StoredEvent, incoming: Incoming) -> None:
+        """Carry out, once more, what came a while ago."""
+        if incoming.kind is EventKind.UNREADABLE:
+            await self._read_again(event, incoming)
+        elif await self._dispatcher.overtaken(event, incoming):
+            await self._parking.tell(event.id, incoming, texts.OVERTAKEN)
+            await self._store.finish_event(event.id)
+        else:
             self._hand_on(Accepted(event.id, event.conversation, None), incoming)
+
+    async def _read_again(self, event: StoredEvent, kept: Incoming) -> None:
+        """Take what could not be read as the event that it is, if it can be read by now. Done twice, as after a crash, it is one event."""
+        try:
+            fresh = self._dispatcher.read_again(kept)
+            if fresh is not None and await self._dispatcher.too_late(event, fresh):
+                await self._parking.tell(event.id, fresh, texts.TOO_LATE)
+            elif fresh is not None:
+                await self.accept(fresh)
+        except StoreUnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it is set aside as before, and must be in nobody's way
+            reason = str(error) if isinstance(error, UnreadableStillError) else f"not stored: {type(error).__name__}"
+            log.warning("event.unreadable_still event=%d: %s", event.id, reason)
+            await self._store.unreadable_still(event.id, reason)
+        else:
+            log.info("event.read_at_last event=%d%s", event.id, "" if fresh is not None else ", it is nothing for the bot")
+            await self._store.read_at_last(event.id)
 
     async def _read_back(self, event: StoredEvent) -> Incoming | None:
         try:

@@ -65,7 +65,7 @@ class Parking:
         log.error("turn.parked turn=%d event=%d (`dragoman retry %d` tries it again)", turn.id, turn.event, turn.event)
         if incoming is not None:
             seconds = turn.trouble.seconds if turn.trouble is not None else 0.0
-            await self._tell(turn.event, incoming, texts.parked(seconds), controls.ended(turn.id))
+            await self.tell(turn.event, incoming, texts.parked(seconds), controls.ended(turn.id))
         await insist(self.clock, lambda: self._store.close(turn, TurnState.PARKED))
 
     async def failed(self, event: int, incoming: Incoming, error: Exception | None) -> bool:
@@ -80,11 +80,11 @@ class Parking:
         if not self._rule.exceeded(trouble.failures, trouble.seconds):
             return False
         log.error("event.parked event=%d: %s (`dragoman retry %d` tries it again)", event, trouble.reason, event)
-        await self._tell(event, incoming, texts.parked(trouble.seconds, asked=False))
+        await self.tell(event, incoming, texts.parked(trouble.seconds, asked=False))
         await insist(self.clock, lambda: self._store.park_event(event))
         return True
 
-    async def _tell(self, event: int, incoming: Incoming, text: str, buttons: Buttons = ()) -> None:
+    async def tell(self, event: int, incoming: Incoming, text: str, buttons: Buttons = ()) -> None:
         """Say it in the chat, if that can be done soon. An own reply: what was shown of an answer stays for the next attempt."""
         try:
             platform = self._platforms[incoming.chat.platform]

@@ -302,6 +302,8 @@ FORGOTTEN = (
     "An answer that was still running is stopped, and goes as soon as it has ended. Backups that the operator made before still hold it."
 )
 FORGOTTEN_BEFORE = "That was done already. What was said since then is still here: /forget asks anew."
+OVERTAKEN = "This is not carried out any more: something else was chosen here since. Use the command again if you still want it."
+TOO_LATE = "I could not read this when it came, and now it would concern what came since: it is not carried out. Use the command again."
 
 
 def parked(seconds: float, *, asked: bool = True) -> str:

@@ -55,6 +55,25 @@ class ParkingRecords:
         """Let a parked event be tried again."""
         return await self._db.unit(lambda tx: _unpark(tx, event_id))
 
+    async def commands_after(self, conversation: int, event_id: int, limit: int) -> Sequence[StoredEvent]:
+        """List commands and presses that were carried out after an event."""
+        return [stored_event(row) for row in await self._db.fetch("commands_after", conversation, event_id, limit)]
+
+    async def read_at_last(self, event_id: int) -> None:
+        """Empty an event that is kept as another one by now."""
+        now = self._now()
+        await self._db.unit(lambda tx: tx.fetch("event_read_at_last", event_id, now))
+
+    async def unreadable_still(self, event_id: int, reason: str) -> None:
+        """Set an event aside again."""
+        now = self._now()
+
+        async def unit(tx: Tx) -> None:
+            await tx.fetch("event_unreadable_still", event_id, reason)
+            await finish(tx, event_id, now)
+
+        await self._db.unit(unit)
+
 
 async def count(tx: Tx, event_id: int, now: float, reason: str = "") -> Trouble:
     """Count a failure; without a reason the one noted before stays."""

@@ -58,6 +58,13 @@ SELECT id, key, kind, conversation, payload FROM event WHERE id = $1;
 -- Events not carried out yet that no turn carries, oldest first.
 SELECT id, key, kind, conversation, payload FROM event WHERE finished_at IS NULL ORDER BY id;
 
+-- name: commands_after
+-- Commands and presses of a conversation above an event that were carried out and are kept, oldest first.
+SELECT e.id, e.key, e.kind, e.conversation, e.payload FROM event e
+WHERE e.conversation = $1 AND e.id > $2 AND e.payload <> '' AND e.kind IN ('command', 'button') AND e.finished_at IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM trouble t WHERE t.event = e.id AND t.parked_at IS NOT NULL)
+ORDER BY e.id LIMIT $3;
+
 -- name: event_finish
 -- Note that an event was carried out, and tell whether it was forgotten meanwhile.
 UPDATE event SET finished_at = $2
@@ -599,6 +606,21 @@ RETURNING event;
 UPDATE trouble SET retry_at = $1
 WHERE parked_at IS NOT NULL AND EXISTS (SELECT 1 FROM event e WHERE e.id = trouble.event AND e.payload <> '')
 RETURNING event;
+
+-- name: unreadable_want
+-- Ask for an event that could not be read to be read again. No row: it could, or its content is not kept any more.
+INSERT INTO trouble (event, failures, since, reason, parked_at, retry_at)
+SELECT id, 1, received_at, COALESCE(error, ''), received_at, $2 FROM event WHERE id = $1 AND kind = 'unreadable' AND payload <> ''
+ON CONFLICT (event) DO UPDATE SET retry_at = excluded.retry_at
+RETURNING event;
+
+-- name: event_read_at_last
+-- An event that could not be read has been, and is another event by now: nothing but its key is kept of this one.
+UPDATE event SET payload = '', error = NULL, finished_at = $2 WHERE id = $1 AND kind = 'unreadable';
+
+-- name: event_unreadable_still
+-- Note why an event can't be read this time either.
+UPDATE event SET error = $2 WHERE id = $1 AND kind = 'unreadable';
 
 -- name: event_standing
 -- How it stands with an event: what it is, whether its content is kept, whether it is finished, and how often it has failed.

@@ -59,3 +59,15 @@ class TroubleStore(Protocol):
             The event, if it is to be carried out by the caller; None for a turn, and if there is nothing left to be tried.
         """
         ...
+
+    async def commands_after(self, conversation: int, event_id: int, limit: int) -> Sequence[StoredEvent]:
+        """List commands and presses that came to a conversation after an event and were carried out, oldest first, at most `limit`."""
+        ...
+
+    async def read_at_last(self, event_id: int) -> None:
+        """Note that an event which could not be read has been, and is kept as another one: nothing but the key stays of this one."""
+        ...
+
+    async def unreadable_still(self, event_id: int, reason: str) -> None:
+        """Note that an event can't be read this time either, and why. It is set aside again."""
+        ...

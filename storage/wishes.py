@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.base import EventKind, StoreError
+from storage.base import StoreError
 from storage.beside import connected, run, schema_of
 from storage.files import lock_of, too_new
 from storage.statements import migrations
@@ -43,6 +43,8 @@ class Wishes:
 def want_again(path: Path, events: Sequence[int] | None) -> Wishes:
     """Ask for another try of parked events, of all where `events` is None. Asking twice does no more than asking once.
 
+    What could not be read is tried again where it is named: a newer version may be able to.
+
     Raises:
         SchemaTooNewError: A newer program wrote the database.
         StoreError: There is none, it is an older one, or it can't be written.
@@ -59,11 +61,16 @@ def want_again(path: Path, events: Sequence[int] | None) -> Wishes:
         if events is None:
             taken = sorted(row["event"] for row in run(database, "parked_want_all", now))
         else:
-            taken = [event for event in dict.fromkeys(events) if run(database, "parked_want", event, now)]
+            taken = [event for event in dict.fromkeys(events) if _want(database, event, now)]
         refused = [Refused(event, _why_not(database, event)) for event in dict.fromkeys(events or ()) if event not in taken]
         database.execute("COMMIT")
     in_use, _ = lock_of(path.resolve()).held()
     return Wishes(tuple(taken), tuple(refused), in_use)
+
+
+def _want(database: sqlite3.Connection, event: int, now: float) -> bool:
+    """Ask for another try of an event that is parked, or for what could not be read to be read again."""
+    return bool(run(database, "parked_want", event, now) or run(database, "unreadable_want", event, now))
 
 
 def _why_not(database: sqlite3.Connection, event: int) -> str:
@@ -73,8 +80,6 @@ def _why_not(database: sqlite3.Connection, event: int) -> str:
     row = rows[0]
     if not row["kept"]:
         return "its content has been removed, nothing is left to be tried again"
-    if row["kind"] == EventKind.UNREADABLE:
-        return "it could not be read; whoever wrote it has to send it again"
     if row["failures"] or not row["finished"]:
         return "it is not parked: it is still being tried by itself"
     return f"it is not parked; {_parked(database)}"

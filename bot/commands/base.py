@@ -125,6 +125,8 @@ class Command:
         turn: The button's argument is the turn under whose answer it stands, which it has to name, and behind a stroke its first option.
         urgent: It is carried out at once, also beside other commands of the conversation.
         changes: What it sets holds for every question after it: these wait until it is set.
+        choice: What it chooses, once all its options are given (of several the first one says which of them). A later choice of the same
+            holds, also if this one is carried out after it. None: it chooses nothing that a later one undoes.
     """
 
     name: str
@@ -137,6 +139,7 @@ class Command:
     turn: bool = False
     urgent: bool = False
     changes: bool = False
+    choice: str | None = None
 
     def bind(self, text: str) -> dict[str, str]:
         """Bind the words after a command to its options, the last option taking the rest."""

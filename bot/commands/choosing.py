@@ -136,6 +136,7 @@ COMMANDS = (
         (Option("name", "The provider, such as netmind", complete=complete_provider),),
         button=True,
         changes=True,
+        choice="who answers",
     ),
     Command(
         "model",
@@ -144,6 +145,7 @@ COMMANDS = (
         (Option("name", "The model's id; a part of it lists what fits", complete=complete_model),),
         button=True,
         changes=True,
+        choice="who answers",
     ),
     Command("models", "List the provider's models", list_models, (Option("word", "Only those that contain this"),), private=True),
 )

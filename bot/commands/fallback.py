@@ -63,5 +63,6 @@ COMMANDS = (
         fallback,
         (Option("names", "Providers in their order, “off” or “default”", complete=complete),),
         changes=True,
+        choice="fallback",
     ),
 )

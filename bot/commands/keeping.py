@@ -62,6 +62,7 @@ COMMANDS = (
         "Show or set after how many days what is said here is removed",
         keep,
         (Option("days", "A number of days, or “forever”"),),
+        choice="days",
     ),
     Command(
         "forget",

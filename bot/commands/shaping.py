@@ -116,7 +116,12 @@ async def complete_reasoning(_: Context, typed: str) -> Sequence[str]:
 
 COMMANDS = (
     Command(
-        "system", "Show or set the persona the model follows here", persona, (Option("text", "The persona, or “default”"),), changes=True
+        "system",
+        "Show or set the persona the model follows here",
+        persona,
+        (Option("text", "The persona, or “default”"),),
+        changes=True,
+        choice="persona",
     ),
     Command(
         "settings",
@@ -127,6 +132,7 @@ COMMANDS = (
             Option("value", "Its value, or “default”"),
         ),
         changes=True,
+        choice="parameter",
     ),
     Command(
         "reasoning",
@@ -134,5 +140,6 @@ COMMANDS = (
         reasoning,
         (Option("choice", "“show”, “hide” or “default”", complete=complete_reasoning),),
         changes=True,
+        choice="reasoning",
     ),
 )

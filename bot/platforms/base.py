@@ -285,6 +285,19 @@ class SupportsMarks(Protocol):
 
 
 @runtime_checkable
+class SupportsReadingAgain(Protocol):
+    """A platform that can read what came as it is kept, without asking anybody: what an older version could not, a newer one may."""
+
+    def read_again(self, raw: str) -> Incoming | None:
+        """Return the event that was kept as it came (`Incoming.raw`); None if it is not meant for the bot.
+
+        Raises:
+            Exception: It can't be read this time either.
+        """
+        ...
+
+
+@runtime_checkable
 class SupportsAdministrators(Protocol):
     """A platform that does not say with an event whether its person administers the place, and can be asked."""
 

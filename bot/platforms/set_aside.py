@@ -9,6 +9,8 @@ from typing import Any
 from bot.model import EventKind, Incoming
 
 REASON_CHARS = 200
+NOT_STORED = ":not-stored"
+"""Ends the key of an event that could be read and that the store would not take."""
 RAW_CHARS = 100_000
 """So much of what came is kept; ours, far more than any real event has."""
 
@@ -33,7 +35,7 @@ def not_stored(incoming: Incoming, error: Exception) -> Incoming:
     """Make an event that the store would not take into one that is kept as it came."""
     return replace(
         incoming,
-        key=f"{incoming.key}:not-stored",
+        key=f"{incoming.key}{NOT_STORED}",
         kind=EventKind.UNREADABLE,
         text=f"not stored: {type(error).__name__}",
         command=None,

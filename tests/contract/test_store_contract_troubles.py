@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from storage.base import Store, Turn, TurnState
+from storage.base import EventKind, NewEvent, Store, Turn, TurnState
 from tests.support.stores import HERE, THERE, Place, accept, ask, claim, command, drainer, eventually, message, opened, read, reply, running
 
 
@@ -159,3 +159,55 @@ class TestParking:
         await store.forget(turn.conversation, before=turn.event + 1)
         assert await store.close(turn, TurnState.PARKED)
         assert (await store.event(turn.event)).payload == ""
+
+
+class TestWhatCouldNotBeRead:
+    async def unreadable(self, store: Store) -> int:
+        return (await accept(store, NewEvent("odd", EventKind.UNREADABLE, HERE, "[as it came]", error="TypeError: date"))).event
+
+    async def test_it_is_open_once_it_is_unparked_and_emptied_once_it_is_read(self, store: Store) -> None:
+        event = await self.unreadable(store)
+        assert await store.unpark(event) is None
+        await store.park_event(event)
+        again = await store.unpark(event)
+        assert again is not None
+        assert (again.kind, again.payload) == (EventKind.UNREADABLE, "[as it came]")
+        assert [one.id for one in await store.open_events()] == [event]
+        await store.read_at_last(event)
+        assert await store.open_events() == []
+        assert (await store.event(event)).payload == ""
+        assert await store.accept(NewEvent("odd", EventKind.UNREADABLE, HERE, "[as it came]")) is None
+        await store.park_event(event)
+        assert await store.unpark(event) is None
+
+    async def test_it_is_set_aside_again_where_it_still_can_not_be_read(self, store: Store) -> None:
+        event = await self.unreadable(store)
+        for _ in range(2):
+            await store.park_event(event)
+            assert await store.unpark(event) is not None
+            await store.unreadable_still(event, "ValueError")
+            assert await store.open_events() == []
+        assert (await store.event(event)).payload == "[as it came]"
+
+    async def test_what_was_read_is_left_alone(self, store: Store) -> None:
+        event = (await accept(store, command("c"))).event
+        await store.read_at_last(event)
+        assert (await store.event(event)).payload
+        assert [one.id for one in await store.open_events()] == [event]
+
+
+async def test_commands_that_were_carried_out_after_an_event_are_listed_in_order(store: Store) -> None:
+    first = await accept(store, command("c1"))
+    made = [(await accept(store, command(key))).event for key in ("c2", "c3", "c4", "c5")]
+    await accept(store, message("q"))
+    await accept(store, command("elsewhere", THERE))
+    for event in made[:3]:
+        await store.finish_event(event)
+    await store.park_event(made[1])
+
+    async def listed(after: int, limit: int = 10) -> list[int]:
+        return [one.id for one in await store.commands_after(first.conversation, after, limit)]
+
+    assert await listed(first.event) == [made[0], made[2]]
+    assert await listed(first.event, 1) == [made[0]]
+    assert await listed(made[0]) == [made[2]]

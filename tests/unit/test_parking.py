@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 from adapters.base import Finished, TextDelta
-from bot.model import Page, Receipt, Target
+from bot import texts
+from bot.access import Access, AllowList
+from bot.model import CommandCall, EventKind, Page, Receipt, Sender, Target
 from bot.parking import WATCH_SECONDS, reason_of
 from bot.patience import ParkingRule
+from bot.payload import dump
 from bot.platforms.base import UnavailableError
 from bot.turn import UnshownError
-from storage.base import StoreError, StoreUnavailableError, Turn
+from storage.base import NewEvent, StoreError, StoreUnavailableError, Turn
 from storage.beside import survey
 from storage.wishes import want_again
 from tests.support.core import World, eventually
@@ -185,6 +188,58 @@ async def test_a_command_that_fails_each_time_is_parked_and_carried_out_by_the_n
         await world.idle()
         watch.cancel()
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR and SECRET in record.getMessage()]
+
+
+@pytest.mark.parametrize(
+    ("parked", "since", "undone"),
+    [
+        (("model", {"name": "large"}), [("model", {"name": "small"})], True),
+        (("model", {"name": "large"}), [("provider", {"name": "beta"})], True),
+        (("model", {"name": "large"}), [("model", {}), ("status", {}), ("settings", {"name": "temperature", "value": "1"})], False),
+        (("settings", {"name": "temperature", "value": "1"}), [("settings", {"name": "Temperature", "value": "0"})], True),
+        (("settings", {"name": "temperature", "value": "1"}), [("settings", {"name": "penalty", "value": "2"})], False),
+        (("keep", {"days": "7"}), [("keep", {"days": "9"})], True),
+        (("system", {"text": "a pirate"}), [("system", {"text": "a cook"})], True),
+    ],
+)
+async def test_a_choice_that_is_tried_again_undoes_no_newer_one(
+    world: World, parked: tuple[str, dict[str, str]], since: list[tuple[str, dict[str, str]]], *, undone: bool
+) -> None:
+    async with world.running() as core:
+        await world.ask("one")
+        event = world.event(EventKind.COMMAND, command=CommandCall(*parked))
+        accepted = await core.store.accept(NewEvent(event.key, event.kind, event.chat, dump(event)))
+        assert accepted is not None
+        await core.store.park_event(accepted.event)
+        for name, arguments in since:
+            await world.order(name, **arguments)
+        held = world.rows("SELECT key, value FROM setting ORDER BY key")
+        want_again(world.database, [accepted.event])
+        watch = asyncio.create_task(core.inbox.watch())
+        await eventually(lambda: not survey(world.database).parked)
+        await world.idle()
+        watch.cancel()
+        assert (texts.OVERTAKEN in world.texts()) == undone
+        assert (world.rows("SELECT key, value FROM setting ORDER BY key") == held) == undone
+
+
+async def test_a_newer_choice_of_a_stranger_or_one_that_is_parked_itself_counts_for_nothing(world: World) -> None:
+    world.access = Access(False, {"memory": AllowList(frozenset({"7"}))})
+    async with world.running() as core:
+        await world.ask("one")
+        parked: list[int] = []
+        for days in ("7", "8"):
+            event = world.event(EventKind.COMMAND, command=CommandCall("keep", {"days": days}))
+            accepted = await core.store.accept(NewEvent(event.key, event.kind, event.chat, dump(event)))
+            assert accepted is not None
+            await core.store.park_event(accepted.event)
+            parked.append(accepted.event)
+        await world.come(EventKind.COMMAND, command=CommandCall("keep", {"days": "9"}), sender=Sender("8", "Eve"))
+        await world.idle()
+        want_again(world.database, parked[:1])
+        watch = asyncio.create_task(core.inbox.watch())
+        await world.until_said("removed after 7 days")
+        watch.cancel()
 
 
 async def test_a_command_that_the_store_would_not_end_is_carried_out_without_a_restart(

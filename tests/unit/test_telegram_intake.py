@@ -9,7 +9,8 @@ import pytest
 from bot.model import ChatKind, EventKind, Incoming, ReplyRoute
 from bot.platforms.budgets import TELEGRAM_CALLBACK_SECONDS
 from bot.platforms.set_aside import RAW_CHARS
-from bot.platforms.telegram.intake import TRIES, Intake
+from bot.platforms.telegram.intake import TRIES, UNPARSED, Intake, read_again
+from bot.platforms.telegram.reading import STOPPED
 from storage.base import StoreUnavailableError
 from tests.support.mutants import mutants, storable
 from tests.support.telegram import COMMANDS, GROUP, ME, USER, callback, group_chat, mentioning, message, update
@@ -181,3 +182,39 @@ async def test_if_even_that_fails_the_update_stays_where_it_is(intake, store):
     store.down = None
     await intake.take(update(message=message("hello")))
     assert [incoming.text for incoming in store.taken] == ["hello"]
+
+
+def again(raw: str) -> Incoming | None:
+    return read_again(raw, ME, COMMANDS, lambda _: "")
+
+
+async def test_an_update_that_was_set_aside_is_read_as_the_event_it_is_once_it_can_be(intake, store, monkeypatch):
+    with monkeypatch.context() as older:
+        older.setattr("bot.platforms.telegram.intake.read", lambda *_: 1 / 0)
+        await intake.take(update(7, message=message("hello")))
+    (kept,) = store.taken
+    assert kept.kind is EventKind.UNREADABLE
+    await intake.take(update(7, message=message("hello")))
+    fresh = again(kept.raw or "")
+    assert fresh == store.taken[1]
+    assert fresh is not None
+    assert fresh.text == "hello"
+
+
+async def test_a_stop_of_a_draft_that_was_set_aside_is_read_too(intake, store):
+    raw = update(8, **{STOPPED: {"draft_id": "64", "chat": {"id": USER, "type": "private"}}})
+    await intake.take(raw)
+    fresh = again(json.dumps(raw))
+    assert fresh == store.taken[0]
+    assert fresh is not None
+    assert fresh.kind is EventKind.BUTTON
+
+
+async def test_what_is_still_odd_cut_or_no_update_can_not_be_read_again(intake, store):
+    await intake.take(broken(12))
+    await intake.take({**broken(13), "more": "x" * 10 * RAW_CHARS})
+    await intake.take({"update_id": 14, UNPARSED: "{"})
+    for raw in [*(kept.raw or "" for kept in store.taken), "[]", "3", ""]:
+        with pytest.raises((TypeError, ValueError, KeyError)):
+            again(raw)
+    assert again(json.dumps(update(message=message("to each other", chat=group_chat())))) is None

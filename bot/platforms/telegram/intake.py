@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -85,10 +86,7 @@ class Intake:
         try:
             if UNPARSED in raw:
                 return self._unreadable(raw, update_id, "it is no JSON, or nested too deeply")
-            if STOPPED in raw:
-                return read_stop(raw[STOPPED], update_id, self._me, self._topic_of)
-            incoming = read(Update.de_json(raw), self._me, self._commands)
-            return None if incoming is None else sound(incoming)
+            return event_of(raw, self._me, self._commands, self._topic_of)
         except Exception as error:  # noqa: BLE001 - whatever one odd update provokes in the parser must not stop the others
             log.warning("update %d can't be read and is set aside: %s", update_id, reason_of(error))
             return self._unreadable(raw, update_id, reason_of(error))
@@ -132,6 +130,30 @@ class Intake:
             text=clean(reason),
             raw=raw_of(raw),
         )
+
+
+def event_of(raw: dict[str, Any], me: Me, commands: Sequence[Command], topic_of: Callable[[int], str]) -> Incoming | None:
+    """Return the event that an update is, None if it is not meant for the bot.
+
+    Raises:
+        Exception: It can't be read.
+    """
+    if STOPPED in raw:
+        return read_stop(raw[STOPPED], int(raw["update_id"]), me, topic_of)
+    incoming = read(Update.de_json(raw), me, commands)
+    return None if incoming is None else sound(incoming)
+
+
+def read_again(raw: str, me: Me, commands: Sequence[Command], topic_of: Callable[[int], str]) -> Incoming | None:
+    """Return the event of an update that was set aside; see `bot.platforms.base.SupportsReadingAgain`.
+
+    Raises:
+        Exception: It can't be read this time either.
+    """
+    kept = json.loads(raw)
+    if not isinstance(kept, dict) or UNPARSED in kept or update_id_of(kept) is None:
+        raise TypeError("it was not kept as an update")
+    return event_of(kept, me, commands, topic_of)
 
 
 def update_id_of(raw: Any) -> int | None:

@@ -14,7 +14,7 @@ from telegram.error import InvalidToken, TelegramError
 
 from bot.clock import Clock
 from bot.commands.base import Menu
-from bot.model import Attachment, ChatAddress, ChatKind, Page, Receipt, ReplyRoute, Target
+from bot.model import Attachment, ChatAddress, ChatKind, Incoming, Page, Receipt, ReplyRoute, Target
 from bot.platforms.base import Accept, Allowance, Call, Limits, Memo, PlatformError, Refusal, RefusedError, UnavailableError
 from bot.platforms.budgets import (
     TELEGRAM_BUTTON_ROWS,
@@ -33,7 +33,7 @@ from bot.platforms.telegram import egress, files
 from bot.platforms.telegram.api import Api, make_api
 from bot.platforms.telegram.drafts import RICH_REFUSALS, DraftMode, Drafts
 from bot.platforms.telegram.errors import TOKEN_REFUSED, platform_error
-from bot.platforms.telegram.intake import Intake
+from bot.platforms.telegram.intake import Intake, read_again
 from bot.platforms.telegram.polling import poll
 from bot.platforms.telegram.reading import PLATFORM, Me
 from bot.platforms.telegram.webhook import WebhookSettings, listen
@@ -133,6 +133,10 @@ class TelegramPlatform:
             await listen(api, intake, self._clock, self._webhook, ready)
         else:
             await poll(api, intake, self._clock, ready)
+
+    def read_again(self, raw: str) -> Incoming | None:
+        """Read an update that was set aside; see `bot.platforms.base.SupportsReadingAgain`."""
+        return read_again(raw, self._open()[1], self._menu.commands, self._drafts.topic_of)
 
     def allowances(self, call: Call, target: Target, *, first: bool) -> Sequence[Allowance]:  # noqa: ARG002 - of the seam
         """Name the budgets of a call: all calls of a chat share one, whatever the topic.

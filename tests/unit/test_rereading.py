@@ -1,0 +1,190 @@
+"""What could not be read is kept as it came: a newer version reads it, when the operator asks for that, as the event that it always was."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot import texts
+from bot.model import ButtonPress, CommandCall, EventKind, Incoming
+from bot.platforms.set_aside import not_stored
+from storage.beside import survey
+from storage.wishes import want_again
+from tests.support.core import Chat, World, eventually
+
+SECRET = "canary-words-of-a-person"
+
+
+class ReadingChat(Chat):
+    """A chat whose later version reads what an earlier one could not. What is kept is the number of an event in `known`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known: dict[str, Incoming | None] = {}
+        self.read: list[str] = []
+
+    def read_again(self, raw: str) -> Incoming | None:
+        self.read.append(raw)
+        if raw not in self.known:
+            raise ValueError(f"a parser quotes {raw}")
+        return self.known[raw]
+
+
+@pytest.fixture
+def chat() -> ReadingChat:
+    return ReadingChat()
+
+
+@pytest.fixture
+def world(tmp_path: Path, chat: ReadingChat) -> World:
+    return World(tmp_path, chat=chat)
+
+
+@asynccontextmanager
+async def watched(world: World) -> AsyncIterator[None]:
+    async with world.running() as core:
+        watch = asyncio.create_task(core.inbox.watch())
+        yield
+        watch.cancel()
+
+
+async def set_aside(world: World, raw: str = SECRET, **more: Any) -> None:
+    await world.come(EventKind.UNREADABLE, text="TypeError: date", raw=raw, **more)
+
+
+async def test_what_can_be_read_by_now_is_answered_and_set_aside_no_more(world: World, chat: ReadingChat) -> None:
+    async with world.running():
+        await set_aside(world)
+    chat.known[SECRET] = world.event(text="one")
+    wishes = want_again(world.database, [1])
+    assert (wishes.taken, wishes.refused) == ((1,), ())
+    async with watched(world):
+        assert await world.until_said("heard: one")
+        await world.idle()
+        await eventually(lambda: not survey(world.database).set_aside)
+    assert survey(world.database).parked == 0
+    assert world.rows("SELECT payload, error FROM event WHERE id = 1") == [("", None)]
+    assert want_again(world.database, [1]).refused[0].why.startswith("its content has been removed")
+
+
+async def test_what_came_once_more_meanwhile_is_answered_once(world: World, chat: ReadingChat) -> None:
+    async with world.running() as core:
+        await set_aside(world)
+        chat.known[SECRET] = said = world.event(text="one")
+        await core.inbox.accept(said)
+        await world.until_said("heard: one")
+        await world.idle()
+    want_again(world.database, [1])
+    async with watched(world):
+        await eventually(lambda: not survey(world.database).set_aside)
+        await world.idle()
+    assert world.alpha.asked == ["one"]
+
+
+async def test_what_can_not_be_read_this_time_either_is_set_aside_again_with_the_reason_and_the_next_is_tried(
+    world: World, chat: ReadingChat, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world.running():
+        await set_aside(world)
+        await set_aside(world, raw="two")
+    chat.known["two"] = world.event(text="two")
+    want_again(world.database, [1, 2])
+    async with watched(world):
+        await world.until_said("heard: two")
+        await world.idle()
+    seen = survey(world.database)
+    assert (seen.set_aside, seen.parked) == (1, 0)
+    assert seen.newest_set_aside[0].reason == "ValueError (tried again in vain)"
+    assert SECRET not in caplog.text
+    assert want_again(world.database, [1]).taken == (1,)
+
+
+async def test_a_crash_before_it_is_read_again_loses_nothing(world: World, chat: ReadingChat, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world.running():
+        await set_aside(world)
+    chat.known[SECRET] = world.event(text="one")
+    want_again(world.database, [1])
+    async with world.running() as core:
+
+        async def never(*_: object) -> bool:
+            return await asyncio.Event().wait()
+
+        monkeypatch.setattr(core.inbox, "accept", never)
+        watch = asyncio.create_task(core.inbox.watch())
+        await eventually(lambda: chat.read)
+        watch.cancel()
+    async with world.running():
+        await world.until_said("heard: one")
+        await world.idle()
+        await eventually(lambda: not survey(world.database).set_aside)
+    assert world.alpha.asked == ["one"]
+
+
+async def test_what_is_nothing_for_the_bot_is_let_go(world: World, chat: ReadingChat) -> None:
+    async with world.running():
+        await set_aside(world)
+    chat.known[SECRET] = None
+    want_again(world.database, [1])
+    async with watched(world):
+        await eventually(lambda: not survey(world.database).set_aside)
+        await world.idle()
+    assert world.texts() == []
+
+
+async def test_what_the_store_would_not_take_is_taken_whatever_the_platform(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    async with world.running() as core:
+        await core.inbox.accept(not_stored(world.event(text="one"), ValueError("no")))
+        await set_aside(world, raw=json.dumps({"key": "forged"}))
+    want_again(world.database, [1, 2])
+    async with watched(world):
+        await world.until_said("heard: one")
+        await eventually(lambda: survey(world.database).set_aside == 1)
+        await world.idle()
+    assert survey(world.database).newest_set_aside[0].reason == "TypeError: date; what memory sent can't be read again"
+
+
+@pytest.mark.parametrize("late", [CommandCall("stop"), CommandCall("reset"), CommandCall("forget", {"confirm": "yes"})])
+async def test_a_command_that_would_concern_what_came_since_is_not_carried_out(world: World, chat: ReadingChat, late: CommandCall) -> None:
+    async with world.running():
+        await set_aside(world)
+        await world.ask("one")
+    chat.known[SECRET] = world.event(EventKind.COMMAND, command=late)
+    want_again(world.database, [1])
+    async with watched(world):
+        await world.until_said(texts.TOO_LATE)
+        await world.idle()
+        await world.ask("two")
+    assert [message.text for message in world.alpha.requests[-1].messages] == ["one", "heard: one", "two"]
+
+
+async def test_a_choice_that_could_not_be_read_undoes_no_newer_one(world: World, chat: ReadingChat) -> None:
+    async with world.running():
+        await set_aside(world)
+        await set_aside(world, raw="settings")
+        await world.order("provider", name="beta")
+    chat.known[SECRET] = world.event(EventKind.COMMAND, command=CommandCall("provider", {"name": "alpha"}))
+    chat.known["settings"] = world.event(EventKind.COMMAND, command=CommandCall("settings", {"name": "temperature", "value": "1"}))
+    want_again(world.database, [1, 2])
+    async with watched(world):
+        await world.until_said(texts.TOO_LATE)
+        await world.until_said("temperature is 1.0")
+        assert "Beta answers here" in await world.order("provider")
+
+
+async def test_a_press_that_could_not_be_read_asks_nothing(world: World, chat: ReadingChat) -> None:
+    async with world.running():
+        await set_aside(world)
+        await world.ask("one")
+    chat.known[SECRET] = world.event(EventKind.BUTTON, button=ButtonPress("retry:1"))
+    want_again(world.database, [1])
+    async with watched(world):
+        await eventually(lambda: not survey(world.database).set_aside)
+        await world.idle()
+    assert world.alpha.asked == ["one"]
