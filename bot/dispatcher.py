@@ -107,7 +107,7 @@ class Dispatcher:
     # turns
 
     async def drain(self, conversation: int) -> None:
-        """Run a conversation's open turns, oldest first, until none is left.
+        """Run the oldest open turn of a conversation, if there is one. The store calls again while there are more.
 
         Raises:
             StoreError: The store failed; what is open stays open.
@@ -158,27 +158,32 @@ class Dispatcher:
         return self._idle.is_set()
 
     async def _drain(self, conversation: int) -> None:
-        while not self._closing and (chat := await self._store.next_chat(conversation)) is not None and self.serves(chat):
-            turn = await self._store.claim(conversation)
+        turn = None
+        while turn is None:
+            if self._closing:
+                return
+            turn = await self._store.claim(conversation, accounts=dict(self._accounts))
             if turn is None:
                 held = await self._store.held(conversation)
                 if held <= 0:
+                    chat = await self._store.next_chat(conversation)
+                    if chat is not None:
+                        self.serves(chat)  # which says so if that is why
                     return
                 await self._clock.sleep(min(held, HOLD_STEP_SECONDS))
-                continue
-            self._waiting.began(conversation, turn.id)
-            try:
-                await self._take(turn)
-            except Exception as error:
-                await self._parking.note(turn, error)
-                raise  # the turn is open: it is claimed again after a pause
-            finally:
-                self._waiting.ended(conversation)
+        self._waiting.began(conversation, turn.id)
+        try:
+            await self._take(turn)
+        except Exception as error:
+            await self._parking.note(turn, error)
+            raise  # the turn is open: it is claimed again after a pause
+        finally:
+            self._waiting.ended(conversation)
 
     async def _take(self, turn: Turn) -> None:
         """Bring a claimed turn to its end, or park it if it has failed too often."""
         try:
-            incoming = load((await self._store.event(turn.event)).payload)
+            incoming = load((turn.asked or await self._store.event(turn.event)).payload)
         except ValueError:  # written by another version, or by hand: it must not hold up the next ones of the conversation
             log.error("turn.unreadable turn=%d event=%d", turn.id, turn.event)  # noqa: TRY400 - the error quotes what people wrote
             await self._store.close(turn, TurnState.FAILED, error="its event can't be read back")

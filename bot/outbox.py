@@ -99,14 +99,17 @@ class Outbox:
         """Return a fresh nonce of 24 characters."""
         return f"{self.random.getrandbits(96):024x}"
 
-    async def open(self, owner: Owner, target: Target, source: Callable[[], Sequence[Page]], *, again: bool = False) -> Delivery:
+    async def open(
+        self, owner: Owner, target: Target, source: Callable[[], Sequence[Page]], *, again: bool = False, fresh: bool = False
+    ) -> Delivery:
         """Begin a delivery, or take one up again in the messages that an earlier attempt made.
 
-        `again`: There was an earlier attempt, which may have called the platform without leaving a message.
+        `again`: There was an earlier attempt, which may have called the platform without leaving a message. `fresh`: There was none, and
+        nothing of the owner has been shown by this one: it can have no pages yet.
         """
         chat = target.chat
         platform = self._platforms[chat.platform]
-        rows = await self.store.deliveries(owner)
+        rows = () if fresh else await self.store.deliveries(owner)
         key = (chat.platform, chat.account, chat.chat)
         lane = self._lanes.get(key)
         if lane is None:

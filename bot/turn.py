@@ -137,7 +137,7 @@ class Turns:
         """
         if turn.attempt == 1:
             self._unasked.add(turn.id)
-        course = await self._begin(turn, incoming)
+        course = await self._begin(turn, incoming, first=turn.attempt == 1)
         try:
             await self._run(course)
             self._unasked.discard(turn.id)
@@ -187,13 +187,13 @@ class Turns:
                 raise TokenRefusedError from problem
         await self._store.close(turn, TurnState.FAILED, error=error)
 
-    async def _begin(self, turn: Turn, incoming: Incoming) -> Course:
+    async def _begin(self, turn: Turn, incoming: Incoming, *, first: bool = False) -> Course:
         platform = self._platforms[turn.chat.platform]
         reply = Reply(platform.style, controls.growing(turn.id), filing=Filing(self._pages(turn), platform.limits.file_bytes))
         # Below what was written since, or among answers to several questions, nothing else tells which question is meant.
-        refer = turn.stop_requested or turn.among_others
-        target = Target.answering(incoming, await self._store.reply_route(turn.event), refer=refer)
-        delivery = await self._outbox.open(Owner(OwnerKind.TURN, turn.id), target, reply.pages, again=turn.attempt > 1)
+        route = turn.route if turn.asked is not None else await self._store.reply_route(turn.event)
+        target = Target.answering(incoming, route, refer=turn.stop_requested or turn.among_others)
+        delivery = await self._outbox.open(Owner(OwnerKind.TURN, turn.id), target, reply.pages, again=turn.attempt > 1, fresh=first)
         delivery.without_file = reply.without_file
         # Asked before and interrupted: nobody knows any more which provider has heard what.
         return Course(turn, incoming, reply, delivery, forget=tuple(self._providers) if turn.attempt > 1 else ())
@@ -294,7 +294,7 @@ class Turns:
         messages = await self._history.messages(course, choice, capabilities, ratio=ratio)
         if messages is None:
             raise _Fenced
-        state = await memory.recall(self._store, turn, choice, provider)
+        state = await memory.recall(self._store, turn, choice, provider) if capabilities.server_memory else None
         request = ChatRequest(
             model=choice.model,
             messages=messages,

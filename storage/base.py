@@ -190,8 +190,12 @@ class Store(AlternativeStore, DeliveryStore, UsageStore, TroubleStore, MarkStore
         """Return the chat of the lowest open turn, None if nothing is open."""
         ...
 
-    async def claim(self, conversation: int) -> Turn | None:
-        """Take the lowest open turn: attempt + 1, `accepted` becomes `generating`. None: nothing is open, or it is held."""
+    async def claim(self, conversation: int, *, accounts: Mapping[str, str] | None = None) -> Turn | None:
+        """Take the lowest open turn, with its event and reply route: attempt + 1, `accepted` becomes `generating`.
+
+        `accounts`: Platform → bot account; the turn of a chat that none of them has is left alone. None: every turn may be taken.
+        None: nothing is open, or it is held, or left alone.
+        """
         ...
 
     async def held(self, conversation: int) -> float:

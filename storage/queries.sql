@@ -54,6 +54,12 @@ RETURNING id;
 -- Read an event back.
 SELECT id, key, kind, conversation, payload FROM event WHERE id = $1;
 
+-- name: event_asked
+-- The same, with the way to answer it while that holds.
+SELECT e.id, e.key, e.kind, e.conversation, e.payload, i.value AS route, i.expires_at
+FROM event e LEFT JOIN interaction i ON i.event = e.id AND i.expires_at > $2
+WHERE e.id = $1;
+
 -- name: events_open
 -- Events not carried out yet that no turn carries, oldest first.
 SELECT id, key, kind, conversation, payload FROM event WHERE finished_at IS NULL ORDER BY id;
@@ -446,7 +452,8 @@ DELETE FROM setting WHERE scope = $1 AND key = $2;
 -- name: delivery_insert
 -- Make the row of a page; no row if there is one.
 INSERT INTO delivery (owner_kind, owner, chat, page, nonce, created_at) VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (owner_kind, owner, page) DO NOTHING;
+ON CONFLICT (owner_kind, owner, page) DO NOTHING
+RETURNING id;
 
 -- name: deliveries
 -- The pages of an owner, in order.

@@ -7,7 +7,7 @@ makes a `storage.base.Store`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -31,9 +31,10 @@ from storage.base import (
     TurnAnswer,
     TurnState,
 )
+from storage.claims import NotServedError, claim
 from storage.marking import MarkRecords
 from storage.merging import join, ready_at
-from storage.parking import ParkingRecords, closed, count, finish, give_up, stored_event
+from storage.parking import ParkingRecords, closed, finish, give_up, stored_event
 from storage.questions import fill
 from storage.removal import clear_away, forget, step
 from storage.rows import address_of, delivery_of, enough_before, entry_of, turn_of
@@ -119,10 +120,13 @@ class Records(UsageRecords, ParkingRecords, MarkRecords):
         rows = await self._db.fetch("turn_first_open_chat", conversation)
         return address_of(rows[0]) if rows else None
 
-    async def claim(self, conversation: int) -> Turn | None:
-        """Take the lowest open turn."""
-        # What it asks for is shown only after the row of its first page is committed, and that waits for the disk.
-        return await self._db.unit(partial(_claim, conversation=conversation, now=self._now()), hurried=True)
+    async def claim(self, conversation: int, *, accounts: Mapping[str, str] | None = None) -> Turn | None:
+        """Take the lowest open turn, if one of the accounts has its chat."""
+        unit = partial(claim, conversation=conversation, accounts=accounts, now=self._now())
+        with suppress(NotServedError):
+            # What it asks for is shown only after the row of its first page is committed, and that waits for the disk.
+            return await self._db.unit(unit, hurried=True)
+        return None
 
     async def held(self, conversation: int) -> float:
         """Return for how many seconds at most the lowest open turn is held."""
@@ -389,18 +393,6 @@ async def _edit_entry(tx: Tx, chat: ChatAddress, message_id: str, content: str) 
     return bool(early)
 
 
-async def _claim(tx: Tx, conversation: int, now: float) -> Turn | None:
-    claimed = await tx.fetch("turn_claim", conversation, now)
-    if not claimed:
-        return None
-    turn = turn_of((await tx.fetch("turn_get", claimed[0]["id"]))[0])
-    if turn.tries > 1:  # the attempt before this one has not ended it
-        turn = replace(turn, trouble=await count(tx, turn.event, now))
-    if turn.stop_requested:  # asked while it waited, or before a crash
-        await tx.interrupt(turn.id)
-    return turn
-
-
 async def _answered(tx: Tx, turn: Turn, answer: TurnAnswer, now: float) -> bool:
     rows = await tx.fetch("turn_answered", turn.id, turn.attempt, answer.text, answer.finish, answer.provider, answer.model)
     if not rows:
@@ -496,6 +488,7 @@ async def _extend(tx: Tx, conversation: int, event_id: int, address: ChatAddress
 
 async def _begin_delivery(tx: Tx, owner: Owner, address: ChatAddress, *, page: int, nonce: str, now: float) -> DeliveryRow:
     chat, _ = await _chat(tx, address, now)
-    await tx.fetch("delivery_insert", owner.kind, owner.id, chat, page, nonce, now)
+    for made in await tx.fetch("delivery_insert", owner.kind, owner.id, chat, page, nonce, now):
+        return DeliveryRow(made["id"], owner, address, page, nonce, None, created_at=now)
     rows = await tx.fetch("deliveries", owner.kind, owner.id)
     return next(delivery_of(owner, row) for row in rows if row["page"] == page)

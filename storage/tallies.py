@@ -57,12 +57,14 @@ async def settle(tx: Tx, turn: int, amounts: Amounts | None, *, provider: str, m
     rows = await tx.fetch("usage_get", turn)
     if not rows:
         return False
-    row = rows[0]
-    await _count(tx, row, -1)
+    former = rows[0]
     if amounts is None:
+        await _correct(tx, former, None)
         await tx.fetch("usage_drop", turn)
         return True
-    await _put(tx, turn, Reservation(provider, model, row["day"], tuple(json.loads(row["subjects"])), amounts), report or "{}", now=None)
+    await tx.fetch("usage_settle", turn, provider, model, report or "{}", *_columns(amounts))
+    if former["day"] is not None:
+        await _correct(tx, former, Reservation(provider, model, former["day"], tuple(json.loads(former["subjects"])), amounts))
     return True
 
 
@@ -80,9 +82,9 @@ async def _spend(tx: Tx, turn: Turn, reservation: Reservation, now: float) -> Sp
         if after > limit.most:
             return Spending(Standing(limit, used))
         standings.append(Standing(limit, after))
-    for row in former:
-        await _count(tx, row, -1)
-    await _put(tx, turn.id, reservation, "{}", now=now)
+    asked = (turn.id, reservation.provider, reservation.model, "{}", now, reservation.day, json.dumps(reservation.subjects))
+    await tx.fetch("usage_reserve", *asked, *_columns(reservation.amounts))
+    await _correct(tx, former[0] if former else None, reservation)
     return Spending(None, tuple(standings))
 
 
@@ -92,28 +94,33 @@ def _share(limit: Limit, row: Row) -> int:
     return limit.measure(_amounts(row)) if counted else 0
 
 
-async def _put(tx: Tx, turn: int, row: Reservation, report: str, *, now: float | None) -> None:
-    """Write a turn's row and add it to its sums. `now` is when it is reserved; None: it is settled."""
-    amounts = row.amounts
+def _columns(amounts: Amounts) -> tuple[object, ...]:
+    """Return what a row of usage says of amounts."""
     cost, currency = (None, "") if amounts.cost is None else (amounts.cost.nanos, amounts.cost.currency)
-    figures = (amounts.input_tokens, amounts.output_tokens, cost, currency, amounts.estimated, amounts.possibly_double)
-    if now is None:
-        await tx.fetch("usage_settle", turn, row.provider, row.model, report, *figures)
-    else:
-        await tx.fetch("usage_reserve", turn, row.provider, row.model, report, now, row.day, json.dumps(row.subjects), *figures)
-    for written in await tx.fetch("usage_get", turn):
-        await _count(tx, written, 1)
+    return amounts.input_tokens, amounts.output_tokens, cost, currency, amounts.estimated, amounts.possibly_double
 
 
-async def _count(tx: Tx, row: Row, sign: int) -> None:
-    """Add a row to the sums of its subjects, or take it out of them."""
-    if row["day"] is None:
-        return
-    unpriced = int(row["cost"] is None)
-    figures = (1, row["input_tokens"], row["output_tokens"], int(row["estimated"]), int(row["possibly_double"]), unpriced, row["cost"] or 0)
-    for subject in sorted(json.loads(row["subjects"])):
-        key = (subject, row["day"], row["provider"], row["currency"])
-        await tx.fetch("tally_add", *key, *(sign * figure for figure in figures))
+async def _correct(tx: Tx, former: Row | None, row: Reservation | None) -> None:
+    """Take a row of usage out of the sums of its subjects, and put another in; a sum that both are part of is written once."""
+    changes: dict[tuple[str, int, str, str], list[int]] = {}
+    if former is not None and former["day"] is not None:
+        _add(changes, Reservation(former["provider"], former["model"], former["day"], json.loads(former["subjects"]), _amounts(former)), -1)
+    if row is not None:
+        _add(changes, row, 1)
+    for key, change in sorted(changes.items()):  # sorted: nobody waits in a circle
+        if any(change):
+            await tx.fetch("tally_add", *key, *change)
+
+
+def _add(changes: dict[tuple[str, int, str, str], list[int]], row: Reservation, sign: int) -> None:
+    amounts = row.amounts
+    cost, currency = (0, "") if amounts.cost is None else (amounts.cost.nanos, amounts.cost.currency)
+    unpriced = int(amounts.cost is None)
+    figures = (1, amounts.input_tokens, amounts.output_tokens, int(amounts.estimated), int(amounts.possibly_double), unpriced, cost)
+    for subject in row.subjects:
+        sums = changes.setdefault((subject, row.day, row.provider, currency), [0] * len(FIGURES))
+        for place, figure in enumerate(figures):
+            sums[place] += sign * figure
 
 
 def _amounts(row: Row) -> Amounts:

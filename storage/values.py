@@ -156,6 +156,8 @@ class Turn:
         trouble: How earlier attempts failed; None for the first one.
         shown: Which of several answers `answer` is, from 1.
         among_others: It waited behind an answer, and other questions of its conversation at the same time.
+        asked: The event that asked, as the claim found it; None for a turn that was read back.
+        route: The reply route of that event, if it held when the turn was claimed.
     """
 
     id: int
@@ -176,6 +178,8 @@ class Turn:
     trouble: Trouble | None = None
     shown: int = 1
     among_others: bool = False
+    asked: StoredEvent | None = None
+    route: ReplyRoute | None = None
 
     @property
     def tries(self) -> int:

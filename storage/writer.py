@@ -251,9 +251,12 @@ class Writer:
         try:
             self._wait_for_the_disk(raw, wait=not all(unit.hurried for unit in group))
             _rows(raw, "BEGIN IMMEDIATE")
-            for unit in group:
-                self._savepoint(raw, unit)
-            _rows(raw, "COMMIT")
+            if len(group) == 1:  # the transaction is its savepoint
+                self._attempt(raw, group[0])
+            else:
+                for unit in group:
+                    self._savepoint(raw, unit)
+            _rows(raw, "COMMIT" if len(group) > 1 or group[0].error is None else "ROLLBACK")
         except Exception:
             self._rollback(raw)
             raise
@@ -271,6 +274,13 @@ class Writer:
             sqlite3.Error: The whole transaction is lost: a full disk or an I/O error can make SQLite roll it back by itself.
         """
         _rows(raw, "SAVEPOINT unit")
+        self._attempt(raw, unit)
+        if unit.error is not None:
+            _rows(raw, "ROLLBACK TO unit")
+        _rows(raw, "RELEASE unit")
+
+    def _attempt(self, raw: sqlite3.Connection, unit: _Unit) -> None:
+        """Run one unit and keep what came of it. Errors as for `_savepoint`."""
         try:
             unit.result = _driven(_awaited(unit.fn(_UnitTx(raw, self._statements, unit, self._effects))))
         except sqlite3.Error as error:
@@ -279,9 +289,6 @@ class Writer:
             unit.error = self._translate(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is its caller's, who gets it; the other units go on
             unit.error = error
-        if unit.error is not None:
-            _rows(raw, "ROLLBACK TO unit")
-        _rows(raw, "RELEASE unit")
 
     @staticmethod
     def _rollback(raw: sqlite3.Connection) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from pydantic import Field
@@ -124,7 +124,7 @@ class ScriptedProvider:
         return self.health
 
     def capabilities(self, model: str) -> Capabilities:
-        return self.capable
+        return replace(self.capable, server_memory=True) if self.memory else self.capable
 
     async def aclose(self) -> None:
         pass

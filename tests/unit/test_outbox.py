@@ -14,7 +14,7 @@ from bot.model import Button, Page, Receipt, Target
 from bot.outbox import DeliveryError, Outbox
 from bot.platforms.base import Allowance, Call, FloodError, Refusal, RefusedError, UnavailableError
 from bot.reply import Reply
-from storage.base import Owner, OwnerKind, StoreUnavailableError
+from storage.base import DeliveryRow, Owner, OwnerKind, StoreUnavailableError
 from tests.support.chat import LIMITS, PLAIN, MemoryDeliveries, MemoryPlatform, target
 from tests.support.clock import FakeClock
 
@@ -595,3 +595,21 @@ async def test_a_source_that_fails_ends_its_own_delivery_only(world: World) -> N
     with pytest.raises(DeliveryError):
         await ends[0]
     await ends[1]
+
+
+async def test_nobody_looks_for_pages_that_a_first_attempt_can_not_have(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Owner] = []
+    look = world.rows.deliveries
+
+    async def deliveries(owner: Owner) -> Sequence[DeliveryRow]:
+        asked.append(owner)
+        return await look(owner)
+
+    monkeypatch.setattr(world.rows, "deliveries", deliveries)
+    for attempt, fresh in enumerate((True, False), start=1):
+        delivery = await world.outbox.open(turn(), target(), Text("all of it"), again=attempt > 1, fresh=fresh)
+        finished = asyncio.ensure_future(delivery.finish())
+        await world.clock.run(6)
+        await finished
+        assert asked == [turn()] * (attempt - 1)
+    assert [page.text for page in world.platform.shown.values()] == ["all of it"]
