@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -128,46 +129,41 @@ class _Watch:
 
     Args:
         expire: Called when it goes off.
+
+    Attributes:
+        due: When it goes off, in the loop's time; infinite where nothing is waited for. `set` has to be called if it lies before `at`.
+        at: When it looks whether it is due.
+        expired: It went off.
     """
 
-    __slots__ = ("_at", "_due", "_expire", "_handle", "_loop", "_waiting", "expired")
+    __slots__ = ("_expire", "_handle", "_loop", "at", "due", "expired")
 
     def __init__(self, expire: Callable[[], None]) -> None:
         self.expired = False
+        self.due = self.at = math.inf
         self._expire = expire
         self._loop = asyncio.get_running_loop()
         self._handle: asyncio.TimerHandle | None = None
-        self._due = self._at = 0.0
-        self._waiting = False
-
-    def begin(self, due: float) -> None:
-        """Go off at `due`, in the loop's time, unless `end` comes first."""
-        self._waiting = True
-        self._due = due
-        if self._handle is None or due < self._at:
-            self._set(due)
-
-    def end(self) -> None:
-        """Nothing is waited for any more."""
-        self._waiting = False
 
     def close(self) -> None:
         """Take the timer away."""
+        self.at = math.inf
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
 
-    def _set(self, at: float) -> None:
+    def set(self, at: float) -> None:
+        """Look at `at`."""
         self.close()
-        self._at = at
+        self.at = at
         self._handle = self._loop.call_at(at, self._fire)
 
     def _fire(self) -> None:
         self._handle = None
-        if not self._waiting:
-            return
-        if self._loop.time() < self._due:
-            self._set(self._due)
+        self.at = math.inf
+        if self._loop.time() < self.due:
+            if self.due < math.inf:
+                self.set(self.due)
             return
         self.expired = True
         self._expire()
@@ -219,14 +215,16 @@ class Stream:
             held, self._held = self._held, b""
             return held
         watch = self._watch
-        watch.begin(deadline)
+        watch.due = deadline
+        if deadline < watch.at:
+            watch.set(deadline)
         try:
             chunk = await self._content.readany()
         except aiohttp.ClientError:
             chunk = b""
             self.cut = not watch.expired
         finally:
-            watch.end()
+            watch.due = math.inf
         if watch.expired and not chunk:
             raise TimeoutError
         return chunk

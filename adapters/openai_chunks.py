@@ -34,18 +34,23 @@ class Shortcut:
     def __init__(self, reasoning_fields: Sequence[str]) -> None:
         self._reasoning_fields = reasoning_fields
         self._head = self._tail = self._between = b""
-        self._around = 0
+        self._head_size = self._tail_size = 0
         self._lessons = MOST_LESSONS
         self._uses = 0
 
     def text(self, chunk: bytes) -> str:
         """Return the text of all events in `chunk` if they are of the known form and nothing else; "" sends it the long way."""
-        head, tail = self._head, self._tail
-        size = len(chunk)
-        if not head or not self._around < size <= EVENT_BYTES or not (chunk.startswith(head) and chunk.endswith(tail)):
+        head = self._head
+        if not head or not (chunk.startswith(head) and chunk.endswith(self._tail)):
             return ""
-        inner = chunk[len(head) : size - len(tail)]
+        begin, end = self._head_size, len(chunk) - self._tail_size
+        if not begin < end or len(chunk) > EVENT_BYTES:
+            return ""
+        inner = chunk[begin:end]
         try:
+            if b'"' not in inner and b"\\" not in inner and (text := inner.decode()).isprintable():  # one event, nothing escaped
+                self._uses += 1
+                return text
             text = "".join([_string(part) for part in inner.split(self._between)])
         except (ValueError, RecursionError):
             return ""
@@ -66,7 +71,8 @@ class Shortcut:
         for found in reversed(list(_TEXT.finditer(event))):
             head, tail = event[: found.start(1)], event[found.end(1) :]
             if self._proven(head, tail):
-                self._head, self._tail, self._between, self._around = head, tail, tail + head, len(head) + len(tail)
+                self._head, self._tail, self._between = head, tail, tail + head
+                self._head_size, self._tail_size = len(head), len(tail)
                 return
 
     def _proven(self, head: bytes, tail: bytes) -> bool:

@@ -223,6 +223,7 @@ class _Reading:
         self._failed: ProviderError | None = None
         self._done = self._said_done = self._flushed = False
         self._alive = False  # the last chunk brought payload
+        self._clean = False  # the next byte begins an event
         self._started = False
 
     async def more(self) -> list[Event]:
@@ -232,14 +233,15 @@ class _Reading:
         """
         if self._failed is not None:
             raise self._failed
-        if self._decoder is None:
+        decoder = self._decoder
+        if decoder is None:
             try:
                 head = await self._stream.peek(min(self._payload, self._total))
             except TimeoutError:
                 raise self._late() from None
             if head[:1] in {b"{", b"[", b"<"}:
                 return await self._whole()
-            self._decoder = Decoder()
+            decoder = self._decoder = Decoder()
         if self._done:
             return await self._end()
         if self._alive:  # the next payload is due from now on, when the reader of the events has had its time
@@ -251,10 +253,11 @@ class _Reading:
             if not self._answer.finish:
                 raise self._late() from None
             chunk = b""  # a finished answer has nothing more to say
-        if self._decoder.clean and (text := self._shortcut.text(chunk)):  # nearly every chunk
+        if self._clean and (text := self._shortcut.text(chunk)):  # nearly every chunk
             self._alive = True
             return self._answer.take_text(text)
-        events = self._read(self._decoder, chunk)
+        events = self._read(decoder, chunk)
+        self._clean = decoder.clean
         return events if events or not self._done else await self._end()
 
     def _read(self, decoder: Decoder, chunk: bytes) -> list[Event]:

@@ -1,7 +1,8 @@
 """How much of a core the way from a provider's bytes to the router's events takes: `python -m bench.providers`.
 
 The decoder alone, then 500 streams of 40 chunks a second over loopback sockets from another process, through session, engine and router.
-Measured is this process's CPU time, which the scheduler of a busy machine does not stretch.
+Measured is this process's CPU time, the system's part included; the far side is a process of its own. On a busy machine chunks pile up and
+are read together, which is cheaper: in how many pieces they were read is told, and too few of them make no good figure.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ from adapters.base import ChatRequest, Message, TextDelta, TextPart
 from adapters.http import Budgets, open_session
 from adapters.openai_compatible import OpenAICompatible
 from adapters.openai_vendors import GENERIC
-from adapters.router import Router
+from adapters.router import Candidate, Router
 from adapters.sse import Decoder
 
 STREAMS, CHUNKS_PER_SECOND, SECONDS = 500, 40.0, 10.0
 DECODER_MOST_US, CORE_MOST = 8.0, 0.5
 """What issue B and D ask for: microseconds a chunk of the decoder, share of one core for all streams."""
+
+PIECES_LEAST = 0.9
+"""For the figures to count, so many pieces must have been read for each chunk: nearly every one by itself."""
 
 WORD = " word"
 """How the text of each chunk begins."""
@@ -82,14 +86,20 @@ async def _serve() -> None:
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 
-async def _listen(router: Router) -> int:
+async def _listen(router: Router) -> tuple[int, int]:
+    """Ask as a turn does; return how many chunks came, and in how many pieces."""
     request = ChatRequest("model", (Message("user", (TextPart("hi"),)),))
-    got = 0
-    async with aclosing(router.stream("it", request)) as events:
+
+    async def made() -> ChatRequest:
+        return request
+
+    got = pieces = 0
+    async with aclosing(router.chain([Candidate("it", "model", made)])) as events:
         async for event in events:
             if isinstance(event, TextDelta):  # what was read together is one piece
                 got += event.text.count(WORD)
-    return got
+                pieces += 1
+    return got, pieces
 
 
 async def streams(port: int, count: int) -> dict[str, Any]:
@@ -99,13 +109,15 @@ async def streams(port: int, count: int) -> dict[str, Any]:
         provider = OpenAICompatible(session, GENERIC, key="k", base_url=f"http://127.0.0.1:{port}/v1", budgets=budgets)
         router = Router({"it": provider})
         cpu, wall = time.process_time(), time.monotonic()
-        got = await asyncio.gather(*(_listen(router) for _ in range(count)))
+        heard = await asyncio.gather(*(_listen(router) for _ in range(count)))
         cpu, wall = time.process_time() - cpu, time.monotonic() - wall
+    got = [chunks for chunks, _ in heard]
     expected = int(SECONDS * CHUNKS_PER_SECOND)
     return {
         "streams": count,
         "complete": sum(one == expected for one in got),
         "chunks": sum(got),
+        "pieces a chunk": sum(pieces for _, pieces in heard) / sum(got),
         "us a chunk": cpu / sum(got) * 1e6,
         "share of a core": cpu / sum(got) * count * CHUNKS_PER_SECOND,
         "wall s": wall,
@@ -130,8 +142,10 @@ def main() -> int:
     share = figures["share of a core"]
     print(f"{figures['streams']} streams at {CHUNKS_PER_SECOND:g}/s      {share:6.1%} of one core (asked: {CORE_MOST:.0%})")
     print(f"  socket to router's event {figures['us a chunk']:6.2f} µs a chunk; complete {figures['complete']}/{figures['streams']}")
-    print(f"  {figures['chunks']} chunks in {figures['wall s']:.1f} s")
-    good = us <= DECODER_MOST_US and share <= CORE_MOST and figures["complete"] == figures["streams"]
+    alone = figures["pieces a chunk"] >= PIECES_LEAST
+    print(f"  {figures['chunks']} chunks in {figures['wall s']:.1f} s, {figures['pieces a chunk']:.2f} pieces a chunk", end="")
+    print("" if alone else f": below {PIECES_LEAST:g} the machine is too busy for the figures to count")
+    good = us <= DECODER_MOST_US and share <= CORE_MOST and figures["complete"] == figures["streams"] and alone
     return 0 if good else 1
 
 
