@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from adapters import told
-from adapters.base import ChatRequest, FinishReason, ImagePart, Message, ModelInfo, Usage
+from adapters.base import ChatRequest, FinishReason, ImagePart, Message, ModelInfo, TextPart, Usage
 from adapters.bodies import STREAMED_FROM_BYTES, Base64Text
 from adapters.openai_parameters import STOPS, OpenAIParameters, Vendor
 
@@ -71,6 +71,8 @@ def _messages(vendor: Vendor, request: ChatRequest) -> list[dict[str, Any]]:
 
 
 def _content(message: Message) -> Any:
+    if len(message.parts) == 1 and isinstance(message.parts[0], TextPart):  # nearly every message
+        return message.parts[0].text
     if not any(isinstance(part, ImagePart) for part in message.parts):
         return message.text
     parts: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""What durability costs, and whether a long past does: `python -m bench.durability [--quick] [--json] [--strict]`.
+"""What durability costs, and whether a long past does: `python -m bench.durability [--only PART] [--quick] [--json] [--strict]`.
 
 First text: from a person's message to the first text of the answer that is visible in the chat, through the whole bridge on the
 sandbox's Telegram, with a provider that answers at once. The same questions are asked of three bridges that take turns: SQLite's
@@ -9,8 +9,10 @@ Start of a turn: what it takes to accept a question, claim its turn and read the
 messages against one of 100,000, and one of 10 in a small database against one of 10 in a database of 1,000,000, always reading as many
 entries of both; then all that a request takes (400 entries) of a conversation of 500 and of the long one.
 
-Question to request: through the whole bridge, from a person's message to the provider's having the request, in the large database. A
-longer conversation sends more, up to those 400 entries; what it costs beyond that is what the limit is about.
+Question to request: through the whole bridge, from a person's message to the provider's having the request, in the large database, and how
+long the processor worked meanwhile. Each question to a conversation of 10 messages goes to another one, so that it has no more. With the
+default model all that is considered of a conversation (400 entries) fits the window and is sent: how much of what a long one takes longer
+that accounts for is told by one of 400 messages, of which as many are sent.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -255,34 +257,76 @@ async def pasts(folder: Path, long: int, large: int, rounds: int) -> list[Findin
         ]
 
 
+class Arrivals:
+    """Stands in for a stand-in's clock, and notes how long the processor had worked at each moment that it told."""
+
+    def __init__(self) -> None:
+        self._worked: dict[float, float] = {}
+
+    def __call__(self) -> float:
+        now = time.time()
+        self._worked[now] = time.process_time()
+        return now
+
+    def worked(self, at: float) -> float:
+        """Return the processor's seconds at a moment that was told."""
+        return self._worked[at]
+
+
 async def turns_with_a_past(folder: Path, long: int, large: int, questions: int) -> list[Finding]:
-    """Compare two conversations of one large database through the whole bridge."""
-    file = folder / "bridge.db"
+    """Compare conversations of one large database through the whole bridge. They take turns in who comes first."""
+    file, arrivals = folder / "bridge.db", Arrivals()
     async with Outside() as outside:
+        outside.netmind.now = arrivals
         chats = TelegramChats(outside, groups=False)
-        names = {SHARED_ENTRIES: chats.new(), ENTRIES_READ: chats.new(), long: chats.new()}
         account = str(outside.telegram.bot_id)
+        fresh = [chats.new() for _ in range(WARM_UP + questions)]
+        kept = {ENTRIES_READ: chats.new(), long: chats.new()}
+        talks = [*((SHARED_ENTRIES, chat) for chat in fresh), *kept.items()]
         others = [Past(address(f"other{number}"), 1000) for number in range(max(0, large - long) // 1000)]
-        await _make(file, [*(Past(ChatAddress("telegram", account, chat), size) for size, chat in names.items()), *others])
-        times: dict[int, list[float]] = {size: [] for size in names}
+        await _make(file, [*(Past(ChatAddress("telegram", account, chat), size) for size, chat in talks), *others])
+        times: dict[int, list[tuple[float, float]]] = {size: [] for size in (SHARED_ENTRIES, *kept)}
+        sent: dict[int, int] = {}
         async with bridge(outside, file, Mode("FULL", "FULL")):
             for number in range(WARM_UP + questions):
-                for size, chat in names.items():
-                    asked = time.time()
+                asked_of = [(SHARED_ENTRIES, fresh[number]), *kept.items()]
+                for size, chat in (*asked_of[number % 3 :], *asked_of[: number % 3]):
+                    began, worked = time.time(), time.process_time()
                     await first_text(chats, chat, f"question {number}")
+                    call = outside.netmind.calls_to("POST", "/chat/completions")[-1]
+                    sent[size] = len(call.body["messages"])
                     if number >= WARM_UP:
-                        times[size].append((outside.netmind.calls_to("POST", "/chat/completions")[-1].at - asked) * 1000)
-                    await asyncio.sleep(REST_SECONDS / len(names))
-    short_time, full_time, long_time = (statistics.median(taken) for taken in times.values())
-    return [
-        *(Finding(f"question to request, a conversation of {size} messages, p50", statistics.median(times[size]), "ms") for size in times),
-        Finding(f"  ratio of {long} to {ENTRIES_READ}: as much is sent, more is stored", long_time / full_time, "x", MOST_RATIO),
-        Finding(
-            f"  ratio of {long} to {SHARED_ENTRIES}: {ENTRIES_READ} messages are sent instead of {SHARED_ENTRIES}",
-            long_time / short_time,
-            "x",
-        ),
-    ]
+                        times[size].append((call.at - began, arrivals.worked(call.at) - worked))
+                    await asyncio.sleep(REST_SECONDS / len(asked_of))
+    return bridge_findings(times, sent, long)
+
+
+def bridge_findings(times: dict[int, list[tuple[float, float]]], sent: dict[int, int], long: int) -> list[Finding]:
+    """Say how conversations of different length compare.
+
+    Args:
+        times: Messages stored → (seconds that passed, seconds that the processor worked) of each question.
+        sent: Messages stored → messages of a request.
+        long: Messages stored of the longest.
+    """
+    passed, worked = ({size: statistics.median(one) * 1000 for size, one in _columns(times, place)} for place in (0, 1))
+    few, as_many = SHARED_ENTRIES, ENTRIES_READ
+    found = []
+    for size in times:
+        found.append(Finding(f"question to request, {size} messages stored, {sent[size]} sent, p50", passed[size], "ms"))
+        found.append(Finding("  the processor works", worked[size], "ms"))
+    for what, figures, limit in (("", passed, MOST_RATIO), ("  the same of the processor's time", worked, None)):
+        found.append(Finding(what or f"  ratio of {long} stored to {few}", figures[long] / figures[few], "x", limit))
+    for what, figures in (("", passed), ("  the same of the processor's time", worked)):
+        ratio = figures[long] / figures[as_many]
+        found.append(Finding(what or f"  ratio of {long} stored to {as_many}, of which as many are sent", ratio, "x", MOST_RATIO))
+    more, sending = worked[long] - worked[few], worked[as_many] - worked[few]
+    found.append(Finding(f"  of what the processor works more for {long} than for {few}, sending more takes", 100 * sending / more, "%"))
+    return found
+
+
+def _columns(times: dict[int, list[tuple[float, float]]], place: int) -> Iterator[tuple[int, list[float]]]:
+    return ((size, [one[place] for one in taken]) for size, taken in times.items())
 
 
 async def _make(file: Path, past: list[Past]) -> None:
@@ -292,16 +336,22 @@ async def _make(file: Path, past: list[Past]) -> None:
     await asyncio.to_thread(fill, file, past)
 
 
-async def measure(arguments: argparse.Namespace) -> list[Finding]:
+SECTIONS = ("first-text", "store", "bridge")
+
+
+async def measure(arguments: argparse.Namespace) -> dict[str, list[Finding]]:
+    """Return the findings by what heads them."""
     quick = arguments.quick
     large = arguments.messages or (100_000 if quick else 1_000_000)
     long = min(arguments.conversation or (20_000 if quick else 100_000), large)
     with tempfile.TemporaryDirectory(prefix="dragoman-bench-", dir=arguments.folder) as name:
         folder = Path(name)
-        findings = await modes(folder, 15 if quick else 150, arguments.sync_ms / 1000)
-        findings += await pasts(folder, long, large, 50 if quick else 300)
-        findings += await turns_with_a_past(folder, long, large, 5 if quick else 25)
-    return findings
+        sections: dict[str, tuple[str, Callable[[], Awaitable[list[Finding]]]]] = {
+            "first-text": ("What durability costs", lambda: modes(folder, 15 if quick else 150, arguments.sync_ms / 1000)),
+            "store": ("A long past, in the store alone", lambda: pasts(folder, long, large, 50 if quick else 300)),
+            "bridge": ("A long past, through the whole bridge", lambda: turns_with_a_past(folder, long, large, 8 if quick else 50)),
+        }
+        return {title: await section() for name, (title, section) in sections.items() if arguments.only in (None, name)}
 
 
 def main() -> int:
@@ -312,11 +362,16 @@ def main() -> int:
     parser.add_argument("--conversation", type=int, help="messages of the long conversation (default 100,000)")
     parser.add_argument("--sync-ms", type=float, default=5.0, help="what a sync of the slower disk takes longer (default %(default)s)")
     parser.add_argument("--folder", type=Path, help="where the databases are made; some GB for 1,000,000 messages (default: the system's)")
+    parser.add_argument("--only", choices=SECTIONS, help="measure only this")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     parser.add_argument("--strict", action="store_true", help="fail over a limit")
     arguments = parser.parse_args()
-    found = asyncio.run(measure(arguments))
-    print(json.dumps([asdict(one) for one in found]) if arguments.json else "\n".join(map(str, found)))
+    sections = asyncio.run(measure(arguments))
+    found = [one for findings in sections.values() for one in findings]
+    if arguments.json:
+        print(json.dumps([asdict(one) for one in found]))
+    else:
+        print("\n\n".join("\n".join([title, *map(str, findings)]) for title, findings in sections.items()))
     return int(arguments.strict and any(one.over for one in found))
 
 

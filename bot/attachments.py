@@ -283,10 +283,11 @@ class Attachments:
     async def _pictures(self, entries: Sequence[Entry], mine: Mapping[int, list[Part]], notes: list[Note]) -> dict[int, list[ImagePart]]:
         """Fetch the pictures of a request: the question's own, then the newest of those before, as many as may be shown."""
         own = [(entry, part) for entry, listed in mine.items() for part in listed if part["type"] == parts.PICTURE]
+        mark = f'"{parts.PICTURE}"'
         older = [
             (entry.id, part)
             for entry in reversed(entries)
-            if entry.id not in mine and entry.role == "user" and f'"{parts.PICTURE}"' in entry.content
+            if mark in entry.content and entry.role == "user" and entry.id not in mine
             for part in parts.load(entry.content)
             if part["type"] == parts.PICTURE
         ]

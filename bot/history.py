@@ -68,12 +68,14 @@ class History:
         if course.brought is not None and (course.whole or chars <= course.reach):
             return True
         entries = await self._store.transcript(course.turn, transcript.ENTRIES_READ, chars=chars)
-        before = [entry for entry in entries if not asks(entry, course.turn)]
-        course.whole = len(entries) >= transcript.ENTRIES_READ or sum(len(entry.content) for entry in before) < chars
+        course.whole = len(entries) >= transcript.ENTRIES_READ or chars > sum(
+            len(entry.content) for entry in entries if not asks(entry, course.turn)
+        )
         course.reach = chars
         if course.brought is None:
             course.brought = await self._attachments.read(course.turn, entries)
         else:
+            before = [entry for entry in entries if not asks(entry, course.turn)]
             question = [entry for entry in course.brought.entries if asks(entry, course.turn)]
             course.brought = replace(course.brought, entries=[*before, *question])
         return course.brought is not None

@@ -43,13 +43,14 @@ def entry_of(row: Row) -> Entry:
 
 def enough_before(turn: int, chars: int) -> Callable[[Row], bool]:
     """Return what tells, of a transcript's rows one after the other, that those of other turns have so many characters together."""
-    left = chars
+    left, among_its_own = chars, True
 
     def enough(row: Row) -> bool:
-        nonlocal left
-        if row["turn"] != turn:
-            left -= len(row["content"])
-        return left <= 0 and row["turn"] != turn
+        nonlocal left, among_its_own
+        if among_its_own and (among_its_own := row["turn"] == turn):  # they come first
+            return False
+        left -= len(row["content"])
+        return left <= 0
 
     return enough
 
