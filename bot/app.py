@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 
 import aiohttp
@@ -235,6 +236,21 @@ def _outbox(settings: Settings, platforms: Mapping[str, Platform], store: Sqlite
     return outbox
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What a bridge is made of and has to be closed again, in the order in which it is opened."""
+
+    clock: Clock
+    store: SqliteStore
+    providers: dict[str, Provider]
+    defaults: Defaults
+    menu: LateMenu
+    platforms: dict[str, Platform]
+    accounts: dict[str, str]
+    catalogue: Catalogue
+    outbox: Outbox
+
+
 @asynccontextmanager
 async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Bridge]:
     """Open the store and the providers, log in to the platforms, wire everything; close it all at the end.
@@ -257,42 +273,48 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
         catalogue = Catalogue(providers, clock)
         stack.push_async_callback(catalogue.aclose)
         outbox = _outbox(settings, platforms, store, clock)
-        preferences = Preferences(store, providers, defaults)
-        router = Router(providers, sleep=clock.sleep, now=clock.now)
-        accounting = Accounting(store, settings.prices, settings.budgets)
-        turns = Turns(
-            store=store,
-            router=router,
-            providers=providers,
-            platforms=platforms,
-            preferences=preferences,
-            outbox=outbox,
-            attachments=Attachments(store, platforms, clock, settings.file_limits),
-            clock=clock,
-            accounting=accounting,
-            long_answer_pages=settings.long_answer_pages,
-            reask=settings.reask_after_crash == "ask",
-        )
-        parking = Parking(store, outbox, platforms, clock, settings.parking_rule)
-        waiting = Waiting(store, outbox, platforms, spending(outbox.meters, clock), clock)
-        dispatcher = Dispatcher(
-            store=store,
-            turns=turns,
-            outbox=outbox,
-            platforms=platforms,
-            accounts=accounts,
-            providers=providers,
-            preferences=preferences,
-            catalogue=catalogue,
-            access=settings.rule,
-            commands=COMMANDS,
-            cooling=router.cooling,
-            clock=clock,
-            parking=parking,
-            accounting=accounting,
-            waiting=waiting,
-        )
-        menu.completer = dispatcher.complete
-        inbox = Inbox(store, dispatcher, settings.rule, Merging(platforms, settings.merge_window_seconds), parking=parking, waiting=waiting)
-        housekeeper = Housekeeper(store, preferences, clock)
-        yield Bridge(store, providers, platforms, accounts, outbox, dispatcher, inbox, clock, housekeeper)
+        yield _wired(settings, _Opened(clock, store, providers, defaults, menu, platforms, accounts, catalogue, outbox))
+
+
+def _wired(settings: Settings, opened: _Opened) -> Bridge:
+    clock, store, outbox = opened.clock, opened.store, opened.outbox
+    providers, platforms = opened.providers, opened.platforms
+    preferences = Preferences(store, providers, opened.defaults)
+    router = Router(providers, sleep=clock.sleep, now=clock.now)
+    accounting = Accounting(store, settings.prices, settings.budgets)
+    turns = Turns(
+        store=store,
+        router=router,
+        providers=providers,
+        platforms=platforms,
+        preferences=preferences,
+        outbox=outbox,
+        attachments=Attachments(store, platforms, clock, settings.file_limits),
+        clock=clock,
+        accounting=accounting,
+        long_answer_pages=settings.long_answer_pages,
+        reask=settings.reask_after_crash == "ask",
+    )
+    parking = Parking(store, outbox, platforms, clock, settings.parking_rule)
+    waiting = Waiting(store, outbox, platforms, spending(outbox.meters, clock), clock)
+    dispatcher = Dispatcher(
+        store=store,
+        turns=turns,
+        outbox=outbox,
+        platforms=platforms,
+        accounts=opened.accounts,
+        providers=providers,
+        preferences=preferences,
+        catalogue=opened.catalogue,
+        access=settings.rule,
+        commands=COMMANDS,
+        cooling=router.cooling,
+        clock=clock,
+        parking=parking,
+        accounting=accounting,
+        waiting=waiting,
+    )
+    opened.menu.completer = dispatcher.complete
+    inbox = Inbox(store, dispatcher, settings.rule, Merging(platforms, settings.merge_window_seconds), parking=parking, waiting=waiting)
+    housekeeper = Housekeeper(store, preferences, clock)
+    return Bridge(store, providers, platforms, opened.accounts, outbox, dispatcher, inbox, clock, housekeeper)

@@ -50,6 +50,40 @@ UPDATE_TYPES: Final = frozenset(
 )
 
 
+_FORMAT, _SENT = "parse_mode entities", "disable_notification protect_content allow_paid_broadcast message_effect_id"
+_EDIT = "chat_id message_id reply_markup"
+_CAPTION = "caption parse_mode caption_entities disable_content_type_detection"
+PARAMETERS: Final = {
+    "getMe": "",
+    "getUpdates": "offset limit timeout allowed_updates",
+    "setWebhook": "url certificate ip_address max_connections allowed_updates drop_pending_updates secret_token",
+    "deleteWebhook": "drop_pending_updates",
+    "getWebhookInfo": "",
+    "sendMessage": f"chat_id text message_thread_id link_preview_options reply_parameters reply_markup {_FORMAT} {_SENT}",
+    "sendDocument": f"chat_id document {_CAPTION} message_thread_id reply_parameters reply_markup {_SENT}",
+    "editMessageMedia": f"media {_EDIT}",
+    "editMessageText": f"text link_preview_options {_EDIT} {_FORMAT}",
+    "editMessageReplyMarkup": _EDIT,
+    "deleteMessage": "chat_id message_id",
+    "deleteMessages": "chat_id message_ids",
+    "setMessageReaction": "chat_id message_id reaction is_big",
+    "sendChatAction": "chat_id message_thread_id action",
+    "answerCallbackQuery": "callback_query_id text show_alert url cache_time",
+    "sendMessageDraft": f"chat_id message_thread_id draft_id text can_stop keep_on_stop {_FORMAT}",
+    "sendRichMessageDraft": "chat_id message_thread_id draft_id rich_message can_stop keep_on_stop",
+    "createForumTopic": "chat_id name icon_color icon_custom_emoji_id",
+    "setMyCommands": "commands scope language_code",
+    "getMyCommands": "scope language_code",
+    "deleteMyCommands": "scope language_code",
+    "getChat": "chat_id",
+    "getChatMember": "chat_id user_id",
+    "getChatAdministrators": "chat_id return_bots",
+    "getChatMemberCount": "chat_id",
+    "getFile": "file_id",
+}
+"""What each method takes; a parameter of the Bot API that is not here is one that the stand-in does not have."""
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
     """A method: what it takes and what it does."""
@@ -68,54 +102,36 @@ class Methods:
     def __init__(self, world: World, updates: Updates, webhook: Webhook, sending: Sending, *, menus: Menus, reactions: Reactions) -> None:
         self._world, self._updates, self._webhook, self._sending = world, updates, webhook, sending
         self.unknown: list[str] = []
-        format_, sent = "parse_mode entities", "disable_notification protect_content allow_paid_broadcast message_effect_id"
-        edit = "chat_id message_id reply_markup"
-        caption = "caption parse_mode caption_entities disable_content_type_detection"
-        table: dict[str, tuple[Callable[[Parameters], Awaitable[Any]], str]] = {
-            "getMe": (self._get_me, ""),
-            "getUpdates": (self._get_updates, "offset limit timeout allowed_updates"),
-            "setWebhook": (
-                self._set_webhook,
-                "url certificate ip_address max_connections allowed_updates drop_pending_updates secret_token",
-            ),
-            "deleteWebhook": (webhook.delete, "drop_pending_updates"),
-            "getWebhookInfo": (webhook.info, ""),
-            "sendMessage": (
-                sending.send_message,
-                f"chat_id text message_thread_id link_preview_options reply_parameters reply_markup {format_} {sent}",
-            ),
-            "sendDocument": (
-                sending.send_document,
-                f"chat_id document {caption} message_thread_id reply_parameters reply_markup {sent}",
-            ),
-            "editMessageMedia": (sending.edit_message_media, f"media {edit}"),
-            "editMessageText": (sending.edit_message_text, f"text link_preview_options {edit} {format_}"),
-            "editMessageReplyMarkup": (sending.edit_message_reply_markup, edit),
-            "deleteMessage": (sending.delete_message, "chat_id message_id"),
-            "deleteMessages": (sending.delete_messages, "chat_id message_ids"),
-            "setMessageReaction": (reactions.set_message_reaction, "chat_id message_id reaction is_big"),
-            "sendChatAction": (sending.send_chat_action, "chat_id message_thread_id action"),
-            "answerCallbackQuery": (sending.answer_callback_query, "callback_query_id text show_alert url cache_time"),
-            "sendMessageDraft": (
-                sending.send_message_draft,
-                f"chat_id message_thread_id draft_id text can_stop keep_on_stop {format_}",
-            ),
-            "sendRichMessageDraft": (
-                sending.send_rich_message_draft,
-                "chat_id message_thread_id draft_id rich_message can_stop keep_on_stop",
-            ),
-            "createForumTopic": (sending.create_forum_topic, "chat_id name icon_color icon_custom_emoji_id"),
-            "setMyCommands": (menus.set_my_commands, "commands scope language_code"),
-            "getMyCommands": (menus.get_my_commands, "scope language_code"),
-            "deleteMyCommands": (menus.delete_my_commands, "scope language_code"),
-            "getChat": (self._get_chat, "chat_id"),
-            "getChatMember": (self._get_chat_member, "chat_id user_id"),
-            "getChatAdministrators": (self._get_chat_administrators, "chat_id return_bots"),
-            "getChatMemberCount": (self._get_chat_member_count, "chat_id"),
-            "getFile": (self._get_file, "file_id"),
+        runs: dict[str, Callable[[Parameters], Awaitable[Any]]] = {
+            "getMe": self._get_me,
+            "getUpdates": self._get_updates,
+            "setWebhook": self._set_webhook,
+            "deleteWebhook": webhook.delete,
+            "getWebhookInfo": webhook.info,
+            "sendMessage": sending.send_message,
+            "sendDocument": sending.send_document,
+            "editMessageMedia": sending.edit_message_media,
+            "editMessageText": sending.edit_message_text,
+            "editMessageReplyMarkup": sending.edit_message_reply_markup,
+            "deleteMessage": sending.delete_message,
+            "deleteMessages": sending.delete_messages,
+            "setMessageReaction": reactions.set_message_reaction,
+            "sendChatAction": sending.send_chat_action,
+            "answerCallbackQuery": sending.answer_callback_query,
+            "sendMessageDraft": sending.send_message_draft,
+            "sendRichMessageDraft": sending.send_rich_message_draft,
+            "createForumTopic": sending.create_forum_topic,
+            "setMyCommands": menus.set_my_commands,
+            "getMyCommands": menus.get_my_commands,
+            "deleteMyCommands": menus.delete_my_commands,
+            "getChat": self._get_chat,
+            "getChatMember": self._get_chat_member,
+            "getChatAdministrators": self._get_chat_administrators,
+            "getChatMemberCount": self._get_chat_member_count,
+            "getFile": self._get_file,
         }
-        self._names = {name.lower(): name for name in table}
-        self._table = {name: Method(frozenset(parameters.split()), run) for name, (run, parameters) in table.items()}
+        self._names = {name.lower(): name for name in runs}
+        self._table = {name: Method(frozenset(PARAMETERS[name].split()), run) for name, run in runs.items()}
 
     async def call(self, name: str, values: Mapping[str, Any]) -> Any:
         """Run a method; names are not case-sensitive.
