@@ -81,6 +81,19 @@ async def test_what_waits_shows_it_until_its_turn_has_come(outside: Outside, tmp
     assert not outside.telegram.unknown_parameters
 
 
+async def test_in_a_private_telegram_chat_each_answer_to_what_waited_quotes_its_question(
+    outside: Outside, tmp_path: Path, speaker: Speaker
+) -> None:
+    chat = TelegramChat(outside)
+    async with running_bridge(outside, tmp_path / "d.db", default_provider="netmind", merge_window_seconds=0):
+        await both_begun(chat)
+        await eventually(lambda: len(signs(chat)) == 2)
+        speaker.go.set()
+        await eventually(lambda: len([text for text in chat.texts() if "and ended" in text]) == 3)
+    quoted = [message.get("reply_to_message", {}).get("text") for message in chat._own()]
+    assert quoted == [None, "the second question", "the third question"]
+
+
 @pytest.mark.parametrize("platform", CHATS)
 async def test_where_the_chat_takes_no_mark_it_is_said_and_taken_away(
     outside: Outside, tmp_path: Path, speaker: Speaker, platform: str
