@@ -218,9 +218,11 @@ ORDER BY t.seq LIMIT 1;
 SELECT id FROM turn WHERE event = $1;
 
 -- name: turn_newest
--- The newest turn since the last reset that an older event than the given one asked for, and the turn that asked its question first.
+-- The newest turn since the last reset that an older event than the given one asked for, and the turn that asked its question first. Not one
+-- whose question was taken back while it waited.
 SELECT id, COALESCE(again, id) AS asked FROM turn
 WHERE conversation = $1 AND event < $2 AND seq > (SELECT reset_seq FROM conversation WHERE id = $1)
+  AND NOT (state = 'stopped' AND NOT EXISTS (SELECT 1 FROM entry u WHERE u.turn = turn.id AND u.role = 'user' AND NOT u.superseded))
 ORDER BY seq DESC LIMIT 1;
 
 -- name: turn_asked

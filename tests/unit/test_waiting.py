@@ -265,6 +265,18 @@ async def test_what_was_taken_back_is_said_once_and_not_counted_by_a_later_stop(
     assert [state for state, _ in world.turns()] == ["stopped"] * 4
 
 
+async def test_retry_asks_the_question_before_what_was_taken_back(world: World) -> None:
+    async with world.running():
+        async with an_answer_runs(world):
+            await world.say("two", message_id="m-two")
+            await world.command("stop", reply_to="m-two")
+            await world.until_said("Withdrawn")
+        await world.order("retry")
+        assert world.alpha.asked == ["one", "one"]
+        await world.ask("three")
+    assert [message.text for message in world.alpha.requests[-1].messages] == ["one", "heard: one", "three"]
+
+
 async def test_what_was_taken_back_is_not_told_after_a_restart_either(world: World) -> None:
     async with world.running():
         world.alpha.will(TextDelta("long"), asyncio.Event())
