@@ -236,6 +236,17 @@ class World:
             await catalogue.aclose()
             await store.aclose()
 
+    def never_closes(self) -> asyncio.Event:
+        """From now on this life closes no turn. The event is set when it would have closed one: only that says that it got so far."""
+        reached = asyncio.Event()
+
+        async def close(*_: object, **__: object) -> bool:
+            reached.set()
+            return await asyncio.Event().wait()
+
+        self.now.store.close = close  # type: ignore[method-assign]
+        return reached
+
     # what people do
 
     async def say(self, text: str, **more: Any) -> Incoming:

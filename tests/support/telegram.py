@@ -100,6 +100,20 @@ def refused(code: int, description: str, **parameters: Any) -> httpx.Response:
     return httpx.Response(code, json=body)
 
 
+class Server:
+    """A network for `api`: remembers calls and gives one answer to all, or raises it."""
+
+    def __init__(self, answer: httpx.Response | Exception | None = None) -> None:
+        self.answer = answer or ok(True)
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+
+    async def __call__(self, method: str, parameters: dict[str, Any]) -> httpx.Response:
+        self.calls.append((method, parameters))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
 def api(answer: Answerer) -> Api:
     """A real client of the library over a network that is `answer(method, parameters)`; it may raise httpx's errors."""
 

@@ -15,9 +15,10 @@ from bot.doubts import MOST_FAILURES
 from bot.model import ChatAddress, Page, Receipt, Target
 from bot.outbox import DeliveryError, Outbox
 from bot.platforms.base import PlatformError, Refusal, RefusedError, Repeat, Sighting, UnavailableError
-from storage.base import DeliveryRow, Owner, OwnerKind
+from storage.base import DeliveryRow
 from tests.support.chat import LIMITS, MemoryDeliveries, MemoryPlatform, target
 from tests.support.clock import FakeClock
+from tests.support.outbox import turn
 
 MINUTE = 60.0
 CHAT = target().chat
@@ -101,10 +102,6 @@ async def world():
     world = World()
     yield world
     await world.outbox.aclose()
-
-
-def turn(number: int = 1) -> Owner:
-    return Owner(OwnerKind.TURN, number)
 
 
 # ---------------------------------------------------------------------------------------- a create whose answer was lost

@@ -18,6 +18,7 @@ from sandbox.limits import Gates
 from storage.base import Owner, OwnerKind
 from tests.support.chat import LIMITS, OVERALL, MemoryDeliveries, MemoryPlatform, Taken, target
 from tests.support.clock import FakeClock
+from tests.support.outbox import Text, turn
 
 FADES_AFTER = 30.0
 BAD = RefusedError(Refusal.BAD_REQUEST, "no")
@@ -107,21 +108,6 @@ async def world() -> AsyncIterator[World]:
     yield world
     await world.outbox.aclose()
     assert world.platform.floods == 0
-
-
-class Text:
-    """A source whose text grows."""
-
-    def __init__(self, *pages: str) -> None:
-        self.now = list(pages)
-        self.buttons: tuple[tuple[Button, ...], ...] = ()
-
-    def __call__(self) -> list[Page]:
-        return [Page(text, (), self.buttons) for text in self.now if text]
-
-
-def turn(number: int = 1) -> Owner:
-    return Owner(OwnerKind.TURN, number)
 
 
 def calls(world: World) -> list[Call]:

@@ -422,15 +422,12 @@ async def test_thoughts_of_the_first_do_not_stand_above_the_seconds_answer(tmp_p
 
 
 async def test_an_answer_of_another_says_so_after_a_crash_too(world: World) -> None:
-    async with world.running() as core:
+    async with world.running():
         world.alpha.will(FAILURES["500"])
-
-        async def crash(*args: object, **more: object) -> None:
-            await asyncio.Event().wait()
-
-        core.store.close = crash  # type: ignore[method-assign,assignment]
+        closing = world.never_closes()
         await world.say("one")
-        await eventually(lambda: world.turns() == [("answered", 1)])
+        await closing.wait()
+        assert world.turns() == [("answered", 1)]
     async with world.running():
         await world.idle()
     assert "↪ Beta answered, with b-one: Alpha AI had a fault of its own." in world.texts()[-1]

@@ -144,16 +144,13 @@ async def test_where_the_file_is_refused_every_word_comes_in_messages(world: Wor
 
 
 async def test_after_a_crash_the_file_stands_once_and_as_it_would_have_whatever_the_setting_is_by_now(world: World) -> None:
-    async with world.running() as core:
+    async with world.running():
         world.alpha.will(TextDelta(LONG), Finished())
-
-        async def crash(*_: object, **__: object) -> None:
-            await asyncio.Event().wait()
-
-        core.store.close = crash  # type: ignore[method-assign,assignment]
+        closing = world.never_closes()
         await world.say("tell me much")
-        await eventually(lambda: [file is not None for file in files(world)] == [False, False, True])
-        await eventually(lambda: world.rows("SELECT COUNT(*) FROM delivery WHERE message_id IS NOT NULL") == [(3,)])
+        await closing.wait()
+        assert [file is not None for file in files(world)] == [False, False, True]
+        assert world.rows("SELECT COUNT(*) FROM delivery WHERE message_id IS NOT NULL") == [(3,)]
     shown = dict(world.chat.shown)
     world.long_answer_pages = 0
     async with world.running():

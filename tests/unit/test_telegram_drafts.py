@@ -13,24 +13,10 @@ from bot.model import Button, ButtonPress, ChatAddress, ChatKind, Entity, EventK
 from bot.platforms.base import FloodError, PlatformError, Refusal, RefusedError, UnavailableError
 from bot.platforms.telegram.drafts import REMEMBERED, DraftMode, Drafts
 from bot.platforms.telegram.intake import ALLOWED_UPDATES, Intake
-from tests.support.telegram import COMMANDS, ME, TOKEN, USER, api, group_chat, ok, private_chat, refused, target, update
+from tests.support.telegram import COMMANDS, ME, TOKEN, USER, Server, api, group_chat, private_chat, refused, target, update
 
 PLAIN, RICH = DraftMode.PLAIN, DraftMode.RICH
 PAGE = Page("so far", (Entity("bold", 0, 2),), ((Button("Stop", "stop:1"),),))
-
-
-class Server:
-    """Remembers calls and gives one answer, or raises it."""
-
-    def __init__(self, answer: httpx.Response | Exception | None = None) -> None:
-        self.answer = answer or ok(True)
-        self.calls: list[tuple[str, dict[str, Any]]] = []
-
-    async def __call__(self, method: str, parameters: dict[str, Any]) -> httpx.Response:
-        self.calls.append((method, parameters))
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
 
 
 async def shown(drafts: Drafts, answer: httpx.Response | Exception | None = None, *, thread: str = "") -> Server:

@@ -11,23 +11,9 @@ from bot.model import Button, ButtonStyle, Entity, Page, Receipt
 from bot.platforms.base import FloodError, PlatformError, Refusal, RefusedError, UnavailableError, UnknownOutcomeError
 from bot.platforms.telegram import egress
 from bot.platforms.telegram.api import make_api
-from tests.support.telegram import GROUP, TOKEN, USER, api, ok, refused, target
+from tests.support.telegram import GROUP, TOKEN, USER, Server, api, ok, refused, target
 
 SENT = {"message_id": 99, "date": 1, "chat": {"id": USER, "type": "private"}}
-
-
-class Server:
-    """Remembers calls and gives one answer, or raises it."""
-
-    def __init__(self, answer: httpx.Response | Exception | None = None) -> None:
-        self.answer = answer or ok(SENT)
-        self.calls: list[tuple[str, dict[str, Any]]] = []
-
-    async def __call__(self, method: str, parameters: dict[str, Any]) -> httpx.Response:
-        self.calls.append((method, parameters))
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
 
 
 async def attempt(answer: httpx.Response | Exception, call: str) -> PlatformError | None:
@@ -51,7 +37,7 @@ async def attempt(answer: httpx.Response | Exception, call: str) -> PlatformErro
 
 
 async def test_a_page_goes_out_with_its_entities_buttons_topic_and_reply():
-    server = Server()
+    server = Server(ok(SENT))
     client = api(server)
     page = Page(
         "😀 bold x",
@@ -89,7 +75,7 @@ async def test_a_page_goes_out_with_its_entities_buttons_topic_and_reply():
 
 
 async def test_only_the_first_page_is_a_reply():
-    server = Server()
+    server = Server(ok(SENT))
     client = api(server)
     await egress.send(client, target(reply_to="7"), Page("hi"), first=False)
     await client.aclose()
@@ -97,7 +83,7 @@ async def test_only_the_first_page_is_a_reply():
 
 
 async def test_an_edit_without_buttons_takes_the_keyboard_away():
-    server = Server()
+    server = Server(ok(SENT))
     client = api(server)
     assert await egress.edit(client, target(thread="30"), "99", Page("done")) == Receipt("99")
     await client.aclose()

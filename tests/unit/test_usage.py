@@ -293,14 +293,11 @@ async def test_questions_at_once_can_not_use_the_same_rest(world: World) -> None
 
 async def test_near_its_end_the_answer_says_so_with_the_estimate_also_after_a_crash(world: World) -> None:
     world.budgets = budget(tokens=1_200)
-    async with world.running() as core:
-
-        async def crash(*_: object, **__: object) -> None:
-            await asyncio.Event().wait()
-
-        core.store.close = crash  # type: ignore[method-assign,assignment]
+    async with world.running():
+        closing = world.never_closes()
         await world.say("one")
-        await eventually(lambda: world.turns() == [("answered", 1)])
+        await closing.wait()
+        assert world.turns() == [("answered", 1)]
     async with world.running():
         await world.idle()
     (said,) = world.texts()

@@ -5,70 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from bot.clock import SystemClock
 from bot.model import ChatAddress, ChatKind, EventKind, Page, Target
-from bot.pacing import Meters
-from bot.platforms.base import SupportsCatchUp
 from bot.platforms.budgets import DISCORD_INTERACTION_ACK_SECONDS
-from bot.platforms.discord import DiscordPlatform, Reach, catchup
-from bot.spending import spending
+from bot.platforms.discord import Reach, catchup
 from sandbox.discord import DiscordSandbox
 from sandbox.faults import Fault
 from storage.base import StoreError, StoreUnavailableError
 from tests.support.clock import Epoch
-from tests.support.seam import Cursors, Inbox, Memo, Menu, eventually, plain, running
-
-DAY = Reach(hours=24.0, messages=500)
-
-
-@pytest.fixture
-async def sandbox():
-    async with DiscordSandbox() as sandbox:
-        yield sandbox
+from tests.support.discord_platform import opened
+from tests.support.seam import Cursors, Inbox, eventually
 
 
 @pytest.fixture
 def cursors(sandbox):
     return Cursors(sandbox.channel_id)
-
-
-@asynccontextmanager
-async def connected(
-    sandbox: DiscordSandbox,
-    inbox: Inbox,
-    cursors: Cursors,
-    *,
-    reach: Reach = DAY,
-    now: Callable[[], float] = time.time,
-    message_content: bool = False,
-) -> AsyncIterator[DiscordPlatform]:
-    clock = SystemClock()
-    platform = DiscordPlatform(
-        sandbox.token,
-        Menu(),
-        Memo(),
-        style=plain(2000),
-        api_base_url=sandbox.api_url,
-        gateway_url=sandbox.gateway_url,
-        message_content=message_content,
-        reach=reach,
-        clock=clock,
-        now=now,
-    )
-    assert isinstance(platform, SupportsCatchUp)
-    platform.catch_up_with(cursors, spending(Meters(clock.now), clock))
-    try:
-        await platform.open()
-        async with running(platform, inbox):
-            yield platform
-    finally:
-        await platform.aclose()
 
 
 async def said(sandbox: DiscordSandbox, text: str, *, channel: str | None = None, **more: Any) -> str:
@@ -93,7 +47,7 @@ async def test_what_was_missed_is_taken_in_order_and_before_what_is_said_now(san
     for number in range(7):
         await said(sandbox, f"missed {number}")
     sandbox.faults.add(Fault(method="GET", path="*/messages", delay=0.3))
-    async with connected(sandbox, inbox, cursors):
+    async with opened(sandbox, inbox, cursors=cursors):
         for number in range(3):
             await said(sandbox, f"now {number}")
         await inbox.wait(10)
@@ -105,12 +59,12 @@ async def test_it_comes_as_it_would_have_come_at_once(sandbox, inbox, cursors):
     """The same key, or it would be answered twice; and the same address, kind of chat, server, sender and text."""
     dm = sandbox.open_dm(sandbox.user_id)
     cursors.positions[dm] = None
-    async with connected(sandbox, inbox, cursors):
+    async with opened(sandbox, inbox, cursors=cursors):
         await said(sandbox, f"ask <@{sandbox.user_id}>")
         await said(sandbox, "psst", channel=dm, mention=False)
         live = await inbox.wait(2)
     again = Inbox()
-    async with connected(sandbox, again, Cursors(sandbox.channel_id, dm)):
+    async with opened(sandbox, again, cursors=Cursors(sandbox.channel_id, dm)):
         missed = await again.wait(2)
     assert sorted(live, key=str) == sorted(missed, key=str)
 
@@ -118,7 +72,7 @@ async def test_it_comes_as_it_would_have_come_at_once(sandbox, inbox, cursors):
 async def test_only_what_is_meant_for_the_bot_is_taken(sandbox, inbox, cursors):
     robot = sandbox.world.add_user("robot", bot=True)
     sandbox.world.join(sandbox.guild_id, robot)
-    async with connected(sandbox, inbox, cursors) as platform:
+    async with opened(sandbox, inbox, cursors=cursors) as platform:
         target = Target(ChatAddress("discord", sandbox.bot_id, sandbox.channel_id), ChatKind.GROUP)
         mine = await platform.send(target, Page("I said"), nonce="1", first=True)
     await said(sandbox, "talk among people", mention=False)
@@ -126,7 +80,7 @@ async def test_only_what_is_meant_for_the_bot_is_taken(sandbox, inbox, cursors):
     await said(sandbox, "a reply", mention=False, reply_to=mine.message_id)
     await said(sandbox, "a reply whose text is withheld", mention=False, reply_to=mine.message_id, ping_reply=False)
     await said(sandbox, "a mention")
-    async with connected(sandbox, inbox, cursors):
+    async with opened(sandbox, inbox, cursors=cursors):
         await inbox.wait(2)
         await said(sandbox, "now")
         await inbox.wait(3)
@@ -136,11 +90,11 @@ async def test_only_what_is_meant_for_the_bot_is_taken(sandbox, inbox, cursors):
 async def test_with_the_intent_replies_without_a_ping_are_read_back_too(inbox):
     async with DiscordSandbox(message_content=True) as sandbox:
         cursors = Cursors(sandbox.channel_id)
-        async with connected(sandbox, inbox, cursors, message_content=True) as platform:
+        async with opened(sandbox, inbox, cursors=cursors, message_content=True) as platform:
             target = Target(ChatAddress("discord", sandbox.bot_id, sandbox.channel_id), ChatKind.GROUP)
             mine = await platform.send(target, Page("I said"), nonce="1", first=True)
         await said(sandbox, "go on", mention=False, reply_to=mine.message_id, ping_reply=False)
-        async with connected(sandbox, inbox, cursors, message_content=True):
+        async with opened(sandbox, inbox, cursors=cursors, message_content=True):
             assert (await inbox.one()).text == "go on"
 
 
@@ -149,7 +103,7 @@ async def test_direct_messages_and_threads_are_read_back(sandbox, inbox):
     sandbox.channels[thread]["thread_metadata"]["archived"] = True
     await said(sandbox, "in private", channel=dm, mention=False)
     await said(sandbox, "in the thread", channel=thread)
-    async with connected(sandbox, inbox, Cursors(dm, thread)):
+    async with opened(sandbox, inbox, cursors=Cursors(dm, thread)):
         taken = {one.text: one for one in await inbox.wait(2)}
     assert (taken["in private"].chat_kind, taken["in private"].server, taken["in private"].sender.member) == (ChatKind.PRIVATE, None, True)
     assert (taken["in the thread"].chat_kind, taken["in the thread"].chat.chat) == (ChatKind.GROUP, thread)
@@ -157,7 +111,7 @@ async def test_direct_messages_and_threads_are_read_back(sandbox, inbox):
 
 
 async def test_a_new_session_reads_back_and_a_resumed_one_does_not(sandbox, inbox, cursors):
-    async with connected(sandbox, inbox, cursors):
+    async with opened(sandbox, inbox, cursors=cursors):
         await said(sandbox, "one")
         await inbox.wait(1)
         before = reads(sandbox)
@@ -189,7 +143,7 @@ async def test_a_channel_that_is_closed_or_gone_costs_one_line_and_holds_up_no_o
     lines: list[int] = []
     for _ in range(2):
         caplog.clear()
-        async with connected(sandbox, inbox, cursors):
+        async with opened(sandbox, inbox, cursors=cursors):
             await said(sandbox, "hello again", channel=dm, mention=False)
             await inbox.wait(len(lines) + 2)
             await asyncio.sleep(0.3)
@@ -205,12 +159,12 @@ async def test_only_the_newest_messages_and_the_last_hours_are_read_back(sandbox
     pause.seconds += 3700
     for number in range(120):
         await said(sandbox, f"missed {number}")
-    async with connected(sandbox, inbox, cursors, reach=Reach(hours=1.0, messages=110), now=pause):
+    async with opened(sandbox, inbox, cursors=cursors, reach=Reach(hours=1.0, messages=110), now=pause):
         await inbox.wait(110)
     assert texts(inbox) == [f"missed {number}" for number in range(10, 120)]
     assert "DISCORD_CATCH_UP_MESSAGES" in caplog.text
     late = Inbox()
-    async with connected(sandbox, late, Cursors(sandbox.channel_id), reach=Reach(hours=1.0, messages=500), now=pause):
+    async with opened(sandbox, late, cursors=Cursors(sandbox.channel_id), reach=Reach(hours=1.0, messages=500), now=pause):
         await late.wait(120)
         assert texts(late)[0] == "missed 0"
 
@@ -218,7 +172,7 @@ async def test_only_the_newest_messages_and_the_last_hours_are_read_back(sandbox
 @pytest.mark.parametrize("reach", [Reach(0.0, 500), Reach(24.0, 0)])
 async def test_it_can_be_switched_off(sandbox, inbox, cursors, reach):
     await said(sandbox, "missed")
-    async with connected(sandbox, inbox, cursors, reach=reach):
+    async with opened(sandbox, inbox, cursors=cursors, reach=reach):
         await said(sandbox, "now")
         assert (await inbox.one()).text == "now"
     assert not reads(sandbox)
@@ -236,7 +190,7 @@ async def test_it_can_be_switched_off(sandbox, inbox, cursors, reach):
 async def test_a_read_that_fails_is_repeated_and_the_order_is_kept(sandbox, inbox, cursors, fault):
     await said(sandbox, "missed")
     sandbox.faults.add(Fault(method="GET", path="*/messages", **fault))
-    async with connected(sandbox, inbox, cursors):
+    async with opened(sandbox, inbox, cursors=cursors):
         await said(sandbox, "now")
         await inbox.wait(2)
     assert texts(inbox) == ["missed", "now"]
@@ -246,19 +200,19 @@ async def test_what_is_said_now_waits_for_a_bounded_time_and_the_cursor_does_not
     monkeypatch.setattr(catchup, "PATIENCE_SECONDS", 0.3)
     await said(sandbox, "missed")
     down = sandbox.faults.add(Fault(method="GET", path="*/messages", status=503, body={}, times=-1))
-    async with connected(sandbox, inbox, cursors):
+    async with opened(sandbox, inbox, cursors=cursors):
         await said(sandbox, "now")
         assert (await inbox.one()).text == "now"
     assert cursors.positions[sandbox.channel_id] is None
     down.times = 0
-    async with connected(sandbox, inbox, cursors):
+    async with opened(sandbox, inbox, cursors=cursors):
         await inbox.wait(2)
     assert texts(inbox) == ["now", "missed"]
 
 
 async def test_the_cursor_stands_before_what_could_not_be_committed(sandbox, inbox, cursors):
     first = await said(sandbox, "one")
-    async with connected(sandbox, inbox, cursors):
+    async with opened(sandbox, inbox, cursors=cursors):
         await inbox.wait(1)
         inbox.errors = [StoreUnavailableError("the disk is full")] * 50
         second = await said(sandbox, "two")
@@ -267,13 +221,13 @@ async def test_the_cursor_stands_before_what_could_not_be_committed(sandbox, inb
         await asyncio.sleep(0.1)
     assert int(first) <= int(cursors.positions[sandbox.channel_id] or 0) < int(second)
     inbox.errors.clear()
-    async with connected(sandbox, inbox, cursors):
+    async with opened(sandbox, inbox, cursors=cursors):
         await inbox.wait(2)
     assert texts(inbox) == ["one", "two"]
 
 
 async def test_talk_among_people_moves_the_cursor_too_and_a_quiet_channel_costs_no_call(sandbox, inbox, cursors):
-    async with connected(sandbox, inbox, cursors):
+    async with opened(sandbox, inbox, cursors=cursors):
         await said(sandbox, "one")
         await inbox.wait(1)
         last = await said(sandbox, "talk", mention=False)
@@ -283,10 +237,10 @@ async def test_talk_among_people_moves_the_cursor_too_and_a_quiet_channel_costs_
         await asyncio.sleep(0.1)
     assert cursors.positions[sandbox.channel_id] == last
     before = reads(sandbox)
-    async with connected(sandbox, inbox, cursors):
+    async with opened(sandbox, inbox, cursors=cursors):
         await said(sandbox, "three")
         await inbox.wait(3)
-    async with connected(sandbox, inbox, cursors):
+    async with opened(sandbox, inbox, cursors=cursors):
         await asyncio.sleep(0.2)
     assert reads(sandbox) - before <= 1
 
@@ -294,7 +248,7 @@ async def test_talk_among_people_moves_the_cursor_too_and_a_quiet_channel_costs_
 async def test_a_store_that_is_away_at_first_only_delays_it(sandbox, inbox, cursors):
     await said(sandbox, "missed")
     cursors.errors = [StoreError("locked")]
-    async with connected(sandbox, inbox, cursors):
+    async with opened(sandbox, inbox, cursors=cursors):
         assert (await inbox.one()).text == "missed"
 
 
@@ -302,7 +256,7 @@ async def test_a_history_that_may_not_be_read_is_said(sandbox, inbox, cursors, c
     caplog.set_level(logging.INFO)
     await said(sandbox, "missed")
     sandbox.without_history.add(sandbox.channel_id)
-    async with connected(sandbox, inbox, cursors):
+    async with opened(sandbox, inbox, cursors=cursors):
         await eventually(lambda: "Read Message History" in caplog.text)
 
 
@@ -310,7 +264,7 @@ async def test_many_channels_are_read_back_without_a_flood(sandbox, inbox):
     channels = [sandbox.add_channel(sandbox.guild_id, f"room {number}") for number in range(80)]
     for channel in channels:
         await said(sandbox, f"missed in {channel}", channel=channel)
-    async with connected(sandbox, inbox, Cursors(*channels)):
+    async with opened(sandbox, inbox, cursors=Cursors(*channels)):
         await inbox.wait(80)
     assert sandbox.guard.limited_calls == 0
 
@@ -321,7 +275,7 @@ async def test_a_message_that_cant_be_read_costs_only_itself(sandbox, inbox, cur
     await said(sandbox, "two")
     stored = sandbox.world.message(sandbox.channel_id, poison)
     stored.wire = {**stored.wire, "timestamp": "never", "edited_timestamp": "never"}
-    async with connected(sandbox, inbox, cursors):
+    async with opened(sandbox, inbox, cursors=cursors):
         await inbox.wait(3)
     assert [text for text, kind in zip(texts(inbox), kinds(inbox), strict=True) if kind is not EventKind.UNREADABLE] == ["one", "two"]
     (aside,) = [one for one in inbox.taken if one.kind is EventKind.UNREADABLE]
@@ -331,11 +285,11 @@ async def test_a_message_that_cant_be_read_costs_only_itself(sandbox, inbox, cur
 
 
 async def test_a_command_does_not_wait_long_for_what_was_missed(sandbox, inbox, cursors):
-    async with connected(sandbox, inbox, cursors):
+    async with opened(sandbox, inbox, cursors=cursors):
         await eventually(lambda: sandbox.commands)
     await said(sandbox, "missed")
     sandbox.faults.add(Fault(method="GET", path="*/messages", delay=3.5, times=-1))
-    async with connected(sandbox, inbox, cursors):
+    async with opened(sandbox, inbox, cursors=cursors):
         interaction = await sandbox.slash(sandbox.channel_id, sandbox.user_id, "status")
         await asyncio.wait_for(interaction.responded.wait(), DISCORD_INTERACTION_ACK_SECONDS)
         await inbox.wait(2)

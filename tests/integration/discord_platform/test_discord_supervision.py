@@ -6,55 +6,25 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 from discord.gateway import KeepAliveHandler
 
-from bot.clock import SystemClock
-from bot.pacing import Meters
 from bot.platforms.base import Refusal, RefusedError
 from bot.platforms.discord import DiscordPlatform, gateway
-from bot.spending import spending
 from sandbox.discord import DiscordSandbox
 from sandbox.faults import Fault
-from tests.support.seam import Cursors, Inbox, Memo, Menu, plain, running
+from tests.support.discord_platform import make, opened
+from tests.support.seam import Cursors, Inbox, Memo
 
 PATIENCE_SECONDS = 20.0
 """discord.py waits 5 s before it asks for a further session."""
 
 
-@pytest.fixture
-async def sandbox():
-    async with DiscordSandbox() as sandbox:
-        yield sandbox
-
-
-@asynccontextmanager
-async def connected(sandbox: DiscordSandbox, inbox: Inbox, memo: Memo | None = None) -> AsyncIterator[DiscordPlatform]:
-    made = make(sandbox, memo)
-    try:
-        await made.open()
-        async with running(made, inbox):
-            yield made
-    finally:
-        await made.aclose()
-
-
-def make(sandbox: DiscordSandbox, memo: Memo | None = None) -> DiscordPlatform:
-    clock = SystemClock()
-    made = DiscordPlatform(
-        sandbox.token,
-        Menu(),
-        memo or Memo(),
-        style=plain(2000),
-        api_base_url=sandbox.api_url,
-        gateway_url=sandbox.gateway_url,
-        clock=clock,
-    )
-    made.catch_up_with(Cursors(sandbox.channel_id), spending(Meters(clock.now), clock))
-    return made
+def connected(sandbox: DiscordSandbox, inbox: Inbox, memo: Memo | None = None) -> AbstractAsyncContextManager[DiscordPlatform]:
+    return opened(sandbox, inbox, memo=memo, cursors=Cursors(sandbox.channel_id))
 
 
 async def heard(inbox: Inbox, count: int) -> list[str]:
@@ -136,7 +106,7 @@ async def test_a_gateway_that_is_away_is_dialled_again_and_again(sandbox, inbox)
 
 
 async def _hear_one(sandbox: DiscordSandbox, inbox: Inbox) -> None:
-    made = make(sandbox)
+    made = make(sandbox, cursors=Cursors(sandbox.channel_id))
     ready = asyncio.Event()
     await made.open()
     task = asyncio.create_task(made.run(inbox.accept, ready.set))
@@ -169,7 +139,7 @@ async def test_sessions_that_are_refused_again_and_again_use_up_what_is_granted_
     monkeypatch.setattr("discord.Client.before_identify_hook", no_wait)
     memo = Memo()
     memo.values[f"identifies:{sandbox.bot_id}"] = json.dumps({"left": 4.0, "at": time.time()})
-    made = make(sandbox, memo)
+    made = make(sandbox, memo=memo, cursors=Cursors(sandbox.channel_id))
     await made.open()
     task = asyncio.create_task(made.run(inbox.accept, lambda: None))
     try:
@@ -189,7 +159,7 @@ async def test_sessions_that_are_refused_again_and_again_use_up_what_is_granted_
 
 @pytest.mark.parametrize("code", [4004, 4013, 4014])
 async def test_a_close_that_no_new_session_can_mend_ends_the_run_and_says_what_to_do(sandbox, inbox, code):
-    made, ready = make(sandbox), asyncio.Event()
+    made, ready = make(sandbox, cursors=Cursors(sandbox.channel_id)), asyncio.Event()
     await made.open()
     task = asyncio.create_task(made.run(inbox.accept, ready.set))
     await ready.wait()
