@@ -12,7 +12,7 @@ from bot.model import ChatAddress, Incoming
 from bot.platforms.base import Platform
 from bot.render.base import Rendered, Style
 
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 10.0
 
 
 async def _say(_: Context) -> Answer:
@@ -87,18 +87,30 @@ class Cursors:
 
 @dataclass
 class Inbox:
-    """What was committed, in order, each key once. `delays` and `errors` meet the next events, first come first served."""
+    """What was committed, in order, each key once.
+
+    Attributes:
+        delays: Seconds that the next events take, first come first served.
+        errors: What the next events meet, first come first served.
+        away: Text → what an event with this text meets for as long as it stands here.
+        refused: How often one of `away` was met.
+    """
 
     taken: list[Incoming] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
     delays: list[float] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
+    away: dict[str, Exception] = field(default_factory=dict)
+    refused: int = 0
 
     async def accept(self, incoming: Incoming) -> bool:
         if self.delays:
             await asyncio.sleep(self.delays.pop(0))
         if self.errors:
             raise self.errors.pop(0)
+        if incoming.text in self.away:
+            self.refused += 1
+            raise self.away[incoming.text]
         if incoming.key in self.keys:
             return False
         self.keys.add(incoming.key)
