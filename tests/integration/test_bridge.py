@@ -340,11 +340,11 @@ async def test_an_answer_arrives_whole_and_once_through_a_flood_an_outage_and_a_
 async def test_a_long_paste_is_one_question_with_one_answer(outside: Outside, tmp_path: Path, platform: str) -> None:
     length = 4096 if platform == "telegram" else 1960  # the mention takes its place on Discord
     pieces = [("word " * length)[: length - 3] + "end" for _ in range(3)]
-    async with running_bridge(outside, tmp_path / "d.db", merge_window_seconds=1.5):
+    script(outside).queue("It says word.")
+    async with running_bridge(outside, tmp_path / "d.db", merge_window_seconds=30):
         chat = CHATS[platform](outside)
         for piece in (*pieces, "What does this say?"):
             await chat.say(piece)
-        script(outside).queue("It says word.")
         await until_said(chat, "It says word.")
         (request,) = outside.netmind.calls_to("POST", "/chat/completions")
         assert request.body["messages"][-1]["content"] == "\n".join([*pieces, "What does this say?"])
