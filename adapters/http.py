@@ -5,6 +5,8 @@ Traps this module closes (each measured on aiohttp 3.14):
 - A redirect would carry ``x-api-key`` and a JSON body with a key in it to another host, and turn a POST into a GET: none is followed.
 - ``response.json()`` refuses JSON that is labelled text/plain: bytes are read, capped, and parsed here.
 - ``data="..."`` sends text/plain, which Segmind answers with a 406 that looks like a billing problem: bodies go out as ``json=`` only.
+- A connection on which ``Connection: close`` was asked goes back to the pool unless the answer says that too, and many servers just close:
+  the next question on it is cut, and may have been billed. See `_Connector`. A POST that is cut so is never repeated by aiohttp itself.
 - Keepalive bytes defeat ``sock_read``: time budgets are kept on what the caller calls payload, see `Stream.next_chunk`.
 """
 
@@ -21,6 +23,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import aiohttp
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from yarl import URL
 
 from adapters.addresses import GuardedResolver, PrivateAddressError, refuse_private
@@ -99,6 +103,17 @@ class Reply:
         return 200 <= self.status < 300  # noqa: PLR2004
 
 
+class _Connector(aiohttp.TCPConnector):
+    """Uses no connection again that it was asked to close."""
+
+    async def connect(self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:  # noqa: ASYNC109 - aiohttp's name
+        """Get a connection from the pool, or make one."""
+        connection = await super().connect(req, traces, timeout)
+        if connection.protocol is not None and req.headers.get("Connection", "").lower() == "close":
+            connection.protocol.force_close()  # when this answer is over
+        return connection
+
+
 def open_session(*, private_addresses: bool = False) -> aiohttp.ClientSession:
     """Open the one session for all providers. Call it in a running loop and close it at the end.
 
@@ -113,7 +128,7 @@ def open_session(*, private_addresses: bool = False) -> aiohttp.ClientSession:
     except PackageNotFoundError:
         release = "0"
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S, resolver=None if private_addresses else GuardedResolver()),
+        connector=_Connector(limit=0, keepalive_timeout=KEEPALIVE_S, resolver=None if private_addresses else GuardedResolver()),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),
         headers={"User-Agent": f"Dragoman/{release}"},

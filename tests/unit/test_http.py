@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import aiohttp
 import pytest
@@ -26,6 +26,27 @@ async def serving(handler):
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def talking(answer):
+    """Serve raw connections: `answer` is called with each one's reader and writer. Gives the address and the writers so far."""
+    made = []
+
+    async def met(reader, writer):
+        made.append(writer)
+        with suppress(asyncio.IncompleteReadError):
+            await answer(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(met, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", made
+    finally:
+        server.close()
+        for writer in made:
+            writer.close()
+        await server.wait_closed()
 
 
 def answering(*, body=b"", status=200, headers=None):
@@ -219,6 +240,39 @@ async def test_peeked_bytes_are_read_again_without_their_padding(session):
         deadline = asyncio.get_running_loop().time() + 5
         assert (await stream.peek(deadline)).startswith(b"{")
         assert (await stream.reply(deadline)).data == {"a": 1}
+
+
+@pytest.mark.parametrize(("headers", "connections"), [({"Connection": "close"}, 4), ({}, 1)])
+async def test_a_connection_that_was_asked_to_close_is_not_used_again_though_the_answer_does_not_say_so(session, headers, connections):
+    async def answer(reader, writer):
+        while True:
+            await reader.readuntil(b"\r\n\r\n{}")
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
+
+    async with talking(answer) as (url, made):
+        http = Http(session)
+        for _ in range(2):
+            assert (await http.post_json(url, {}, headers)).data == {}
+            async with http.stream_json(url, {}, headers) as stream:
+                while await stream.next_chunk(asyncio.get_running_loop().time() + 5):
+                    pass
+    assert len(made) == connections
+
+
+async def test_a_post_cut_on_a_connection_from_before_is_not_sent_again(session):
+    asked = []
+
+    async def answer(reader, writer):
+        asked.append(await reader.readuntil(b"\r\n\r\n{}"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        asked.append(await reader.readuntil(b"\r\n\r\n{}"))  # the connection looked alive, and is closed now
+
+    async with talking(answer) as (url, _):
+        http = Http(session)
+        await http.post_json(url, {})
+        error = await failed(http.post_json(url, {}))
+    assert (error.kind, error.billed) == (ErrorKind.SERVER, Billed.MAYBE)
+    assert len(asked) == 2
 
 
 async def test_a_stream_read_to_its_end_gives_its_connection_back(session):
