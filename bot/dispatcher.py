@@ -388,9 +388,9 @@ class Dispatcher:
 
     # what is tried again
 
-    def read_again(self, kept: Incoming) -> Incoming | None:
+    async def read_again(self, kept: Incoming) -> Incoming | None:
         """Return the event that could not be read when it came; see `bot.rereading.read_again`."""
-        return read_again(kept, self._platforms)
+        return await read_again(kept, self._platforms)
 
     async def overtaken(self, event: StoredEvent, incoming: Incoming) -> bool:
         """Tell whether something was chosen since an event came that chooses the same: carried out now, it would undo that."""

@@ -12,6 +12,7 @@ from bot import parts, texts
 from bot.access import Access
 from bot.commands.base import question_of
 from bot.dispatcher import Dispatcher
+from bot.insist import insist
 from bot.merging import Merging
 from bot.model import EventKind, Incoming
 from bot.parking import WATCH_SECONDS, Parking
@@ -106,7 +107,7 @@ class Inbox:
     async def _take_up(self, event: StoredEvent, incoming: Incoming) -> None:
         """Carry out, once more, what came a while ago."""
         if incoming.kind is EventKind.UNREADABLE:
-            await self._read_again(event, incoming)
+            self._spawn(self._read_again(event, incoming))  # its platform may have to be connected first
         elif await self._dispatcher.overtaken(event, incoming):
             await self._parking.tell(event.id, incoming, texts.OVERTAKEN)
             await self._store.finish_event(event.id)
@@ -116,20 +117,19 @@ class Inbox:
     async def _read_again(self, event: StoredEvent, kept: Incoming) -> None:
         """Take what could not be read as the event that it is, if it can be read by now. Done twice, as after a crash, it is one event."""
         try:
-            fresh = self._dispatcher.read_again(kept)
+            fresh = await self._dispatcher.read_again(kept)
             if fresh is not None and await self._dispatcher.too_late(event, fresh):
                 await self._parking.tell(event.id, fresh, texts.TOO_LATE)
             elif fresh is not None:
                 await self.accept(fresh)
-        except StoreUnavailableError:
-            raise
+            await self._store.read_at_last(event.id)
+            log.info("event.read_at_last event=%d%s", event.id, "" if fresh is not None else ", it is nothing for the bot")
+        except StoreUnavailableError as error:
+            log.warning("event.not_read_again event=%d, it is tried at the next start: %s", event.id, error)
         except Exception as error:  # noqa: BLE001 - it is set aside as before, and must be in nobody's way
             reason = str(error) if isinstance(error, UnreadableStillError) else f"not stored: {type(error).__name__}"
             log.warning("event.unreadable_still event=%d: %s", event.id, reason)
-            await self._store.unreadable_still(event.id, reason)
-        else:
-            log.info("event.read_at_last event=%d%s", event.id, "" if fresh is not None else ", it is nothing for the bot")
-            await self._store.read_at_last(event.id)
+            await insist(self._parking.clock, lambda: self._store.unreadable_still(event.id, reason))
 
     async def _read_back(self, event: StoredEvent) -> Incoming | None:
         try:

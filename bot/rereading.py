@@ -19,7 +19,7 @@ class UnreadableStillError(Exception):
     """It can't be read this time either. The message says why, and quotes nothing that was written."""
 
 
-def read_again(kept: Incoming, platforms: Mapping[str, Platform]) -> Incoming | None:
+async def read_again(kept: Incoming, platforms: Mapping[str, Platform]) -> Incoming | None:
     """Return the event that was kept as it came; None if it can be read and is not meant for the bot.
 
     Raises:
@@ -36,6 +36,6 @@ def read_again(kept: Incoming, platforms: Mapping[str, Platform]) -> Incoming | 
     if not isinstance(platform, SupportsReadingAgain):
         raise UnreadableStillError(f"{kept.text}; what {kept.chat.platform} sent can't be read again")
     try:
-        return platform.read_again(kept.raw)
+        return await platform.read_again(kept)
     except Exception as error:  # whatever it provokes in a parser
         raise UnreadableStillError(f"{reason_of(error)} ({AGAIN})") from error

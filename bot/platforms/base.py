@@ -286,10 +286,10 @@ class SupportsMarks(Protocol):
 
 @runtime_checkable
 class SupportsReadingAgain(Protocol):
-    """A platform that can read what came as it is kept, without asking anybody: what an older version could not, a newer one may."""
+    """A platform that can read what it set aside from what is kept of it: what an older version could not, a newer one may."""
 
-    def read_again(self, raw: str) -> Incoming | None:
-        """Return the event that was kept as it came (`Incoming.raw`); None if it is not meant for the bot.
+    async def read_again(self, kept: Incoming) -> Incoming | None:
+        """Return the event that was kept as it came (`Incoming.raw`), as if it came now; None if it is not meant for the bot.
 
         Raises:
             Exception: It can't be read this time either.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import sqlite3
 from collections.abc import AsyncIterator
@@ -14,16 +13,11 @@ import pytest
 
 from bot import cli
 from bot.doctor import examine
-from bot.model import ChatAddress, ChatKind, EventKind, Incoming, Sender
-from bot.payload import dump
 from bot.settings import load
 from sandbox.outside import Outside
-from storage.base import NewEvent
 from storage.beside import survey
-from storage.sqlite import SqliteStore
-from tests.support.bridge import CHATS, TelegramChat, eventually, until_said
+from tests.support.bridge import CHATS, eventually, running_bridge, until_said
 from tests.support.process import bridge_process
-from tests.support.telegram import message, person, update
 
 CANARY = "canary-poison"
 
@@ -81,31 +75,33 @@ async def test_what_fails_for_ever_is_parked_by_the_real_bridge_and_answered_onc
     assert len(answers) == 1, chat.texts()
 
 
+READERS = {"discord": "bot.platforms.discord.intake.from_message", "telegram": "bot.platforms.telegram.intake.read"}
+
+
+@pytest.mark.parametrize("platform", CHATS)
 async def test_what_an_older_version_could_not_read_is_answered_by_dragoman_retry(
-    outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, platform: str
 ) -> None:
-    database, chat = tmp_path / "d.db", TelegramChat(outside)
+    def older(*_: object, **__: object) -> None:
+        raise KeyError("what came later")
+
+    database, chat = tmp_path / "d.db", CHATS[platform](outside)
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{database}")
     monkeypatch.chdir(tmp_path)
-    there = ChatAddress("telegram", str(outside.telegram.bot_id), str(chat.chat))
-    where = {"id": chat.chat, "type": "private", "first_name": "Ada"}
-    raw = json.dumps(update(7, message={**message("from before the upgrade", chat=where), "from": person(chat.person)}))
-    kept = Incoming(
-        "telegram:odd:7", EventKind.UNREADABLE, there, ChatKind.PRIVATE, Sender(str(chat.person), "Ada"), text="TypeError: x", raw=raw
-    )
-    store = SqliteStore(database)
-    await store.open()
-    await store.accept(NewEvent(kept.key, kept.kind, there, dump(kept), error=kept.text))
-    await store.aclose()
-    async with bridge_process(outside, database) as bridge:
-        await chat.say("hello")
-        await until_said(chat, "heard: hello")
-        assert survey(database).set_aside == 1
-        assert await asyncio.to_thread(cli.main, ["retry", "1"]) == cli.OK
-        assert "the running bot tries it again within seconds" in capsys.readouterr().out
-        await until_said(chat, "heard: from before the upgrade")
+    with monkeypatch.context() as version:
+        version.setattr(READERS[platform], older)
+        async with running_bridge(outside, database):
+            await chat.say(CANARY)
+            await eventually(lambda: survey(database).set_aside == 1)
+            (kept,) = survey(database).newest_set_aside
+            assert await asyncio.to_thread(cli.main, ["retry", str(kept.id)]) == cli.OK
+            await eventually(lambda: "tried again in vain" in survey(database).newest_set_aside[0].reason)
+    assert await asyncio.to_thread(cli.main, ["retry", str(kept.id)]) == cli.OK
+    async with running_bridge(outside, database):
+        await until_said(chat, f"heard: {CANARY}")
         await eventually(lambda: survey(database).set_aside == survey(database).parked == 0)
-        assert "before the upgrade" not in bridge.log
+    assert len(chat.texts()) == 1
+    assert CANARY not in caplog.text
 
 
 def _states(database: Path) -> list[str]:

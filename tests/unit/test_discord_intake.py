@@ -3,21 +3,23 @@
 import asyncio
 import json
 import logging
+from dataclasses import replace
 
 import discord
 import pytest
 
-from bot.model import EventKind
+from bot.model import EventKind, Incoming
 from bot.platforms.budgets import DISCORD_INTERACTION_ACK_SECONDS
 from bot.platforms.discord.commits import RETRY_MOST_SECONDS, TRIES
 from bot.platforms.discord.gateway import Gateway
 from bot.platforms.discord.identifies import Identifies
 from bot.platforms.discord.intake import Intake
+from bot.platforms.discord.odd import odd, read_kept
 from bot.platforms.discord.rest import Rest
 from bot.platforms.discord.routes import Acknowledgements, unpack
 from storage.base import StoreError, StoreUnavailableError
 from tests.support.clock import FakeClock
-from tests.support.discord_events import message, press, raw_message, raw_slash, slash
+from tests.support.discord_events import message, press, raw_message, raw_slash, slash, user
 from tests.support.discord_server import AnyServer
 from tests.support.mutants import mutants, storable
 from tests.support.seam import Memo, Menu, eventually
@@ -288,3 +290,33 @@ async def test_of_edits_only_those_of_people_are_read(parsers, inbox, clock, cap
     assert "MESSAGE_UPDATE can't be read" in caplog.text
     parsers["MESSAGE_UPDATE"](PAYLOADS["MESSAGE_UPDATE"])
     await eventually(lambda: any(one.text == "hello" for one in inbox.taken))
+
+
+def aside(kind, raw) -> Incoming:
+    kept = odd(kind, raw, BOT, "KeyError: 'x'")
+    assert kept is not None
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("kind", "edited"), [("MESSAGE_CREATE", {}), ("MESSAGE_UPDATE", {"edited_timestamp": "2026-11-21T09:00:01+00:00"})]
+)
+async def test_a_message_that_was_set_aside_is_read_as_the_event_it_is_once_it_can_be(*, kind, edited, intake, inbox):
+    raw = raw_message("hello", **edited)
+    client = discord.Client(intents=discord.Intents.none())
+    await intake.message(message(client._connection, **edited), edited=bool(edited))
+    reading = asyncio.create_task(intake.read_again(*read_kept(aside(kind, raw))))
+    await asyncio.sleep(0)
+    assert not reading.done()  # there is no session yet
+    intake.connected(client)
+    assert await reading == await inbox.one()
+    broken = {key: value for key, value in raw.items() if key != "author"}
+    with pytest.raises(AttributeError):
+        await intake.read_again(kind, broken)
+    assert await intake.read_again(kind, {**raw, "author": user(7, "a bot", bot=True)}) is None
+
+
+async def test_what_was_no_message_or_is_not_kept_whole_is_not_read_again():
+    for kept in (aside("INTERACTION_CREATE", raw_slash("status")), replace(aside("MESSAGE_CREATE", raw_message()), raw='{"i')):
+        with pytest.raises((TypeError, ValueError)):
+            read_kept(kept)

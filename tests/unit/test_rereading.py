@@ -29,7 +29,8 @@ class ReadingChat(Chat):
         self.known: dict[str, Incoming | None] = {}
         self.read: list[str] = []
 
-    def read_again(self, raw: str) -> Incoming | None:
+    async def read_again(self, kept: Incoming) -> Incoming | None:
+        raw = kept.raw or ""
         self.read.append(raw)
         if raw not in self.known:
             raise ValueError(f"a parser quotes {raw}")

@@ -23,7 +23,7 @@ from bot.platforms.discord.commands import SUGGEST_SECONDS, choices
 from bot.platforms.discord.commits import Commits, Fate
 from bot.platforms.discord.egress import EPHEMERAL
 from bot.platforms.discord.membership import Membership
-from bot.platforms.discord.odd import CREATED, SAYING, as_seen, odd
+from bot.platforms.discord.odd import CREATED, EDITED, SAYING, as_seen, odd
 from bot.platforms.discord.reading import NAME, arguments, from_interaction, from_message, is_addressed, is_from_person, options
 from bot.platforms.discord.rest import Rest
 from bot.platforms.discord.routes import Acknowledgements, InteractionRoute
@@ -85,10 +85,14 @@ class Intake:
         self._errands = Errands("event from Discord")
         self._open = True
         self._taken: dict[int, Incoming] = {}
+        self._client: discord.Client | None = None
+        self._connected = asyncio.Event()
 
     def connected(self, client: discord.Client) -> None:
         """A new session began: what came before it may have been missed."""
         self.guilds = lambda: [guild.id for guild in client.guilds]
+        self._client = client
+        self._connected.set()
         if self._catch_up is not None and self._open:
             self._catch_up.begin(client, self._take_missed, self.set_aside)
 
@@ -132,6 +136,19 @@ class Intake:
         if incoming is not None and self._open:
             self._errands.start(self._keep(incoming))
 
+    async def read_again(self, kind: str, raw: dict[str, Any]) -> Incoming | None:
+        """Read a message, or its new text, that was set aside; None if it is not meant for the bot. Waits until there is a session.
+
+        Raises:
+            Exception: It can't be read.
+        """
+        await self._connected.wait()
+        assert self._client is not None, "it comes with the session"
+        state = self._client._connection  # noqa: SLF001 - as discord.py's own parser of the same event does it
+        channel, _ = state._get_guild_channel(raw)  # type: ignore[arg-type]  # noqa: SLF001
+        message = discord.Message(state=state, channel=channel, data=raw)  # type: ignore[arg-type]  # a payload is a dict
+        return await self._incoming(message, edited=kind == EDITED) if self._concerns(message) else None
+
     async def drain(self) -> None:
         """Take nothing more in; return when what was taken is committed. What can't be committed any more is logged."""
         self._open = False
@@ -164,17 +181,20 @@ class Intake:
 
     async def _commit_message(self, message: discord.Message, *, edited: bool) -> bool:
         async with self._lanes.of(message.channel.id):
-            if isinstance(message.channel, discord.DMChannel):
-                member = await self._is_somewhere(message.author.id)
-            else:
-                member = self._membership.seen(message.author.id)
-            incoming = sound(from_message(message, self._account, member=member, edited=edited))
+            incoming = await self._incoming(message, edited=edited)
             fate = await self._commits.offer(incoming)
             if fate is Fate.NEW and not edited:
                 self._taken[message.id] = incoming
                 if len(self._taken) > TAKEN_KEPT:
                     del self._taken[next(iter(self._taken))]
             return fate is not Fate.LOST
+
+    async def _incoming(self, message: discord.Message, *, edited: bool) -> Incoming:
+        if isinstance(message.channel, discord.DMChannel):
+            member = await self._is_somewhere(message.author.id)
+        else:
+            member = self._membership.seen(message.author.id)
+        return sound(from_message(message, self._account, member=member, edited=edited))
 
     async def _take_deleted(self, message: int, gone: Incoming) -> None:
         async with self._lanes.of(int(gone.chat.chat)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any, Final
 
 import discord
@@ -43,6 +44,21 @@ def odd(kind: str, raw: Any, account: int, reason: str) -> Incoming | None:
         text=reason,
         raw=raw_of(kept),
     )
+
+
+def read_kept(kept: Incoming) -> tuple[str, dict[str, Any]]:
+    """Return the kind of an event that `odd` made, and what came.
+
+    Raises:
+        TypeError, ValueError: It is no message, or is not kept whole.
+    """
+    kind = kept.key.split(":")[3]
+    if kind not in {CREATED, EDITED}:
+        raise TypeError("a command or a press can't be answered so late")
+    raw = json.loads(kept.raw or "")
+    if not isinstance(raw, dict):
+        raise TypeError("it was not kept as a message")
+    return kind, raw
 
 
 def as_seen(message: discord.Message) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import discord
 
 from bot.clock import Clock
 from bot.commands.base import Menu
-from bot.model import Attachment, ChatAddress, Page, Receipt, ReplyRoute, Target
+from bot.model import Attachment, ChatAddress, Incoming, Page, Receipt, ReplyRoute, Target
 from bot.platforms.base import (
     Accept,
     Allowance,
@@ -44,6 +44,7 @@ from bot.platforms.discord.files import Files
 from bot.platforms.discord.gateway import Gateway, point_at
 from bot.platforms.discord.identifies import Identifies, TooManyIdentifiesError
 from bot.platforms.discord.intake import Intake
+from bot.platforms.discord.odd import read_kept
 from bot.platforms.discord.reading import NAME
 from bot.platforms.discord.rest import API_BASE_URL, CALL_SECONDS, Rest
 from bot.platforms.discord.routes import Acknowledgements
@@ -57,6 +58,8 @@ STEADY_SECONDS: Final = 300.0
 """A connection that held so long starts the waits anew."""
 CLOSE_SECONDS: Final = 3.0
 """Longest wait for the gateway's goodbye."""
+SESSION_SECONDS: Final = 60.0
+"""So long what was set aside waits for a session to be read again with."""
 DAY: Final = Reach(hours=24.0, messages=500)
 """How far back channels are read where nobody set it."""
 OVERALL: Final = Allowance("discord:overall", DISCORD_GLOBAL)
@@ -138,6 +141,8 @@ class DiscordPlatform:
         self._egress = Egress(self._rest, self._acknowledgements, OVERALL, now)
         self._files = Files(self._rest, OVERALL, cdn_base_url, now)
         self._account: str | None = None
+        self._intake: Intake | None = None
+        self._begun = asyncio.Event()
         point_at(api_base_url, gateway_url)
 
     async def open(self) -> str:
@@ -172,10 +177,20 @@ class DiscordPlatform:
             now=self._now,
             catch_up=self._catch_up(account),
         )
+        self._intake = intake
+        self._begun.set()
         try:
             await self._stay_connected(intake, Identifies(self._memo, str(account), self._now), _Once(ready))
         finally:
             await intake.drain()
+
+    async def read_again(self, kept: Incoming) -> Incoming | None:
+        """Read a message that was set aside; see `bot.platforms.base.SupportsReadingAgain`. It waits a while for a session."""
+        kind, raw = read_kept(kept)
+        async with asyncio.timeout(SESSION_SECONDS):
+            await self._begun.wait()
+            assert self._intake is not None, "it was begun"
+            return await self._intake.read_again(kind, raw)
 
     def allowances(self, call: Call, target: Target, *, first: bool) -> Sequence[Allowance]:
         """Name the budgets that a call would be counted in."""

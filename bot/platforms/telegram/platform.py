@@ -134,9 +134,9 @@ class TelegramPlatform:
         else:
             await poll(api, intake, self._clock, ready)
 
-    def read_again(self, raw: str) -> Incoming | None:
+    async def read_again(self, kept: Incoming) -> Incoming | None:
         """Read an update that was set aside; see `bot.platforms.base.SupportsReadingAgain`."""
-        return read_again(raw, self._open()[1], self._menu.commands, self._drafts.topic_of)
+        return read_again(kept.raw or "", self._open()[1], self._menu.commands, self._drafts.topic_of)
 
     def allowances(self, call: Call, target: Target, *, first: bool) -> Sequence[Allowance]:  # noqa: ARG002 - of the seam
         """Name the budgets of a call: all calls of a chat share one, whatever the topic.
