@@ -23,6 +23,7 @@ from bench.rules import Run
 from bench.schedules import rounds_for
 from bench.shared import Crowd, shared_limit
 from bench.stage import Found, Load, Told
+from bot.lengths import RECENT
 
 SPREAD_SECONDS, LONGEST_SPREAD_SECONDS = 0.05, 20.0
 """Questions of a load come at random moments within so many seconds for each of them, and within 20 s in all."""
@@ -65,8 +66,16 @@ async def run(load: Load) -> Measured:
             after = processor_seconds(pid)
             if after is None and running.process.returncode is not None:
                 raise BenchError(f"the bridge ended with {running.process.returncode}")
-            cpu = None if before is None or after is None else after - before
-            return Measured(load, found, "bridge", cpu, peak_megabytes(pid))
+            cpu = None if before is None or after is None or load.warm else after - before
+            return Measured(*_measured_part(load, found), "bridge", cpu, peak_megabytes(pid))
+
+
+def _measured_part(load: Load, found: Found) -> tuple[Load, Found]:
+    """Leave out the answers that only told the bridge how long answers are; a call that was refused for one of them counts."""
+    if any(told.whole != 1 for told in found.told[: load.warm]):
+        raise BenchError("an answer that was not to be measured did not arrive whole and once")
+    kept = slice(load.warm, None)
+    return replace(load, starts=load.starts[kept], lengths=load.lengths[kept], warm=0), replace(found, told=found.told[kept])
 
 
 async def run_client(load: Load, rule: str) -> Measured:
@@ -132,6 +141,19 @@ def starts(count: int, *, within: float | None = None, seed: int = 1) -> list[fl
 def even(place: str, count: int, seconds: float, round_trip: float = 0.0) -> Load:
     """Return a load of answers of one length."""
     return Load(place, starts(count), [seconds] * count, round_trip=round_trip)
+
+
+def warmed(load: Load, *, noise: float = 0.1, pause: float = 3.0) -> Load:
+    """Return the same load after as many answers as the bridge remembers, of such lengths, give or take `noise`, have ended."""
+    rng = random.Random(load.seed)  # noqa: S311 - lengths
+    before = [rng.uniform(1 - noise, 1 + noise) * load.lengths[0] for _ in range(RECENT)]
+    after = max(before) + load.thinking + pause
+    return replace(
+        load,
+        starts=[*starts(RECENT), *(after + start for start in load.starts)],
+        lengths=[*before, *load.lengths],
+        warm=RECENT,
+    )
 
 
 def outcomes(found: Found) -> list[Outcome]:

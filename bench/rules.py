@@ -13,12 +13,15 @@ from typing import Protocol
 from bench import virtual
 from bench.answers import CHARS_PER_TOKEN, Outcome, outcome
 from bench.farside import NAME, FarSide, Place, Rows
+from bot.lengths import Lengths
 from bot.model import Page
 from bot.outbox import Outbox
 from bot.platforms.base import Call, FloodError
 from storage.base import Owner, OwnerKind
 
 SEED = 7
+KINDS = ("answers",)
+"""All answers of a run are of one kind."""
 
 
 class Rule(Protocol):
@@ -56,11 +59,12 @@ async def until(moment: float) -> None:
 
 
 class Bridge:
-    """The bridge's own outbox, as it is."""
+    """The bridge's own outbox, as it is. `lengths`: it knows how long answers before took, and learns of each; None: it knows nothing."""
 
-    def __init__(self, far: FarSide) -> None:
+    def __init__(self, far: FarSide, lengths: Lengths | None = None) -> None:
         self._far = far
-        self._outbox = Outbox({NAME: far}, Rows(), virtual.LoopClock(), rng=random.Random(SEED))  # noqa: S311 - nonces
+        self._outbox = Outbox({NAME: far}, Rows(), virtual.LoopClock(), rng=random.Random(SEED), lengths=lengths)  # noqa: S311 - nonces
+        self._knows = lengths is not None
 
     async def show(self, chat: str, times: Sequence[float]) -> None:
         """Grow a delivery token by token."""
@@ -69,8 +73,11 @@ class Bridge:
         delivery = await self._outbox.open(owner, self._far.target(chat), lambda: [Page(str(count))] if count else [])
         for moment in times:
             await until(moment)
+            if not count and self._knows:
+                delivery.expect(KINDS)
             count += 1
             delivery.touch()
+        delivery.learn()
         await delivery.finish()
 
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from bench import report
+from bench import report, warm
 from bench.answers import RATE, shaken_times, token_times
 from bench.blind import Length, blind_schedule, log_normal
 from bench.farside import PLACES, FarSide, Place
@@ -127,8 +127,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--round-trip", type=float, nargs="*", default=[0.0, 0.12], help="seconds (default: 0 0.12)")
     parser.add_argument("--others", action="store_true", help="the rules used by others, too")
     parser.add_argument("--no-mix", action="store_true", help="leave out the mix of lengths")
+    parser.add_argument("--warm", action="store_true", help="instead: what it is worth to know how long answers were lately")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     arguments = parser.parse_args(argv)
+    if arguments.warm:
+        lengths = log_normal(MEDIAN_SECONDS, SIGMA, MIX_COUNT, longest=LONGEST_SECONDS)
+        random.Random(1).shuffle(lengths)  # noqa: S311 - an order
+        for name in arguments.platform or [*PLACES]:
+            print(report.table([warm.row_of(PLACES[name], case) for case in warm.cases(lengths)]), end="\n\n", flush=True)
+        return 0
     rules: dict[str, Callable[[FarSide], Rule]] = {"bridge": Bridge}
     if arguments.others:
         rules |= others()

@@ -15,15 +15,18 @@ from bench.blind import log_normal
 from bench.clients import RULES
 from bench.farside import PLACES
 from bench.limit import chat_limit
-from bench.measuring import Measured, even, figures, outcomes, run, run_all, run_client, starts
+from bench.measuring import Measured, even, figures, outcomes, run, run_all, run_client, starts, warmed
 from bench.rules import simulate
 from bench.schedules import LONGEST_SECONDS, MEDIAN_SECONDS, SIGMA, blind_rule
 from bench.stage import Load
+from bot.lengths import RECENT
 
 LENGTHS = (2.5, 8.4, 13.7, 58.3)
 """Seconds of answers; none a multiple of a window."""
 COUNTS = (1, 10, 100)
 ROUND_TRIP = 0.12
+WARM_COUNTS, LONGEST_WARM = (1, 10), 20.0
+"""So many answers, up to so many seconds, are measured once more by a bridge that has shown answers of such lengths before."""
 LONGEST_WITH_ROUND_TRIP = 20.0
 """With a round trip only answers up to so many seconds are measured: the whole is to take less than half an hour."""
 CROWD, CROWD_SECONDS, CROWD_SPREAD_SECONDS = 1000, 9.95, 20.0
@@ -82,19 +85,25 @@ async def _rows(loads: Sequence[tuple[str, Load]]) -> tuple[list[dict[str, Any]]
         columns = list(pool.map(figures, measured))
     rows, broken = [], []
     for (length, load), one, found in zip(loads, measured, columns, strict=True):
-        head = {"platform": load.place, "round trip": load.round_trip, "N": len(load.starts), "length": length}
+        head = {"platform": load.place, "round trip": load.round_trip, "N": len(one.load.starts), "length": length}
         rows.append(head | found)
-        broken += _broken(_label(load, length), one)
+        broken += _broken(_label(one.load, length), one)
     return rows, broken
 
 
 async def answers(choice: Choice) -> Made:
-    """Measure answers of one length, each in its own chat."""
+    """Measure answers of one length, each in its own chat: by a bridge that was just started, and by one that knows such answers."""
     loads = []
     for place in choice.platforms:
         for trip in choice.round_trips or (0.0, ROUND_TRIP):
             lengths = choice.lengths or [length for length in LENGTHS if not trip or length <= LONGEST_WITH_ROUND_TRIP]
             loads += [(f"{seconds:g} s", even(place, count, seconds, trip)) for count in choice.counts or COUNTS for seconds in lengths]
+        loads += [
+            (f"{seconds:g} s, {RECENT} such before", warmed(even(place, count, seconds)))
+            for count in WARM_COUNTS
+            for seconds in choice.lengths or LENGTHS
+            if count in (choice.counts or COUNTS) and seconds <= LONGEST_WARM and 0.0 in (choice.round_trips or (0.0,))
+        ]
     return Made("Answers", *await _rows(loads))
 
 

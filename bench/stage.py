@@ -63,6 +63,7 @@ class Load:
         stop_after: So many seconds after its first token each answer is stopped by the command.
         patience: So many seconds after the last token the load is over, come what may.
         seed: Of jitter and words.
+        warm: So many of the answers, the first, only tell the bridge how long answers are; they are not measured.
     """
 
     place: str
@@ -75,6 +76,7 @@ class Load:
     stop_after: float | None = None
     patience: float = 60.0
     seed: int = 1
+    warm: int = 0
 
 
 @dataclass(slots=True)

@@ -72,6 +72,8 @@ class Course:
         """Begin with another choice: nothing of the one before stays."""
         self.trimmed = self.trimmed and place == self.asked
         self.asked, self.passed, self.usage, self.others, self.thoughts = place, passed, None, (), []
+        asked = self.choice.provider, self.choice.model
+        self.delivery.expect(((self.turn.conversation, *asked), asked))
         self.forget = tuple(dict.fromkeys((*self.forget, self.choice.provider)))
         if passed:
             self.reply.anew()

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bot import texts
 from bot.drafts import Draft
+from bot.lengths import Ahead, Lengths, ahead
 from bot.model import Page, Target
 from bot.platforms.base import Call, Refusal
 from bot.render.base import Rendered, Style
 from storage.base import Owner
 
-ALIGN_SECONDS = 0.065
+ALIGN_SECONDS = 0.075
 """An update that is due waits so long for a token that is expected. Found in virtual time: it is worth 3 to 5 % of the staleness."""
-ALIGN_SLACK = 0.5
+ALIGN_SLACK = 0.6
 """A token may be late by this share of the mean gap before it is no longer waited for."""
 LONG_WAIT_SECONDS = 10.0
 """A wait that the platform ordered and that is as long as this is told to the reader."""
@@ -168,6 +169,7 @@ class Delivery:
 
     Attributes:
         draft: Shows the page that still grows; None where growth is shown by edits.
+        lengths: How long answers took lately.
         searches: The platform's history can be searched for a message that nobody knows of.
         without_file: Called when the chat refuses a file: True if the source gives the text in further pages instead.
     """
@@ -188,10 +190,14 @@ class Delivery:
         self.shown_at = math.inf
         self.ordered_wait = 0.0
         self.due_since: float | None = None
+        self.lengths = Lengths()
         self.pending = Pending()
         self._source = source
         self._lane = lane
         self._style = style
+        self._kinds: Sequence[Hashable] = ()
+        self._like: tuple[float, float] | None = None
+        self._grew_at = math.inf
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
@@ -210,7 +216,9 @@ class Delivery:
 
     def touch(self, size: int = 1) -> None:
         """Tell that the source has so many characters more. Cheap: called for every token."""
-        self.pending.add(self._lane.now(), size)
+        now = self._lane.now()
+        self._grew_at = min(self._grew_at, now)
+        self.pending.add(now, size)
         if not self.dirty or self.due_since is not None:
             self.dirty = True
             self._lane.wake()
@@ -218,6 +226,18 @@ class Delivery:
     def lull(self) -> float:
         """Return for how many seconds nothing newer can be shown anyway, 0 unless there are far more chats than can be served."""
         return 0.0 if self.closing else self._lane.lull(self)
+
+    def expect(self, kinds: Sequence[Hashable]) -> None:
+        """Expect it to grow for as long as the last ones of the first of these kinds of which enough are known."""
+        self._kinds, self._like = kinds, self.lengths.like(kinds)
+
+    def learn(self) -> None:
+        """Take note of how long it grew: its source has come to an end by itself."""
+        self.lengths.learn(self._kinds, self.pending.last - self._grew_at)
+
+    def ahead(self, now: float) -> Ahead | None:
+        """Return when it is expected to end; None if nobody knows."""
+        return ahead(self._like, max(0.0, now - self._grew_at))
 
     def patience(self, now: float) -> float:
         """Return the seconds for which the next token is worth waiting for: an update right after a token shows that one, too."""

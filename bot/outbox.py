@@ -18,6 +18,7 @@ from bot.clock import Clock
 from bot.delivery import Delivery, DeliveryError
 from bot.doubts import Doubts, pages_of
 from bot.drafts import Draft
+from bot.lengths import Lengths
 from bot.model import Page, Target
 from bot.pacing import Meters, RoundTrip
 from bot.patience import PATIENCE, ParkingRule
@@ -48,6 +49,7 @@ class Outbox:
 
     Args:
         now: Epoch seconds, the store's.
+        lengths: How long answers took lately; nothing is known of them unless it is given.
     """
 
     def __init__(
@@ -60,12 +62,14 @@ class Outbox:
         first_text_seconds: float = FIRST_TEXT_SECONDS,
         now: Callable[[], float] = time.time,
         rule: ParkingRule = PATIENCE,
+        lengths: Lengths | None = None,
     ) -> None:
         self.clock = clock
         self.store = store
         self.meters = Meters(clock.now)
         self.random = rng or random.Random()  # noqa: S311 - nonces and jitter guard nothing
         self.rule = rule
+        self.lengths = lengths or Lengths()
         self.worked: dict[str, float] = {}
         self.closing = False
         self.unknown_outcomes = 0
@@ -116,6 +120,7 @@ class Outbox:
             self._sweep()
             lane = self._lanes[key] = Lane(self, platform)
         delivery = Delivery(owner, target, source, lane, platform.style)
+        delivery.lengths = self.lengths
         delivery.visible, delivery.searches = pages_of(rows), chat.platform in self._searching
         drafting = self._drafting.get(chat.platform)
         if owner.kind is OwnerKind.TURN and drafting is not None and drafting.drafts(target) and not lane.drafting(chat):

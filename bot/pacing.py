@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from bot.lengths import Ahead
 from bot.platforms.base import Allowance
 from bot.platforms.budgets import Budget, BudgetKind
 
@@ -77,7 +78,7 @@ class _Rule(Protocol):
 
     def room(self, now: float) -> int: ...
 
-    def growth_gap(self, now: float, age: float) -> float: ...
+    def growth_gap(self, now: float, age: float, ends: Ahead | None) -> float: ...
 
     def leave(self, now: float) -> None: ...
 
@@ -111,11 +112,16 @@ class _FixedWindow:
             return self._sliding.room(now)
         return self._budget.calls - (0 if now >= self._latest_end else self._count)
 
-    def growth_gap(self, now: float, age: float) -> float:
+    def growth_gap(self, now: float, age: float, ends: Ahead | None) -> float:
         left = self.room(now)
         rest = self._budget.seconds if math.isinf(self._latest_end) else max(self._latest_end - now, 0.0)
         if left <= 0:
             return rest
+        if ends is not None:
+            if ends.far <= rest and left > 1:  # the last one is for the end, whenever that comes
+                return ends.far / left
+            if ends.near >= rest:
+                return rest / (left + 1)
         share = WINDOW_SHARE - WINDOW_SHARE_EACH * left
         return min(WINDOW_GAP_SECONDS + WINDOW_GAP_GROWTH * age, share * rest / (left + 1))
 
@@ -158,7 +164,8 @@ class _TokenBucket:
         self._refill(now)
         return int(self._tokens)
 
-    def growth_gap(self, now: float, age: float) -> float:
+    def growth_gap(self, now: float, age: float, ends: Ahead | None) -> float:
+        del ends  # to know it is worth 1 to 3 %, and some ends would wait for a refill
         self._refill(now)
         gap = min(BUCKET_GAP + BUCKET_GAP_GROWTH * age / self._interval, BUCKET_GAP_MOST)
         return self._interval * max(gap, BUCKET_RESERVE - self._tokens)
@@ -208,8 +215,8 @@ class _Sliding:
         self._forget(now)
         return self._budget.calls - len(self._answered) - self.in_flight
 
-    def growth_gap(self, now: float, age: float) -> float:
-        del now, age
+    def growth_gap(self, now: float, age: float, ends: Ahead | None) -> float:
+        del now, age, ends
         return self._budget.seconds / self._budget.calls
 
     def leave(self, now: float) -> None:
@@ -233,6 +240,13 @@ _RULES: dict[BudgetKind, Callable[[Budget], _Rule]] = {
 }
 
 
+def opening_gap(budget: Budget, ends: Ahead | None) -> float:
+    """Return the seconds from a create to the first edit, which opens a window of its own."""
+    if ends is not None and ends.far <= budget.seconds:
+        return ends.far / budget.calls
+    return WINDOW_GAP_SECONDS
+
+
 class Meter:
     """One bucket of a platform, seen from here."""
 
@@ -243,13 +257,19 @@ class Meter:
         self._rule = _RULES[budget.kind](budget)
         self._blocked_until = -math.inf
 
-    def growth_gap(self, now: float, age: float) -> float:
+    def growth_gap(self, now: float, age: float, ends: Ahead | None = None) -> float:
         """Return the seconds until a growing text is best shown again, after a call that left at `now`.
 
         Early in an answer calls are worth most: they come closer together while the budget has room, further apart the older the answer
-        is. A bucket that refills nearly keeps one call for the end. `age` is the seconds since the first text was shown.
+        is. A bucket that refills nearly keeps one call for the end. Where it is known about when the end comes, those of a window
+        are spread evenly up to it.
+
+        Args:
+            now: Seconds of the clock.
+            age: Seconds since the first text was shown.
+            ends: When the answer is expected to end, from now on; None: nobody knows.
         """
-        return self._rule.growth_gap(now, age)
+        return self._rule.growth_gap(now, age, ends)
 
     def wait(self, now: float) -> float:
         """Return the seconds until a call may go out."""

@@ -16,7 +16,7 @@ from bot.allocator import Bid, Place, Rank
 from bot.delivery import Delivery, DeliveryError, Step, Visible
 from bot.doubts import visible_of
 from bot.model import ChatAddress, Receipt
-from bot.pacing import WINDOW_GAP_SECONDS, Meter
+from bot.pacing import Meter, opening_gap
 from bot.patience import WORKED_SECONDS
 from bot.platforms.base import Allowance, Call, FloodError, Platform, PlatformError, RefusedError, UnknownOutcomeError
 from storage.base import StoreError, StoreUnavailableError
@@ -342,8 +342,8 @@ class Lane:
         if step.call is Call.SEND and edits is not self._outbox.meters.of(
             self._platform.allowances(Call.SEND, delivery.target, first=step.index == 0)[0]
         ):
-            return WINDOW_GAP_SECONDS  # edits have a bucket of their own, which the first of them will open
-        return edits.growth_gap(left, left - delivery.shown_at)
+            return opening_gap(edits.budget, delivery.ahead(left))  # edits have a bucket of their own, which the first of them will open
+        return edits.growth_gap(left, left - delivery.shown_at, delivery.ahead(left))
 
     async def _make(self, delivery: Delivery, step: Step) -> Receipt | None:
         target, first = delivery.target, step.index == 0

@@ -270,6 +270,7 @@ class Turns:
         if not await insist(self._clock, lambda: self._store.answered(course.turn, answer)):
             raise _Fenced
         course.answered = True
+        course.delivery.learn()
         await self._show(course, answer.finish)
 
     async def _request_at(self, course: Course, place: int) -> ChatRequest:

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from bot.pacing import IDLE_SECONDS, ROUND_TRIP_SAMPLES, ROUND_TRIP_SHARE, Meter, Meters, RoundTrip
+from bot.lengths import Ahead
+from bot.pacing import IDLE_SECONDS, ROUND_TRIP_SAMPLES, ROUND_TRIP_SHARE, Meter, Meters, RoundTrip, opening_gap
 from bot.platforms import budgets
 from bot.platforms.base import Allowance
 from bot.platforms.budgets import Budget
@@ -161,6 +162,33 @@ def test_the_gaps_of_a_window_grow_and_all_of_its_calls_go_out() -> None:
         now += gaps[-1]
     assert gaps == sorted(gaps)
     assert now == pytest.approx(budgets.DISCORD_EDIT.seconds), "the next window is opened as soon as it may be"
+
+
+def test_a_windows_calls_reach_to_an_end_that_is_expected_in_it_and_the_last_one_is_kept() -> None:
+    meter, now, ends, gaps = Meter(budgets.DISCORD_EDIT), 0.0, 2.4, []
+    while meter.room(now) > 1:
+        meter.leave(now)
+        meter.arrive(now, now)
+        gaps.append(meter.growth_gap(now, now, Ahead(0.0, ends - now)))
+        now += gaps[-1]
+        assert meter.wait(now) == 0
+    assert gaps[:-1] == pytest.approx([0.6] * 3)
+    assert gaps[-1] > 0.6, "the last call is left for the end"
+    assert now > ends
+
+
+def test_a_windows_calls_are_spread_evenly_where_no_end_is_expected_in_it() -> None:
+    meter = Meter(budgets.DISCORD_EDIT)
+    meter.leave(0.0)
+    meter.arrive(0.0, 0.0)
+    assert meter.growth_gap(0.0, 0.0, Ahead(20.0, 25.0)) == pytest.approx(1.0)
+    assert meter.growth_gap(0.0, 0.0, Ahead(3.0, 6.0)) == meter.growth_gap(0.0, 0.0), "it may end in it, or not"
+
+
+def test_the_first_edit_is_spread_with_the_others_if_all_go_into_one_window() -> None:
+    edits = budgets.DISCORD_EDIT
+    assert opening_gap(edits, Ahead(2.0, 3.0)) == pytest.approx(3.0 / edits.calls)
+    assert opening_gap(edits, Ahead(2.0, edits.seconds + 0.1)) == opening_gap(edits, None)
 
 
 def test_a_full_window_is_waited_out() -> None:

@@ -6,12 +6,14 @@ import asyncio
 import logging
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adapters.base import Billed, ErrorKind, Finished, FinishReason, Progress, ProviderError, ReasoningDelta, Submitted, TextDelta, Usage
 from bot.clock import SystemClock
 from bot.delivery import Delivery
+from bot.lengths import Lengths
 from bot.model import EventKind
 from bot.platforms.base import Refusal, RefusedError, UnavailableError
 from bot.preferences import Defaults
@@ -425,6 +427,25 @@ async def test_while_nothing_could_be_shown_anyway_a_model_is_heard_out_in_gulps
         world.alpha.will(*growing(*words), Finished())
         assert await world.ask("tell me") == "".join(words).strip()
     assert slept.count(LULL_SECONDS) == 5, "after every other of nine pieces"
+
+
+async def test_how_long_an_answer_grew_is_learnt_for_its_conversation_and_its_model_but_not_of_one_that_was_stopped(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt: list[tuple[Any, float]] = []
+    monkeypatch.setattr(Lengths, "learn", lambda _, kinds, seconds: learnt.append((kinds, seconds)))
+    async with world.running():
+        world.alpha.will(*growing("some", " words"), Finished())
+        await world.ask("tell me")
+        [(kinds, seconds)] = learnt
+        assert [kind[1:] for kind in kinds[:1]] == [*kinds[1:]] == [("alpha", "small")]
+        assert seconds > 0
+        world.alpha.will(*growing("begun", " and", " more"), asyncio.Event())
+        await world.say("tell me more")
+        await eventually(lambda: any("begun" in text for text in world.texts()))
+        await world.command("stop")
+        await eventually(lambda: world.turns()[-1] == ("stopped", 1))
+    assert len(learnt) == 1
 
 
 async def test_a_stop_does_not_wait_for_the_end_of_a_gulp(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
