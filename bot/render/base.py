@@ -27,6 +27,9 @@ class Draft(Protocol):
     def shown(self) -> Rendered:
         """Return what it looks like if nothing follows."""
 
+    def length(self) -> int:
+        """Return how long that is, in the unit of the style's limit, without making it."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlainDraft:
@@ -42,6 +45,10 @@ class PlainDraft:
     def shown(self) -> Rendered:
         """Return its lines."""
         return Rendered("\n".join(self.lines).strip())
+
+    def length(self) -> int:
+        """Count the characters of its lines."""
+        return len(self.shown().text)
 
 
 @dataclass(frozen=True, slots=True)

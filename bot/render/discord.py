@@ -301,6 +301,10 @@ class Draft:
         """Return it as a message."""
         return Rendered(self.text.strip())
 
+    def length(self) -> int:
+        """Count the code points of it."""
+        return len(self.text.strip())
+
 
 def write(blocks: Sequence[Block]) -> Rendered:
     """Write blocks as Discord's Markdown."""

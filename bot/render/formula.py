@@ -33,6 +33,10 @@ _LONGEST = 2000  # characters of a formula that is still open, which is a Discor
 
 _MOST_TRIES = 8  # of signs that may open what one sign closes; more of them mean themselves
 
+_EMPTY = "$$$$"
+DOLLARS = re.compile(r"\$+(?=\$\$\$)")
+"""Those of a row of them that open nothing, as what they open would be empty."""
+
 _LEAST = {"$": 2, "$$": 1, "\\(": 1, "\\[": 1}  # characters; one letter after a dollar may become the name of a variable
 
 
@@ -68,7 +72,7 @@ class Formulas:
         """Return the formula that the dollar or backslash at this place opens, if it does."""
         text = self._text
         opening = _opening(text, start)
-        if not opening:
+        if not opening or text.startswith(_EMPTY, start):
             return None
         opened = start + len(opening)
         closed = self._closing(opened, opening)

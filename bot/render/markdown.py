@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple, TypeAlias
 
 import pyromark
@@ -59,10 +60,11 @@ def read(source: str, *, located: bool = False, number: int | None = None, targe
 
 
 def _read(source: str, masked: Masked, number: int | None, *, located: bool, deepest: int) -> list[Block]:
-    reader = _Reader(source, masked, number, located=located, deepest=deepest)
     if located:
-        return reader.read_located(parsed(source, masked))
-    return reader.read(pyromark.events(masked.text, options=_OPTIONS, broken_link_callback=_resolver(source, masked)))
+        events = parsed(source, masked)
+    else:
+        events = zip(pyromark.events(masked.text, options=_OPTIONS, broken_link_callback=_resolver(source, masked)), repeat(_NOWHERE))
+    return _Reader(source, masked, number, located=located, deepest=deepest).read(events)
 
 
 def parsed(source: str, masked: Masked) -> Iterable[tuple[pyromark.event.Event, pyromark.event.Range]]:
@@ -150,59 +152,28 @@ class _Reader:
         self._rule_at = 0
         self._in_table = False
 
-    def read(self, events: Iterable[Any]) -> list[Block]:  # noqa: C901, PLR0912 - a call for each event would cost as much as the rest
-        """Go through the events: a string, or a dictionary with one entry."""
+    def read(self, pairs: Iterable[tuple[Any, pyromark.event.Range]]) -> list[Block]:  # noqa: C901, PLR0912 - a call for each would cost most
+        """Go through the events, each a string or a dictionary with one entry, and their places."""
+        located, plain = self._located, not (self._located or self._masked)
         pieces = self._pieces
-        for event in events:
-            if type(event) is str:
-                if event == "Rule":
-                    self._rule(_NOWHERE)
-                else:
-                    pieces.append("\n")
-                continue
-            (name,) = event
-            if name == "Text":
-                pieces.append(event["Text"])
-                continue
-            if pieces:
-                self._join()
-            tag = event[name]
-            if name == "End":
-                if type(tag) is not str:
-                    self._end(tag)
-                elif tag in _MARKS:
-                    self._marks &= ~_MARKS[tag]
-                elif tag in _ENDS:
-                    _ENDS[tag](self, _NOWHERE)
-            elif name == "Start":
-                if type(tag) is not str:
-                    ((kind, value),) = tag.items()
-                    self._start(kind, value, _NOWHERE)
-                elif tag in _MARKS:
-                    self._marks |= _MARKS[tag]
-                elif tag in _STARTS:
-                    _STARTS[tag](self, _NOWHERE)
-            elif name == "Code" and not self._masked:
-                self._spans.append(_new(Span, (tag, self._marks | CODE, self._url, 0, 0)))
-            else:
-                self._other(name, tag, _NOWHERE)
-        self._flush()
-        return self._blocks
-
-    def read_located(self, pairs: Iterable[tuple[Any, pyromark.event.Range]]) -> list[Block]:  # noqa: C901, PLR0912 - as above
-        """Go through the events with their places."""
         for event, where in pairs:
             if type(event) is str:
                 if event == "Rule":
                     self._rule(where)
-                else:
+                elif located:
                     self._piece("\n", where)
+                else:
+                    pieces.append("\n")
                 continue
-            ((name, tag),) = event.items()
-            if name == "Text":
-                self._piece(tag, where)
+            if "Text" in event:
+                if located:
+                    self._piece(event["Text"], where)
+                else:
+                    pieces.append(event["Text"])
                 continue
-            if self._pieces:
+            (name,) = event
+            tag = event[name]
+            if pieces:
                 self._join()
             if name == "End":
                 if type(tag) is not str:
@@ -219,6 +190,8 @@ class _Reader:
                     self._marks |= _MARKS[tag]
                 elif tag in _STARTS:
                     _STARTS[tag](self, where)
+            elif plain and name == "Code":
+                self._spans.append(_new(Span, (tag, self._marks | CODE, self._url, 0, 0)))
             else:
                 self._other(name, tag, where)
         self._flush()

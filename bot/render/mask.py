@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from bot.render.emphasis import loosen
-from bot.render.formula import Formulas
+from bot.render.formula import DOLLARS, Formulas
 
 # For "<" where HTML would begin: HTML blocks would hide the Markdown inside them. It has to be punctuation, as "<" is, or emphasis beside
 # it would not open. The HTML of a text that holds it itself is shown as it is.
@@ -124,8 +124,10 @@ def _mask_formulas(text: str) -> str:
             parts += [text[done:start], _SIGNS[opening], content, _CLOSINGS[opening]]
             done = at = formula.end
         elif sign[0] == "$":
-            parts += [text[done:start], _DOLLAR]
-            done = at = start + 1
+            empty = DOLLARS.match(text, start)
+            at = empty.end() if empty else start + 1
+            parts += [text[done:start], _DOLLAR * (at - start)]
+            done = at
         else:
             at = start + 2
     return "".join([*parts, text[done:]])

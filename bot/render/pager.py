@@ -197,7 +197,7 @@ class Pager:
                 continue
             start = self._settled.offset
             settled = self._settled.then(self._read(source[start:end], start), end)
-            if self._style.measure(settled.draft.shown()) > self._style.limit:
+            if settled.draft.length() > self._style.limit:
                 return end
             self._settled = settled
         return 0

@@ -139,7 +139,7 @@ class Splitter:
         return self._drafts[count]
 
     def _length(self, position: int) -> int:
-        return self._style.measure(self.page(position).shown())
+        return self.page(position).length()
 
     def _most(self) -> int:
         """Return the last position that fits. Each guess goes as far beyond as is missing; every other one halves what is left."""

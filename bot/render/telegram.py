@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from bot.model import Entity
@@ -58,6 +58,7 @@ class Draft:
         entities: Of all that is closed, in the order of their places.
         quote: Where the quote begins that the last block stands in: its offset, and the number of entities before it.
         blocks: What was written.
+        bare: The same for a message that shows some of the entities only; None if it is shown as it is.
     """
 
     text: str = ""
@@ -65,19 +66,28 @@ class Draft:
     entities: tuple[Entity, ...] = ()
     quote: tuple[int, int] | None = None
     blocks: tuple[Block, ...] = ()
+    bare: Draft | None = None
 
     def then(self, blocks: Sequence[Block]) -> Draft:
         """Write more below it."""
-        return _Writer(self, bare=False).write(blocks)
+        more = _Writer(self, bare=False).write(blocks)
+        if len(more.entities) < TELEGRAM_ENTITIES or "@" not in more.text or len(more._closed()) <= TELEGRAM_ENTITIES:  # noqa: SLF001 - see below
+            return more
+        bare = _Writer(self.bare, bare=True).write(blocks) if self.bare else _Writer(Draft(), bare=True).write(more.blocks)
+        return replace(more, bare=bare)
 
     def shown(self) -> Rendered:
         """Return it as a message: at most `TELEGRAM_ENTITIES`, the most important ones."""
         entities = self._closed()
         if len(entities) <= TELEGRAM_ENTITIES:
             return Rendered(self.text, entities)
-        draft = _Writer(Draft(), bare=True).write(self.blocks) if "@" in self.text else self
+        draft = self.bare or self
         ranked = sorted(draft._closed(), key=_importance)  # noqa: SLF001 - of its own kind
         return Rendered(draft.text, tuple(sorted(ranked[:TELEGRAM_ENTITIES], key=_place)))
+
+    def length(self) -> int:
+        """Count the UTF-16 units of it."""
+        return (self.bare or self).size
 
     def _closed(self) -> tuple[Entity, ...]:
         if self.quote is None or self.quote[0] == self.size:
@@ -258,11 +268,16 @@ def _without_names(pieces: list[_Piece], *, bare: bool) -> list[_Piece]:
     if not names:
         return pieces
     guarded: list[_Piece] = []
-    at = 0
+    at = index = 0
     for text, marks, url in pieces:
         end = at + len(text)
         safe = not bare and (url.startswith(text) if url else bool(marks & CODE))
-        places = [first + 1 - at for first, last in names if at <= first < end and not (safe and last <= end)]
+        places: list[int] = []
+        while index < len(names) and names[index][0] < end:
+            first, last = names[index]
+            if not (safe and last <= end):
+                places.append(first + 1 - at)
+            index += 1
         parts = [text[start:stop] for start, stop in zip([0, *places], [*places, len(text)], strict=True)]
         guarded.append((_JOINER.join(parts), marks, url))
         at = end

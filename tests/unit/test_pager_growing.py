@@ -137,6 +137,9 @@ class CountingDraft:
     def shown(self):
         return self.inner.shown()
 
+    def length(self):
+        return self.inner.length()
+
 
 def test_neither_a_followed_page_nor_what_is_settled_is_rendered_again():
     written: list[int] = []

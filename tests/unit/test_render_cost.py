@@ -12,6 +12,7 @@ import pytest
 from bot.render import discord, telegram
 from bot.render.base import Rendered
 from bot.render.heal import heal
+from bot.render.mask import mask
 from bot.render.pager import Pager
 
 STYLES = {"discord": replace(discord.STYLE, limit=400), "telegram": replace(telegram.STYLE, limit=400)}
@@ -77,6 +78,51 @@ def test_more_text_is_more_work_in_proportion(piece, platform, monkeypatch):
 def test_healing_more_text_is_more_work_in_proportion(piece, monkeypatch):
     text = "so " + piece * (2 * TIMES * SIZE)
     assert_in_proportion(heal, text=text[: TIMES * 2 * SIZE], monkeypatch=monkeypatch)
+
+
+def steps(work, *arguments) -> int:
+    """Count the lines that are gone through, where a comprehension goes through its own once for each element."""
+    count = 0
+
+    def see(_frame, event, _argument):
+        nonlocal count
+        count += event == "line"
+        return see
+
+    before = sys.gettrace()
+    sys.settrace(see)
+    try:
+        work(*arguments)
+    finally:
+        sys.settrace(before)
+    return count
+
+
+MARKED_NAMES = ["*a* @abcde ", "*a* @abcde\n\n", "`a` `@abcde` ", "- *a* @abcde\n"]
+
+
+@pytest.mark.parametrize("platform", STYLES)
+@pytest.mark.parametrize("piece", MARKED_NAMES)
+def test_more_names_and_marks_on_one_page_are_more_steps_in_proportion(piece, platform):
+    style = replace(STYLES[platform], limit=10 * SIZE)
+    assert steps(at_once, style, piece * 3 * 150) <= 4.0 * steps(at_once, style, piece * 150)
+
+
+@pytest.mark.parametrize("platform", STYLES)
+@pytest.mark.parametrize("piece", MARKED_NAMES)
+def test_what_is_shown_without_some_marks_is_what_it_would_be_if_written_at_once(piece, platform):
+    style = replace(STYLES[platform], limit=10 * SIZE)
+    text = piece * 180
+    growing = Pager(style)
+    for end in range(0, len(text), 70):
+        growing.pages(text[:end])
+    assert looks(growing.pages(text, final=True)) == looks((style.render(text),))
+
+
+@pytest.mark.parametrize("before", ["", "a ", "$", "$x$ "])
+def test_a_row_of_dollars_is_one_step(before):
+    assert steps(mask, f"{before}{'$' * 9000}") == steps(mask, f"{before}{'$' * 300}") < 200
+    assert mask("$" * 5 + "x$$").text == mask("$" * 3).text + mask("$$x$$").text
 
 
 LONG_BLOCKS = {
