@@ -1,7 +1,7 @@
 """Places in a growing text that divide what is settled from what may still change.
 
 Markdown is read line by line, and a line at the left edge after an empty one begins a block that nothing below can join to those above:
-unless it stands in a fence or goes on with a list. What stands before such a place reads the same whatever follows, and apart from what
+unless it stands in a fence or goes on with a list: an item is such a line if no other one stands above it. What stands before such a place reads the same whatever follows, and apart from what
 follows. Definitions of references are the exception; `bot.render.mask` collects them.
 """
 
@@ -12,16 +12,19 @@ from collections.abc import Iterator
 
 from bot.render.mask import holds_stand_in
 
-# An empty line, then one at the left edge that is no list item, and will not become one with the next characters.
-_BREAK = re.compile(r"\n\n(?![-*+](?:[ \t\n]|\Z)|[0-9]{1,9}(?:[.)](?:[ \t\n]|\Z)|\Z))(?=\S)")
-_SEEN = 12  # characters behind a place that the pattern looks at, and one more: a number of nine digits, its sign, white space
+# An empty line, then one at the left edge that is no list item, and will not become one with the next characters; or, as group 1, one that
+# is an item for certain, and not held back as half-written.
+_BREAK = re.compile(
+    r"\n\n(?:(?![-*+](?:[ \t\n]|\Z)|[0-9]{1,9}(?:[.)](?:[ \t\n]|\Z)|\Z))(?=\S)|(?=(?:[-*+]|[0-9]{1,9}[.)]) {1,4}[*_~`]{0,3}\w)())"
+)
+_SEEN = 20  # characters behind a place that the pattern looks at, and one more: a number of nine digits, its sign, white space, marks
 _FENCE = re.compile(r"( {0,3})(`{3,}(?=[^`\n]*$)|~{3,})[^\n]*", re.MULTILINE)
 _TRIPLE = re.compile("```|~~~")
 _FURTHEST = 3  # spaces before a fence; with more it is none
 _ITEM = re.compile(r"^ {0,3}(?:[-*+]|[0-9]{1,9}[.)])[ \t\n]", re.MULTILINE)
 
 
-def boundaries(text: str, start: int = 0) -> Iterator[int]:
+def boundaries(text: str, start: int = 0) -> Iterator[int]:  # noqa: C901 - each place is one of three kinds
     """Find the places after `start`, itself such a place, that divide `text`, in rising order.
 
     A place once found remains one however the text goes on. Some places are not seen; that costs time and nothing else. The text may not
@@ -36,6 +39,13 @@ def boundaries(text: str, start: int = 0) -> Iterator[int]:
         for place in _BREAK.finditer(text, at, min(len(text), end + _SEEN)):
             if place.end() > end:
                 break
+            if place[1] is not None:
+                if found > looked:
+                    listed, looked = False, found
+                if not listed:
+                    listed, looked = _ITEM.search(text, looked, place.end()) is not None, place.end()
+                if listed:
+                    continue
             found = place.end()
             yield found
         if not fence:

@@ -13,7 +13,7 @@ from bisect import bisect_left
 
 from bot.render.boundary import last_boundary
 from bot.render.emphasis import is_meant
-from bot.render.formula import Formulas, complete, open_from
+from bot.render.formula import DOLLARS, Formulas, complete, open_from
 
 _FENCE = re.compile(r"([ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(`{3,}|~{3,})([^\n]*)")
 _TRIPLE = re.compile("```|~~~")
@@ -125,15 +125,18 @@ def _stripped(text: str, end: int) -> int:
 
 def _paragraph_start(text: str, start: int) -> int:
     """Return where the text of the last paragraph begins, from `start` on: behind an empty line or the signs that open a block."""
-    displays = [_displays(text, start, *signs) for signs in _DISPLAYS] if "$$" in text or "\\[" in text else ()
+    displays: list[list[tuple[int, int]]] | None = None if "$$" in text or "\\[" in text else []
     end = len(text)
     while end >= start:
         line = max(start, text.rfind("\n", start, end) + 1)
         if not text[line:end].strip(" \t>") and end < len(text):
             return end + 1
         begun = _BLOCK_START.match(text, line)
-        if begun and not any(_is_inside(line, places) for places in displays):  # a formula's lines are no blocks
-            return begun.end()
+        if begun:
+            if displays is None:
+                displays = [_displays(text, start, *signs) for signs in _DISPLAYS]
+            if not any(_is_inside(line, places) for places in displays):  # a formula's lines are no blocks
+                return begun.end()
         end = line - 1
     return start
 
@@ -235,8 +238,18 @@ class _Inline:
         if found:
             return found.end
         end = start + 2 if self._text[start] == "\\" or self._text.startswith("$$", start) else start + 1
-        completed = complete(self._text, start) if self._may_open(start, end) else None
+        if not self._may_open(start, end):
+            return self._behind_dollars(start, end)
+        completed = complete(self._text, start)
         return self._finish(completed, "") if completed is not None else end
+
+    def _behind_dollars(self, start: int, end: int) -> int:
+        """Return where to scan on behind a sign that opens nothing: behind those of a row of dollars that open nothing either."""
+        row = DOLLARS.match(self._text, start)
+        if not row:
+            return end
+        last = row.end() if self._openers == _MOST_OPENERS else min(row.end(), self._formulas_from - 2)
+        return end if last < end else last - (last - start) % 2
 
     def _may_open(self, start: int, end: int) -> bool:
         """Tell whether a sign can open a formula that goes on to the end of the text: few can, of however many."""
