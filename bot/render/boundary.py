@@ -1,8 +1,8 @@
 """Places in a growing text that divide what is settled from what may still change.
 
 Markdown is read line by line, and a line at the left edge after an empty one begins a block that nothing below can join to those above:
-unless it stands in a fence or goes on with a list: an item is such a line if no other one stands above it. What stands before such a place reads the same whatever follows, and apart from what
-follows. Definitions of references are the exception; `bot.render.mask` collects them.
+unless it stands in a fence or goes on with a list; an item is such a line if no other one stands above it. What stands before such a place
+reads the same whatever follows, and apart from what follows. Definitions of references are the exception; `bot.render.mask` collects them.
 """
 
 from __future__ import annotations
