@@ -57,6 +57,13 @@ class Shortcut:
         self._uses += 1
         return text
 
+    def leading(self, chunk: bytes) -> int:
+        """Return how many bytes at the beginning of `chunk` may be events of the known form, before others; 0: none, or no others."""
+        if not self._head or not chunk.startswith(self._head):
+            return 0
+        size = chunk.rfind(self._tail) + len(self._tail)
+        return size if len(self._tail) <= size < len(chunk) else 0
+
     def learn(self, chunk: bytes) -> None:
         """Learn from the last event of a chunk that was read the long way and ends where an event ends."""
         if self._uses >= USES_A_LESSON:

@@ -225,6 +225,7 @@ class _Reading:
         self._alive = False  # the last chunk brought payload
         self._clean = False  # the next byte begins an event
         self._started = False
+        self._rest = b""  # what came with text of the known form and is still to be read
 
     async def more(self) -> list[Event]:
         """Wait for the next bytes and return what they bring.
@@ -248,17 +249,25 @@ class _Reading:
             self._alive = False
             self._payload = self._loop.time() + (GRACE_S if self._answer.finish else self._budgets.idle)
         try:
-            chunk = await self._stream.next_chunk(min(self._payload, self._total))
+            chunk, self._rest = self._rest or await self._stream.next_chunk(min(self._payload, self._total)), b""
         except TimeoutError:
             if not self._answer.finish:
                 raise self._late() from None
             chunk = b""  # a finished answer has nothing more to say
-        if self._clean and (text := self._shortcut.text(chunk)):  # nearly every chunk
+        if self._clean and (text := self._shortcut.text(chunk) or self._leading(chunk)):  # nearly every chunk
             self._alive = True
             return self._answer.take_text(text)
         events = self._read(decoder, chunk)
         self._clean = decoder.clean
         return events if events or not self._done else await self._end()
+
+    def _leading(self, chunk: bytes) -> str:
+        """Return the text of the events of the known form that `chunk` begins with; what follows, such as the end, is read next."""
+        size = self._shortcut.leading(chunk)
+        text = self._shortcut.text(chunk[:size]) if size else ""
+        if text:
+            self._rest = chunk[size:]
+        return text
 
     def _read(self, decoder: Decoder, chunk: bytes) -> list[Event]:
         """Return what the bytes bring, however they are cut; text that came together as one piece."""

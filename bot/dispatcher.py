@@ -84,6 +84,8 @@ class Dispatcher:
         self._turns = turns
         self._outbox = outbox
         self._platforms = platforms
+        # Told once, as in bot/outbox.py: it is asked for every question.
+        self._taking_files = {name for name, platform in platforms.items() if isinstance(platform, SupportsAttachments)}
         self._providers = providers
         self._preferences = preferences
         self._catalogue = catalogue
@@ -148,7 +150,7 @@ class Dispatcher:
 
     def takes_files(self, chat: ChatAddress) -> bool:
         """Tell whether files that people send there can be fetched."""
-        return isinstance(self._platforms.get(chat.platform), SupportsAttachments)
+        return chat.platform in self._taking_files
 
     async def settle(self, seconds: float) -> bool:
         """Begin no further turn; return True once turns and commands have ended, False if some still run after `seconds`."""

@@ -174,3 +174,27 @@ async def test_text_that_came_together_is_one_piece():
         said = [found.text for found in await read(pieces) if isinstance(found, TextDelta)]
         assert "".join(said) == "Sabc"
         assert len(said) == len(pieces) - 1
+
+
+async def test_of_the_last_words_and_the_end_that_come_together_only_the_end_goes_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    known, end = event(chunk({"content": "a word "})), event({**HEAD, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    rest = end + b"data: [DONE]\n\n"
+    fed, feed = [], Decoder.feed
+
+    def noted(decoder: Decoder, raw: bytes) -> Any:
+        fed.append(raw)
+        return feed(decoder, raw)
+
+    monkeypatch.setattr(Decoder, "feed", noted)
+    events = await read([known, known, known * 8 + rest])
+    assert "".join(found.text for found in events if isinstance(found, TextDelta)) == "a word " * 10
+    assert fed == [known, known, rest], "a form is learned once the stream has begun"
+    assert isinstance(events[-1], Finished)
+
+
+@pytest.mark.parametrize("others", [b"", b"data: {", b": ping\n\n"])
+def test_what_leads_ends_where_an_event_ends(others):
+    known = event(chunk({"content": "x"}))
+    assert taught(known).leading(known * 3 + others) == (len(known) * 3 if others else 0)
+    assert taught(known).leading(b": ping\n\n" + known + others) == 0
+    assert taught().leading(known + others) == 0
