@@ -2,6 +2,7 @@
 
 from tests.support.network_fixtures import session
 from tests.support.platform_fixtures import inbox, platform, where, world
+from tests.support.specification_fixtures import discord_says, telegram_says
 from tests.support.store_fixtures import place, store
 
-__all__ = ["inbox", "place", "platform", "session", "store", "where", "world"]
+__all__ = ["discord_says", "inbox", "place", "platform", "session", "store", "telegram_says", "where", "world"]

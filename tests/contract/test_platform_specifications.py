@@ -32,7 +32,7 @@ from sandbox.telegram import TelegramSandbox
 from sandbox.telegram.world import Draft
 from tests.support.bridge import DiscordChat, TelegramChat, eventually, running_bridge, until_said
 from tests.support.seam import Inbox, Memo, Menu, running
-from tests.support.specifications import DiscordSpecification, TelegramSpecification, discord_specification, telegram_specification
+from tests.support.specifications import DiscordSpecification, TelegramSpecification
 
 REFILL_SECONDS = 3.5
 """Until a private chat's burst of 3 is there again: a bridge with a new database does not know what the one before it has spent."""
@@ -70,16 +70,6 @@ class Voice:
             await asyncio.sleep(0.4 if "slowly" in question else 0.05)
             yield f"word{number} "
         yield LONG if "long" in question else RICH
-
-
-@pytest.fixture(scope="module")
-def discord_says() -> DiscordSpecification:
-    return discord_specification()
-
-
-@pytest.fixture(scope="module")
-def telegram_says() -> TelegramSpecification:
-    return telegram_specification()
 
 
 @pytest.fixture(autouse=True)

@@ -2,5 +2,6 @@
 
 from tests.support.network_fixtures import http, session, sleep, slept, voice
 from tests.support.platform_fixtures import inbox
+from tests.support.specification_fixtures import discord_says, telegram_says
 
-__all__ = ["http", "inbox", "session", "sleep", "slept", "voice"]
+__all__ = ["discord_says", "http", "inbox", "session", "sleep", "slept", "telegram_says", "voice"]

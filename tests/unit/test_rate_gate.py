@@ -16,7 +16,7 @@ from adapters.router import PATIENCE_S, Asked
 from adapters.segmind import BUDGETS, Segmind
 from sandbox.faults import Fault
 from sandbox.providers import ScriptedVoice, SegmindSandbox
-from tests.unit.test_fallback import Chain, refused
+from tests.support.chain import Chain, refused
 
 KEY, LLAMA, LIMIT = "SG_canary0123456789", "llama-v3p1-8b-instruct", 5
 LONG_S = 1e6

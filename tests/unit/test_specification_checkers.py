@@ -6,18 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.specifications import DiscordSpecification, TelegramSpecification, discord_specification, telegram_specification
-
-
-@pytest.fixture(scope="module")
-def discord_says() -> DiscordSpecification:
-    return discord_specification()
-
-
-@pytest.fixture(scope="module")
-def telegram_says() -> TelegramSpecification:
-    return telegram_specification()
-
+from tests.support.specifications import DiscordSpecification, TelegramSpecification
 
 MESSAGES = "/channels/1/messages"
 BUTTON = {"type": 2, "style": 1, "label": "a", "custom_id": "b"}
