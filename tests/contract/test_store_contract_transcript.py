@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from storage.base import Merge, Store, TurnState
-from tests.support.stores import PLACES, Place, accept, ask, claim, exchange, message, opened
-
-
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return PLACES[request.param](tmp_path)
-
-
-@pytest.fixture
-async def store(place: Place) -> AsyncIterator[Store]:
-    async with opened(place.store()) as store:
-        yield store
-
+from tests.support.stores import accept, ask, claim, exchange, message
 
 PAST = ["one", "[a-one]", "two", "[a-two]", "three", "[a-three]"]
 """Contents of 3, 7, 3, 7, 5 and 9 characters."""

@@ -131,6 +131,11 @@ class Core:
     housekeeper: Housekeeper
     accounting: Accounting
 
+    async def drain_no_more(self) -> None:
+        """Claim no further turn and cut off those that run, as a crash would; what comes in is accepted still."""
+        self.drain.cancel()
+        await asyncio.gather(self.drain, return_exceptions=True)
+
 
 @dataclass
 class World:
@@ -228,9 +233,8 @@ class World:
                 await inbox.recover(name)
             yield self.core
         finally:
-            self.core = None
-            drain.cancel()
-            await asyncio.gather(drain, return_exceptions=True)
+            core, self.core = self.now, None
+            await core.drain_no_more()
             await inbox.aclose()
             await outbox.aclose()
             await catalogue.aclose()

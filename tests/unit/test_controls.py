@@ -147,8 +147,7 @@ async def test_words_about_a_fault_of_ours_carry_them_too_and_those_of_a_refusal
         monkeypatch.setattr(core.store, "answered", broken)
         assert "inside the bot" in await world.ask("one")
         assert world.buttons() == [{RETRY: "retry:1", MODEL: "model:"}]
-        core.drain.cancel()
-        await asyncio.gather(core.drain, return_exceptions=True)
+        await core.drain_no_more()
         await world.say("two")
     world.access = Access()
     async with world.running():

@@ -263,7 +263,7 @@ async def test_completions_come_from_the_live_list_and_never_fail(world: World, 
 
 async def test_an_event_that_can_not_be_read_back_does_not_hold_up_its_conversation(world: World) -> None:
     async with world.running() as core:
-        core.drain.cancel()
+        await core.drain_no_more()
         await world.say("poisoned")
         await world.say("sound")
     with closing(sqlite3.connect(world.database)) as connection, connection:

@@ -29,7 +29,7 @@ def world(tmp_path: Path) -> World:
 
 async def test_an_event_is_committed_when_accept_returns(world: World) -> None:
     async with world.running() as core:
-        core.drain.cancel()
+        await core.drain_no_more()
         said = await world.say("one")
         assert world.rows("SELECT key, kind FROM event") == [(said.key, "message")]
         assert world.turns() == [("accepted", 0)]
@@ -178,8 +178,7 @@ async def test_the_bridge_takes_up_what_was_open_and_carries_out_once_what_comes
     world = World(tmp_path, commands=[Command("count", "Count", count, (Option("n", "A number"),))])
     stop = asyncio.Event()
     async with world.running() as core:
-        core.drain.cancel()
-        await asyncio.gather(core.drain, return_exceptions=True)
+        await core.drain_no_more()
         with monkeypatch.context() as patch:
             patch.setattr(core.inbox, "_hand_on", lambda *_: None)  # a crash comes before it is carried out
             await world.command("count", n="0")

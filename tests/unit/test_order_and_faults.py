@@ -84,8 +84,7 @@ async def test_a_stop_that_is_carried_out_again_after_a_crash_meets_nothing_new(
         with monkeypatch.context() as patch:
             patch.setattr(core.inbox, "_hand_on", lambda *_: None)  # the crash comes before it is carried out
             await world.command("stop")
-        core.drain.cancel()
-        await asyncio.gather(core.drain, return_exceptions=True)
+        await core.drain_no_more()
         await world.say("after the stop")
     async with world.running():
         await world.until_said("heard: after the stop")
@@ -145,8 +144,7 @@ async def test_a_strangers_words_are_never_asked_and_cost_nobody_the_memory_of_a
 
 async def test_what_is_open_on_a_platform_that_is_not_set_up_stays_open(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     async with world.running() as core:
-        core.drain.cancel()
-        await asyncio.gather(core.drain, return_exceptions=True)
+        await core.drain_no_more()
         await world.say("one")
     async with world.running() as core:
         monkeypatch.setattr(core.dispatcher, "_accounts", {})
@@ -175,8 +173,7 @@ async def test_a_platform_that_is_away_at_start_is_logged_in_to_later_and_keeps_
 
     monkeypatch.setattr("bot.bridge.LOGIN_PAUSE_SECONDS", 0.01)
     async with world.running() as core:
-        core.drain.cancel()
-        await asyncio.gather(core.drain, return_exceptions=True)
+        await core.drain_no_more()
         away, here = Away(), Away()
         accounts = {"here": "bot"}
         platforms: Any = {"away": away, "here": here}
@@ -205,8 +202,7 @@ async def test_a_second_signal_cuts_the_wait_short_and_still_records_what_is_in_
             await asyncio.Event().wait()
 
     async with world.running() as core:
-        core.drain.cancel()
-        await asyncio.gather(core.drain, return_exceptions=True)
+        await core.drain_no_more()
         platforms: Any = {"memory": Intake()}
         bridge = Bridge(
             core.store, {}, platforms, {"memory": "bot"}, core.outbox, core.dispatcher, core.inbox, SystemClock(), core.housekeeper

@@ -273,8 +273,7 @@ async def test_a_stop_after_a_crash_keeps_the_partial_text_of_before(world: Worl
     async with world.running() as core:
         await world.say("one")
         await world.until_said("partial")
-        core.drain.cancel()
-        await asyncio.gather(core.drain, return_exceptions=True)
+        await core.drain_no_more()
         await core.store.stop(1)
     async with world.running():
         await world.idle()

@@ -250,8 +250,7 @@ async def test_a_stop_asked_before_a_crash_holds_after_it(world: World) -> None:
     async with world.running() as core:
         await world.say("one")
         await world.until_said("partial")
-        core.drain.cancel()
-        await asyncio.gather(core.drain, return_exceptions=True)
+        await core.drain_no_more()
         await core.store.stop(1)
     async with world.running():
         await world.idle()
