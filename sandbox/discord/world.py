@@ -234,7 +234,10 @@ class World(Places):
         reference = stored.wire.get("message_reference")
         if reference is not None:
             found = self._messages.get(reference["channel_id"], {}).get(reference["message_id"])
-            wire["referenced_message"] = None if found is None else self._shield(found.wire, full=full)
+            # documented: a message within another one is told without its reactions (BasicMessageResponse)
+            wire["referenced_message"] = found and {
+                key: of for key, of in self._shield(found.wire, full=full).items() if key != "reactions"
+            }
         return wire
 
     def _shield(self, wire: dict[str, Any], *, full: bool) -> dict[str, Any]:

@@ -117,6 +117,14 @@ async def test_reply_to_a_deleted_message_goes_out_alone_if_that_is_allowed(clie
     assert (alone.status, "message_reference" in alone.body) == (200, False)
 
 
+async def test_a_reply_tells_its_message_without_the_reactions_that_this_has(client):
+    first = (await client.post("hello")).body["id"]
+    await client.call("PUT", f"{client.messages}/{first}/reactions/\N{EYES}/@me")
+    reply = (await client.post("answer", message_reference={"message_id": first})).body
+    assert "reactions" not in reply["referenced_message"]
+    assert (await client.call("GET", f"{client.messages}/{first}")).body["reactions"][0]["emoji"]["name"] == "\N{EYES}"
+
+
 async def test_pings_are_recorded_unless_the_form_forbids_them(client, sandbox):
     user, role = sandbox.user_id, sandbox.add_role(sandbox.guild_id, "admins")
     text = f"<@{user}> <@&{role}> @everyone"
