@@ -19,7 +19,7 @@ from bot.platforms.budgets import Budget, BudgetKind
 
 IN_FLIGHT_SECONDS = 0.02
 """How soon to ask again while only the answers of calls in flight can tell when there is room."""
-WINDOW_GAP_SECONDS, WINDOW_GAP_GROWTH = 0.49, 0.35
+WINDOW_GAP_SECONDS, WINDOW_GAP_GROWTH = 0.44, 0.35
 """Fixed window: first gap, and its growth per second of the answer's age. Found by search over answers of 2 to 3 s, of 8 to 18 s and over
 log-normal lengths (median 6 s, sigma 0.9), in virtual time, with tokens up to 12 ms early or late."""
 WINDOW_SHARE, WINDOW_SHARE_EACH = 1.02, 0.08
