@@ -160,7 +160,7 @@ class Dispatcher:
         return self._idle.is_set()
 
     async def _drain(self, conversation: int) -> None:
-        turn = None
+        turn, missed = None, False
         while turn is None:
             if self._closing:
                 return
@@ -169,9 +169,9 @@ class Dispatcher:
                 held = await self._store.held(conversation)
                 if held <= 0:
                     chat = await self._store.next_chat(conversation)
-                    if chat is not None:
-                        self.serves(chat)  # which says so if that is why
-                    return
+                    if chat is None or not self.serves(chat) or missed:  # which says so if that is why
+                        return
+                    missed = True  # it came, or was held no more, just after the claim: to take nothing would be a failure, with a pause
                 await self._clock.sleep(min(held, HOLD_STEP_SECONDS))
         self._waiting.began(conversation, turn.id)
         try:
@@ -395,14 +395,17 @@ class Dispatcher:
         return await read_again(kept, self._platforms)
 
     async def overtaken(self, event: StoredEvent, incoming: Incoming) -> bool:
-        """Tell whether something was chosen since an event came that chooses the same: carried out now, it would undo that."""
+        """Tell whether something was chosen since an event came that chooses the same: carried out now, it would undo that.
+
+        What was read again before a crash, and carried out then, has the key of `incoming`: it is no other choice.
+        """
         chosen, after = self._chooses(incoming), event.id
         while chosen is not None:
             later = await self._store.commands_after(event.conversation, after, LOOKED_AT)
             for one in later:
                 with suppress(ValueError):  # written by another version
                     said = load(one.payload)
-                    if self._chooses(said) == chosen and self._access.admits(said):
+                    if self._chooses(said) == chosen and said.key != incoming.key and self._access.admits(said):
                         return True
             if len(later) < LOOKED_AT:
                 break

@@ -108,11 +108,19 @@ class Inbox:
         """Carry out, once more, what came a while ago."""
         if incoming.kind is EventKind.UNREADABLE:
             self._spawn(self._read_again(event, incoming))  # its platform may have to be connected first
-        elif await self._dispatcher.overtaken(event, incoming):
-            await self._parking.tell(event.id, incoming, texts.OVERTAKEN)
-            await self._store.finish_event(event.id)
+        # An event that is open and handed to nobody waits for the next start: a store that fails for a moment must not bring that about.
+        elif await insist(self._parking.clock, lambda: self._dispatcher.overtaken(event, incoming)):
+            self._spawn(self._let_go(event, incoming))  # to say so may take a while, and what comes next does not depend on it
         else:
             self._hand_on(Accepted(event.id, event.conversation, None), incoming)
+
+    async def _let_go(self, event: StoredEvent, incoming: Incoming) -> None:
+        """Say that something newer holds."""
+        await self._parking.tell(event.id, incoming, texts.OVERTAKEN)
+        try:
+            await insist(self._parking.clock, lambda: self._store.finish_event(event.id))
+        except StoreError as error:
+            log.warning("event.not_finished event=%d, it is looked at again at the next start: %s", event.id, error)
 
     async def _read_again(self, event: StoredEvent, kept: Incoming) -> None:
         """Take what could not be read as the event that it is, if it can be read by now. Done twice, as after a crash, it is one event."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adapters.base import Finished, TextDelta
 from bot.merging import ALBUM_SECONDS, NEAR_LIMIT, Merging
 from bot.model import CommandCall, EventKind, ReplyRoute, Sender
-from storage.base import Merge
+from storage.base import Merge, Turn
 from tests.support.core import World, eventually, picture
 
 LONG = "x" * 90
@@ -139,3 +141,25 @@ def test_the_messages_of_an_album_belong_together_whatever_the_window(world: Wor
     of_album = world.event(text="", attachments=(picture(),), album="7")
     assert Merging({"memory": world.chat}, window).of(of_album) == Merge(ALBUM_SECONDS, more=True)
     assert Merging({"memory": world.chat}, window).of(replace(of_album, kind=EventKind.EDIT)) is None
+
+
+async def test_a_question_that_is_held_no_more_just_after_it_was_looked_for_is_asked_without_a_pause(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = asyncio.Event()
+    world.alpha.will(running, TextDelta("first answer"), Finished())
+    async with world.running() as core:
+        monkeypatch.setattr(core.store._lanes, "_first_retry", 3600.0)
+        real, looks = core.store.claim, itertools.count(1)
+
+        async def claim(conversation: int, **more: Any) -> Turn | None:
+            return None if next(looks) == 1 else await real(conversation, **more)
+
+        await world.say("one")
+        await eventually(lambda: world.alpha.requests)
+        await world.say("two")
+        monkeypatch.setattr(core.store, "claim", claim)
+        running.set()
+        await world.until_said("heard: two")
+        await world.idle()
+    assert next(looks) == 3

@@ -223,6 +223,31 @@ async def test_a_choice_that_is_tried_again_undoes_no_newer_one(
         assert (world.rows("SELECT key, value FROM setting ORDER BY key") == held) == undone
 
 
+async def test_a_store_that_fails_for_a_moment_leaves_no_command_that_is_tried_again_for_the_next_start(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.insist.STORE_PAUSE_SECONDS", 0.001)
+    async with world.running() as core:
+        event = world.event(EventKind.COMMAND, command=CommandCall("keep", {"days": "7"}))
+        accepted = await core.store.accept(NewEvent(event.key, event.kind, event.chat, dump(event)))
+        assert accepted is not None
+        await core.store.park_event(accepted.event)
+        later, failures = core.store.commands_after, [StoreUnavailableError("locked")]
+
+        async def sometimes(*args: int) -> object:
+            if failures:
+                raise failures.pop()
+            return await later(*args)
+
+        monkeypatch.setattr(core.store, "commands_after", sometimes)
+        want_again(world.database, [accepted.event])
+        watch = asyncio.create_task(core.inbox.watch())
+        await world.until_said("removed after 7 days")
+        await world.idle()
+        watch.cancel()
+    assert not failures
+
+
 async def test_a_newer_choice_of_a_stranger_or_one_that_is_parked_itself_counts_for_nothing(world: World) -> None:
     world.access = Access(False, {"memory": AllowList(frozenset({"7"}))})
     async with world.running() as core:

@@ -189,3 +189,26 @@ async def test_a_press_that_could_not_be_read_asks_nothing(world: World, chat: R
         await eventually(lambda: not survey(world.database).set_aside)
         await world.idle()
     assert world.alpha.asked == ["one"]
+
+
+async def test_a_choice_that_was_carried_out_before_a_crash_is_not_said_to_be_too_late(
+    world: World, chat: ReadingChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.running():
+        await set_aside(world)
+    chat.known[SECRET] = world.event(EventKind.COMMAND, command=CommandCall("provider", {"name": "beta"}))
+    want_again(world.database, [1])
+    async with watched(world):
+
+        async def never(*_: object) -> None:
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(world.now.store, "read_at_last", never)
+        await eventually(lambda: world.rows("SELECT kind FROM event WHERE id > 1 AND finished_at IS NOT NULL") == [("command",)])
+    told = world.texts()
+    async with world.running():
+        await eventually(lambda: not survey(world.database).set_aside)
+        await world.idle()
+    assert len(chat.read) == 2
+    assert world.texts() == told
+    assert texts.TOO_LATE not in told
