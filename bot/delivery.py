@@ -228,8 +228,8 @@ class Delivery:
         return 0.0 if self.closing else self._lane.lull(self)
 
     def expect(self, kinds: Sequence[Hashable]) -> None:
-        """Expect it to grow for as long as the last ones of the first of these kinds of which enough are known."""
-        self._kinds, self._like = kinds, self.lengths.like(kinds)
+        """Expect it to grow, from its next text on, for as long as the last ones of the first of these kinds of which enough are known."""
+        self._kinds, self._like, self._grew_at = kinds, self.lengths.like(kinds), math.inf
 
     def learn(self) -> None:
         """Take note of how long it grew: its source has come to an end by itself."""

@@ -118,8 +118,8 @@ class _FixedWindow:
         if left <= 0:
             return rest
         if ends is not None:
-            if ends.far <= rest and left > 1:  # the last one is for the end, whenever that comes
-                return ends.far / left
+            if ends.far <= rest and left > 1:  # the last one is for the end; in no hurry, as it may go on beyond what is expected
+                return max(ends.far / left, WINDOW_GAP_SECONDS)
             if ends.near >= rest:
                 return rest / (left + 1)
         share = WINDOW_SHARE - WINDOW_SHARE_EACH * left
@@ -243,7 +243,7 @@ _RULES: dict[BudgetKind, Callable[[Budget], _Rule]] = {
 def opening_gap(budget: Budget, ends: Ahead | None) -> float:
     """Return the seconds from a create to the first edit, which opens a window of its own."""
     if ends is not None and ends.far <= budget.seconds:
-        return ends.far / budget.calls
+        return max(ends.far / budget.calls, WINDOW_GAP_SECONDS)
     return WINDOW_GAP_SECONDS
 
 

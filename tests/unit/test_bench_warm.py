@@ -28,3 +28,11 @@ def test_a_change_of_lengths_costs_next_to_nothing_on_the_whole(first: float, th
     row = warm.row_of(PLACES["discord"], Case("change", [], [first] * 6 + [then] * 6, 6))
     assert row["warm/cold"] <= 1.03
     assert row["429s"] == 0
+
+
+@pytest.mark.parametrize("known", [0.2, 1.0])
+@pytest.mark.parametrize("seconds", [2.5, 8.4])
+def test_an_answer_that_is_far_longer_than_those_before_is_hardly_later_than_if_nothing_were_known(known: float, seconds: float) -> None:
+    row = warm.row_of(PLACES["discord"], Case("longer", [known] * RECENT, [seconds]))
+    assert row["warm/cold"] <= 1.15
+    assert row["warm lag p95"] <= row["cold lag p95"] + 0.01

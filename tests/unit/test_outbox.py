@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from bot import texts
+from bot.lengths import FEWEST
 from bot.model import Page, Target
 from bot.outbox import DeliveryError
 from bot.platforms.base import Allowance, Call, FloodError, UnavailableError
@@ -39,6 +40,22 @@ async def test_growing_text_is_sent_once_then_edited_and_ends_whole(world: World
     assert 8 <= len(calls) <= 14, "ten seconds of growth at about an edit a second"
     assert world.platform.shown["1"].text == text.now[0]
     assert world.platform.floods == 0
+
+
+async def test_a_length_counts_from_the_first_text_of_who_answered_in_the_end(world: World) -> None:
+    """What somebody before said, which came to nothing, is no part of it."""
+    text = Text("thoughts")
+    for number in range(FEWEST):
+        delivery = await world.outbox.open(turn(number), target(), text)
+        for kind, seconds in (("first", 20.0), ("fallback", 3.0)):
+            delivery.expect([kind])
+            delivery.touch()
+            await world.clock.run(seconds)
+        delivery.touch()
+        delivery.learn()
+        delivery.abandon()
+    assert world.outbox.lengths.like(["fallback"]) == pytest.approx((3.0, 3.0))
+    assert world.outbox.lengths.like(["first"]) is None
 
 
 async def test_the_end_goes_out_at_once_when_the_budget_has_room(world: World) -> None:

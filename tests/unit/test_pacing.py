@@ -7,7 +7,7 @@ import random
 import pytest
 
 from bot.lengths import Ahead
-from bot.pacing import IDLE_SECONDS, ROUND_TRIP_SAMPLES, ROUND_TRIP_SHARE, Meter, Meters, RoundTrip, opening_gap
+from bot.pacing import IDLE_SECONDS, ROUND_TRIP_SAMPLES, ROUND_TRIP_SHARE, WINDOW_GAP_SECONDS, Meter, Meters, RoundTrip, opening_gap
 from bot.platforms import budgets
 from bot.platforms.base import Allowance
 from bot.platforms.budgets import Budget
@@ -189,6 +189,14 @@ def test_the_first_edit_is_spread_with_the_others_if_all_go_into_one_window() ->
     edits = budgets.DISCORD_EDIT
     assert opening_gap(edits, Ahead(2.0, 3.0)) == pytest.approx(3.0 / edits.calls)
     assert opening_gap(edits, Ahead(2.0, edits.seconds + 0.1)) == opening_gap(edits, None)
+
+
+def test_an_end_that_is_expected_soon_uses_up_no_window_in_an_instant() -> None:
+    meter, soon = Meter(budgets.DISCORD_EDIT), Ahead(0.0, 0.3)
+    assert opening_gap(budgets.DISCORD_EDIT, soon) == WINDOW_GAP_SECONDS
+    meter.leave(0.0)
+    meter.arrive(0.0, 0.0)
+    assert meter.growth_gap(0.0, 0.0, soon) == WINDOW_GAP_SECONDS
 
 
 def test_a_full_window_is_waited_out() -> None:
