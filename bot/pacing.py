@@ -22,6 +22,9 @@ IN_FLIGHT_SECONDS = 0.02
 WINDOW_GAP_SECONDS, WINDOW_GAP_GROWTH = 0.44, 0.35
 """Fixed window: first gap, and its growth per second of the answer's age. Found by search over answers of 2 to 3 s, of 8 to 18 s and over
 log-normal lengths (median 6 s, sigma 0.9), in virtual time, with tokens up to 12 ms early or late."""
+EXPECTED_GAP_SECONDS = 0.5
+"""Fixed window in which an answer is expected to end: the least gap. It may go on beyond that, and must not find the window used up: with
+no such bound an answer of 2.5 s behind some of 1 s ended 2.7 s late."""
 WINDOW_SHARE, WINDOW_SHARE_EACH = 1.02, 0.08
 """Fixed window: the share of its rest that its calls are spread over, and how much less of it for each call that is left. So the gaps grow
 towards the window's end, where an answer that goes on is sure of the next window. Found in the same way."""
@@ -119,7 +122,7 @@ class _FixedWindow:
             return rest
         if ends is not None:
             if ends.far <= rest and left > 1:  # the last one is for the end; in no hurry, as it may go on beyond what is expected
-                return max(ends.far / left, WINDOW_GAP_SECONDS)
+                return max(ends.far / left, EXPECTED_GAP_SECONDS)
             if ends.near >= rest:
                 return rest / (left + 1)
         share = WINDOW_SHARE - WINDOW_SHARE_EACH * left

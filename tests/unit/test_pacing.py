@@ -7,7 +7,17 @@ import random
 import pytest
 
 from bot.lengths import Ahead
-from bot.pacing import IDLE_SECONDS, ROUND_TRIP_SAMPLES, ROUND_TRIP_SHARE, WINDOW_GAP_SECONDS, Meter, Meters, RoundTrip, opening_gap
+from bot.pacing import (
+    EXPECTED_GAP_SECONDS,
+    IDLE_SECONDS,
+    ROUND_TRIP_SAMPLES,
+    ROUND_TRIP_SHARE,
+    WINDOW_GAP_SECONDS,
+    Meter,
+    Meters,
+    RoundTrip,
+    opening_gap,
+)
 from bot.platforms import budgets
 from bot.platforms.base import Allowance
 from bot.platforms.budgets import Budget
@@ -196,7 +206,7 @@ def test_an_end_that_is_expected_soon_uses_up_no_window_in_an_instant() -> None:
     assert opening_gap(budgets.DISCORD_EDIT, soon) == WINDOW_GAP_SECONDS
     meter.leave(0.0)
     meter.arrive(0.0, 0.0)
-    assert meter.growth_gap(0.0, 0.0, soon) == WINDOW_GAP_SECONDS
+    assert meter.growth_gap(0.0, 0.0, soon) == EXPECTED_GAP_SECONDS
 
 
 def test_a_full_window_is_waited_out() -> None:
