@@ -667,5 +667,5 @@ WHERE e.chat = (SELECT id FROM chat WHERE platform = $1 AND account = $2 AND cha
   AND e.message_id = $5 AND e.role = 'user' AND NOT e.superseded AND t.state = 'accepted' AND NOT t.stop_requested;
 
 -- name: entry_withdraw
--- Take one message out of its question.
-UPDATE entry SET superseded = TRUE WHERE id = $1;
+-- Take one message out of its question. It goes for good: a question that is asked once more is copied with all its messages.
+DELETE FROM entry WHERE id = $1;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from storage.base import EventKind, Merge, NewEvent, NewTurn, Store, TurnState
-from tests.support.stores import HERE, THERE, Place, accept, ask, claim, message, opened, read
+from tests.support.stores import HERE, THERE, Place, accept, ask, claim, command, message, opened, read
 
 
 async def test_only_what_waits_is_marked(store: Store) -> None:
@@ -70,6 +70,9 @@ async def test_of_a_question_of_several_messages_the_others_stay(store: Store) -
     second = await claim(store, first.conversation)
     assert not second.stop_requested
     assert await read(store, second) == ["b"]
+    await store.close(second, TurnState.FAILED)
+    assert await store.retry(first.conversation, (await accept(store, command("c1"))).event, HERE) is not None
+    assert await read(store, await claim(store, first.conversation)) == ["b"]
 
 
 async def test_a_stop_does_not_count_what_was_withdrawn(store: Store) -> None:

@@ -163,3 +163,22 @@ async def test_a_question_that_is_held_no_more_just_after_it_was_looked_for_is_a
         await world.until_said("heard: two")
         await world.idle()
     assert next(looks) == 3
+
+
+async def test_what_was_taken_out_of_a_question_is_not_asked_by_a_retry_either(world: World) -> None:
+    running = asyncio.Event()
+    world.alpha.will(running, TextDelta("first answer"), Finished())
+    async with world.running():
+        await world.say("one")
+        await eventually(lambda: world.alpha.requests)
+        await world.say("two")
+        regretted = await world.say("a secret")
+        await world.edit(regretted, "")
+        await eventually(lambda: world.rows("SELECT COUNT(*) FROM event WHERE kind = 'edit' AND finished_at IS NOT NULL") == [(1,)])
+        running.set()
+        await world.idle()
+        await world.order("retry")
+        await world.press("retry:2")  # the answer that the first retry took the place of
+        await eventually(lambda: len(world.alpha.requests) == 4)
+        await world.idle()
+    assert world.alpha.asked == ["one", "two", "two", "two"]
