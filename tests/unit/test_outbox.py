@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from bot import texts
+from bot.allocator import CROWD_SECONDS, LONGEST_GULP_SECONDS
 from bot.lengths import FEWEST
 from bot.model import Page, Target
 from bot.outbox import DeliveryError
@@ -308,3 +309,23 @@ async def test_nobody_looks_for_pages_that_a_first_attempt_can_not_have(world: W
         await finished
         assert asked == [turn()] * (attempt - 1)
     assert [page.text for page in world.platform.shown.values()] == ["all of it"]
+
+
+async def test_in_a_crowd_text_may_come_unread_for_a_moment_and_no_longer_once_the_crowd_or_the_text_has_ended(world: World) -> None:
+    chats = int(2 * CROWD_SECONDS * LIMITS.overall.budget.calls / LIMITS.overall.budget.seconds)
+    crowd = [await world.outbox.open(turn(number), target(str(number)), Text("begin")) for number in range(chats)]
+    for delivery in crowd:
+        delivery.touch()
+    await world.clock.run(0.1)
+    waiting = [delivery for delivery in crowd if not delivery.shown]
+    assert all(0 < delivery.lull() <= LONGEST_GULP_SECONDS for delivery in waiting)
+    waits = waiting[0]
+    elsewhere = await world.outbox.open(turn(chats), target("elsewhere"), Text())
+    assert elsewhere.lull() == 0, "it waits for nothing"
+    finished = asyncio.ensure_future(waits.finish())
+    await world.clock.settle()
+    assert waits.lull() == 0, "its end is there: nothing more is read"
+    await world.clock.run(2.5 * CROWD_SECONDS)
+    assert all(delivery.shown for delivery in crowd)
+    assert [delivery.lull() for delivery in crowd] == [0] * chats
+    await finished
