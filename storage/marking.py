@@ -30,6 +30,10 @@ class MarkRecords:
         """Take back what a message asks, while its turn waits."""
         return await self._db.unit(lambda tx: _withdraw(tx, chat, message_id))
 
+    async def withdrawn(self, chat: ChatAddress, message_id: str) -> bool:
+        """Tell whether what a message asked was taken back."""
+        return any(row["withdrawn"] for row in await self._db.fetch("question_withdrawn", *_place(chat), message_id))
+
 
 async def _withdraw(tx: Tx, chat: ChatAddress, message_id: str) -> bool:
     found = await tx.fetch("questions_waiting", *_place(chat), message_id)

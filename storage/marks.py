@@ -49,3 +49,7 @@ class MarkStore(Protocol):
         Where nothing is left of the question, its turn is asked to stop, and no transcript holds it. False: nothing of it waits.
         """
         ...
+
+    async def withdrawn(self, chat: ChatAddress, message_id: str) -> bool:
+        """Tell whether what a message asked was taken back."""
+        ...

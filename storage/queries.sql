@@ -667,5 +667,12 @@ WHERE e.chat = (SELECT id FROM chat WHERE platform = $1 AND account = $2 AND cha
   AND e.message_id = $5 AND e.role = 'user' AND NOT e.superseded AND t.state = 'accepted' AND NOT t.stop_requested;
 
 -- name: entry_withdraw
--- Take one message out of its question. It goes for good: a question that is asked once more is copied with all its messages.
-DELETE FROM entry WHERE id = $1;
+-- Take one message out of its question. What it said goes for good, and it is no part of a question any more: one that is asked once more is
+-- copied with all its parts. That it was there stays.
+UPDATE entry SET role = 'withdrawn', content = '[]', edited = NULL, superseded = TRUE WHERE id = $1;
+
+-- name: question_withdrawn
+-- Tell whether a message was taken out of the question that it was part of last.
+SELECT CASE WHEN e.role = 'withdrawn' THEN 1 ELSE 0 END AS withdrawn FROM entry e
+WHERE e.chat = (SELECT id FROM chat WHERE platform = $1 AND account = $2 AND chat = $3 AND thread = $4) AND e.message_id = $5
+ORDER BY e.id DESC LIMIT 1;

@@ -12,10 +12,16 @@ async def stop(context: Context) -> Answer | None:
     if context.turn is not None:
         met = await context.store.stop_turn(context.conversation, context.turn)
         return None if met else Answer(texts.NOT_RUNNING, note=True)
-    if context.reply_to is not None and await context.store.withdraw(context.chat, context.reply_to):
+    if context.reply_to is not None and await _taken_back(context, context.reply_to):
         return Answer(texts.WITHDRAWN)
     count = await context.store.stop(context.conversation, queued=True, before=context.event)
     return Answer(texts.stopped(count) if count else texts.NOTHING_TO_STOP)
+
+
+async def _taken_back(context: Context, message_id: str) -> bool:
+    """Take back what a message asks while it waits. Done once more, as after a crash, it stops nothing else in its place."""
+    store = context.store
+    return await store.withdraw(context.chat, message_id) or await store.withdrawn(context.chat, message_id)
 
 
 async def reset(context: Context) -> Answer:

@@ -48,8 +48,15 @@ async def test_a_question_that_waits_can_be_withdrawn_and_no_other(store: Store)
     await accept(store, message("q3"))
     assert not await store.withdraw(HERE, "m-q1")  # it runs
     assert not await store.withdraw(THERE, "m-q2")
+    assert not await store.withdrawn(HERE, "m-q2")
     assert await store.withdraw(HERE, "m-q2")
     assert not await store.withdraw(HERE, "m-q2")
+    assert [await store.withdrawn(*of) for of in ((HERE, "m-q1"), (HERE, "m-q2"), (HERE, "m-q3"), (THERE, "m-q2"))] == [
+        False,
+        True,
+        False,
+        False,
+    ]
     await store.close(first, TurnState.DONE)
     second = await claim(store, first.conversation)
     assert second.stop_requested

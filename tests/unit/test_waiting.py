@@ -239,6 +239,28 @@ async def test_stop_as_a_reply_to_what_waits_takes_that_back_alone(world: World,
     assert [request.messages[-1].text for request in world.alpha.requests] == ["one", "three"]
 
 
+async def test_taking_back_that_a_crash_cut_off_stops_nothing_else_when_it_is_done_once_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    async with world.running() as core:
+        world.alpha.will(TextDelta("long"), asyncio.Event())
+        await world.say("one")
+        await world.until_said("long")
+        for text in ("two", "three"):
+            await world.say(text, message_id=f"m-{text}")
+        monkeypatch.setattr(core.outbox, "post", never)
+        await world.command("stop", reply_to="m-two")
+        await eventually(lambda: world.rows("SELECT stop_requested FROM turn ORDER BY id") == [(0,), (1,), (0,)])
+    async with world.running():
+        await world.idle()
+    assert world.alpha.asked == ["one", "one", "three"]
+    assert texts.WITHDRAWN in world.texts()
+    assert [state for state, _ in world.turns()] == ["done", "stopped", "done"]
+
+
 async def test_what_is_deleted_while_it_waits_is_not_asked(world: World) -> None:
     async with world.running(), an_answer_runs(world):
         said = await world.say("two", message_id="m-two")
