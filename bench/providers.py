@@ -2,7 +2,8 @@
 
 The decoder alone, then 500 streams of 40 chunks a second over loopback sockets from another process, through session, engine and router.
 Measured is this process's CPU time, the system's part included; the far side is a process of its own. On a busy machine chunks pile up and
-are read together, which is cheaper: in how many pieces they were read is told, and too few of them make no good figure.
+are read together, which is cheaper: in how many pieces they were read is told, and too few of them make no good figure. Beside it stands
+what merely receiving the same streams costs a program that throws them away: nothing built on asyncio can be cheaper.
 """
 
 from __future__ import annotations
@@ -124,6 +125,34 @@ async def streams(port: int, count: int) -> dict[str, Any]:
     }
 
 
+class _Ear(asyncio.Protocol):
+    """Asks, and counts what comes without looking at it."""
+
+    def __init__(self, heard: asyncio.Future[int]) -> None:
+        self._heard, self._reads = heard, 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(b"POST / HTTP/1.1\r\n\r\n")
+
+    def data_received(self, data: bytes) -> None:  # noqa: ARG002 - named by the protocol
+        self._reads += 1
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - named by the protocol
+        self._heard.set_result(self._reads)
+
+
+async def received(port: int, count: int) -> float:
+    """Return the CPU time per chunk, in microseconds, of a program that receives as many streams and does nothing with them."""
+    loop = asyncio.get_running_loop()
+    heard = [loop.create_future() for _ in range(count)]
+    cpu = time.process_time()
+    for one in heard:
+        await loop.create_connection(lambda one=one: _Ear(one), "127.0.0.1", port)  # type: ignore[misc]
+    await asyncio.gather(*heard)
+    return (time.process_time() - cpu) / (count * SECONDS * CHUNKS_PER_SECOND) * 1e6
+
+
 def main() -> int:
     """Print the figures; return 1 if one of them is worse than asked."""
     parser = argparse.ArgumentParser(prog="python -m bench.providers", description=__doc__)
@@ -137,11 +166,14 @@ def main() -> int:
     print(f"event-stream decoder      {us:6.2f} µs a chunk (asked: {DECODER_MOST_US:g})")
     with subprocess.Popen([sys.executable, "-m", "bench.providers", "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
-        figures = asyncio.run(streams(int(server.stdout.readline()), arguments.streams))
+        port = int(server.stdout.readline())
+        floor = asyncio.run(received(port, arguments.streams))
+        figures = asyncio.run(streams(port, arguments.streams))
         server.communicate(b"")
     share = figures["share of a core"]
     print(f"{figures['streams']} streams at {CHUNKS_PER_SECOND:g}/s      {share:6.1%} of one core (asked: {CORE_MOST:.0%})")
     print(f"  socket to router's event {figures['us a chunk']:6.2f} µs a chunk; complete {figures['complete']}/{figures['streams']}")
+    print(f"  receiving the same and doing nothing with it takes {floor:.2f} µs a chunk on this machine")
     alone = figures["pieces a chunk"] >= PIECES_LEAST
     print(f"  {figures['chunks']} chunks in {figures['wall s']:.1f} s, {figures['pieces a chunk']:.2f} pieces a chunk", end="")
     print("" if alone else f": below {PIECES_LEAST:g} the machine is too busy for the figures to count")
