@@ -323,10 +323,12 @@ class Health:
     Attributes:
         credits: What is left on the account, where the provider tells.
         note: One line for the operator.
+        unit: Of `credits`: "credits", or the currency's code where the provider counts in money; empty where it is not told.
     """
 
     credits: float | None = None
     note: str = ""
+    unit: str = "credits"
 
 
 class Provider(Protocol):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
@@ -76,6 +77,8 @@ ACCOUNT_REQUESTS = 4
 CONTEXT_TOKENS = 8192
 """Window of zephyr-7b-beta, in tokens."""
 
+CURRENCY = re.compile(r"[A-Z]{3}")
+"""A balance's unit, by its ISO 4217 code; anything else is not shown as one."""
 CATALOGUE = ("zephyr-7b-beta",)
 """The model ids that v6's documents name: one."""
 
@@ -307,7 +310,10 @@ class ModelsLab:
         balance = data.get("balance") if isinstance(data, Mapping) else None
         if not isinstance(data, Mapping) or isinstance(balance, bool) or not isinstance(balance, int | float):
             raise self._replies.failure(reply, ())
-        return Health(float(balance), f"balance in {data.get('currency', 'an unnamed currency')}")
+        currency = data.get("currency")
+        if isinstance(currency, str) and CURRENCY.fullmatch(currency):
+            return Health(float(balance), unit=currency)
+        return Health(float(balance), "in which unit is not told", unit="")
 
     def capabilities(self, model: str) -> Capabilities:  # noqa: ARG002 - the documents tell the models apart in nothing
         """No streaming; the server remembers; answers of at most 1,024 tokens."""

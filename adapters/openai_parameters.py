@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from contextlib import suppress
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
@@ -20,17 +20,41 @@ CHOICES = 8
 """Most answers to one question. OpenAI takes 128, Netmind's document gives no range; each of them is paid for."""
 
 
+_QUOTED = re.compile(r'("(?:[^"\\]|\\.|"")*")\s*(?:,|$)', re.DOTALL)
+"""A text in quotation marks, up to the comma behind it. A quotation mark in it is doubled, or has a backslash before it."""
+
+
 def _sequences(value: Any) -> Any:
-    """Take texts separated by commas, in which backslash-n stands for a line end; or in JSON, where one has a comma in it."""
+    """Take texts separated by commas, in which backslash-n stands for a line end, in quotation marks where one has a comma; or JSON."""
     if not isinstance(value, str):
         return value
     if value.lstrip().startswith("["):
         return _json(value)
-    if value.startswith('"'):
-        with suppress(ValueError):  # it may also be a quotation mark at which the answer is to stop
-            return json.loads(f"[{value}]")
-    pieces = [piece.strip() for piece in value.split(",") if piece.strip()] or [value]
-    return [piece.replace("\\n", "\n") for piece in pieces]
+    if value.strip() == '"':  # it is what the answer is to stop at
+        return ['"']
+    return list(_pieces(value)) or [value]
+
+
+def _pieces(text: str) -> Iterator[str]:
+    rest = text.strip()
+    while rest:
+        if not rest.startswith('"'):
+            piece, _, rest = rest.partition(",")
+            if piece.strip():
+                yield piece.strip().replace("\\n", "\n")
+        elif quoted := _QUOTED.match(rest):
+            yield _unquoted(quoted[1])
+            rest = rest[quoted.end() :]
+        else:
+            raise ValueError('has an opening quotation mark without its closing one before a comma or the end: write "yes, sir", END')
+        rest = rest.lstrip()
+
+
+def _unquoted(quoted: str) -> str:
+    try:
+        return str(json.loads(quoted, strict=False))
+    except ValueError:  # a mark is doubled, or a backslash stands for itself
+        return quoted[1:-1].replace('""', '"').replace("\\n", "\n")
 
 
 def _json(value: Any) -> Any:

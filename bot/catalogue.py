@@ -19,6 +19,8 @@ FRESH_SECONDS = 300.0
 """A list younger than this is not fetched again."""
 NEAREST, NEAREST_CUTOFF = 3, 0.5
 """How many near names are offered, and how near they must be (difflib's ratio)."""
+CLOSE = 0.75
+"""How near they must be where there are few names, all of which can be told instead: `top_p` is no misspelt `stop` (0.67)."""
 BUTTON_DATA_CHARS = 64
 """Longest button data (Telegram's callback_data, the tightest platform)."""
 
@@ -87,15 +89,15 @@ class Catalogue:
         await asyncio.gather(*fetching, return_exceptions=True)
 
 
-def nearest(name: str, names: Iterable[str]) -> list[str]:
-    """Return the valid names nearest to a wrong one, best first: those that contain it, then those spelt alike."""
+def nearest(name: str, names: Iterable[str], cutoff: float = NEAREST_CUTOFF) -> list[str]:
+    """Return the valid names nearest to a wrong one, best first: those that contain it, then those spelt alike (difflib's ratio)."""
     known = list(names)
     low = name.lower()
     containing = sorted((item for item in known if low and low in item.lower()), key=len)
     by_low = {item.lower(): item for item in known}
     tails = {item.lower().rsplit("/", 1)[-1]: item for item in known}
-    alike = [by_low[hit] for hit in difflib.get_close_matches(low, by_low, NEAREST, NEAREST_CUTOFF)]
-    alike += [tails[hit] for hit in difflib.get_close_matches(low, tails, NEAREST, NEAREST_CUTOFF)]
+    alike = [by_low[hit] for hit in difflib.get_close_matches(low, by_low, NEAREST, cutoff)]
+    alike += [tails[hit] for hit in difflib.get_close_matches(low, tails, NEAREST, cutoff)]
     return list(dict.fromkeys([*containing, *alike]))[:NEAREST]
 
 

@@ -171,7 +171,7 @@ async def _provider(provider: Provider) -> Finding:
             ErrorKind.QUOTA: "no credits are left on the account",
         }.get(error.kind, f"answered the check with an error ({error.kind})")
         return Finding(False, provider.name, f"{words}{f' [{error.detail}]' if error.detail else ''}")
-    credits_left = f", {health.credits:g} credits left" if health.credits is not None else ""
+    credits_left = f", {texts.left(health.credits, health.unit)}" if health.credits is not None else ""
     return Finding(True, provider.name, f"answers{credits_left}{f'; {health.note}' if health.note else ''}")
 
 

@@ -215,7 +215,7 @@ def parse(model: type[Parameters], name: str, text: str, others: Mapping[str, An
     readings: list[Any] = [text]
     with suppress(ValueError):
         readings.append(json.loads(text))
-    if not text.startswith(("[", "{")):  # what looks like JSON and is none has a mistake in it
+    if '"' not in text and not text.startswith(("[", "{")):  # what looks like JSON, or is quoted, and is refused has a mistake in it
         readings.append([piece.strip() for piece in text.split(",") if piece.strip()])
     problem = ""
     for reading in readings:

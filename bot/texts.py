@@ -5,6 +5,7 @@ A sentence says what happened and what to do next.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -70,7 +71,7 @@ def chain(others: Sequence[str]) -> str:
 
 def fallback(others: Sequence[str], *, changed: bool, first: str | None = None) -> str:
     """Say the same after /fallback. `first` was named, too, and is the chosen provider."""
-    when = ", from the next question on" if changed else ""
+    when = ", from the next question on" if changed else "" if first is None else ", as before: nothing was changed"
     already = "" if first is None else f"**{escape(first)}** is the chosen provider already: it is asked first here (/provider). "
     if not others:
         who = "the chosen provider" if first is None else "it"
@@ -205,10 +206,16 @@ def budget_line(standing: Standing) -> str:
     return f"“{escape(limit.name)}”: {_of(standing.used, limit.most, currency)} used, renews on {instant(limit.end_day)}"
 
 
-def credits_left(left: Decimal, at: float | None) -> str:
+def credits_left(amount: Decimal, at: float | None, unit: str = "credits") -> str:
     """Say what is left on a provider's account; `at`, in epoch seconds, is when the provider said so, None for just now."""
     when = "" if at is None else f" (on {datetime.fromtimestamp(at, UTC):%Y-%m-%d, %H:%M} UTC)"
-    return f"{left:g} credits left{when}"
+    return f"{amount:g}{unit and ' '}{escape(unit)} left{when}"
+
+
+def left(amount: float, unit: str = "credits") -> str:
+    """Say what is left on an account: with two decimals at most, less than one with two digits that count."""
+    short = f"{amount:,.2f}" if abs(amount) >= 1 or not amount else f"{Decimal(f'{amount:.2g}'):f}"
+    return " ".join([short.rstrip("0").rstrip(".") if "." in short else short, *([escape(unit)] if unit else []), "left"])
 
 
 def no_usage(year: int, month: int) -> str:
@@ -271,20 +278,17 @@ WAITING_SIGN = "👀"
 WAITING = "⏳ This waits until the answer before it is done. /stop ends that one and what waits."
 WITHDRAWN = "Withdrawn: what you wrote there is not asked any more."
 NOTHING_TO_STOP = "Nothing is running."
-NOTHING_TO_RETRY = (
-    "There is nothing to ask again: nothing was asked here since the start or the last /reset, or a question still runs (/stop ends it)."
-)
+NOTHING_TO_RETRY = "There is nothing to ask again: nothing was asked here since the start or the last /reset or /forget."
+_RUNS = "A question still runs: /stop ends it."
+RETRY_RUNS = f"There is nothing to ask again yet. {_RUNS}"
 NOT_RUNNING = "This answer has ended already."
 SLIPPED = "That came right behind Stop, so nothing was asked. Press again if you mean it."
 NOT_KEPT = "This question can't be asked again: it is still being answered, or it is not kept any more."
-NOTHING_TO_CONTINUE = (
-    "There is nothing to continue: nothing was answered here since the start or the last /reset, or a question still runs (/stop ends it)."
-)
+NOTHING_TO_CONTINUE = "There is nothing to continue: nothing was answered here since the start or the last /reset or /forget."
+CONTINUE_RUNS = f"There is nothing to continue yet. {_RUNS}"
 NOT_CONTINUED = "This answer can't be continued: it goes on below already, was asked again, or was forgotten by /reset."
-NOTHING_OTHER = (
-    "There is no such other answer: the last question got one at most, or is still being answered. "
-    "`/settings n 3` asks for three from the next question on."
-)
+NOTHING_OTHER = "There is no such other answer: nothing was answered here since the start or the last /reset or /forget."
+OTHER_RUNS = f"There is no such other answer yet. {_RUNS}"
 NOT_OTHER = "This answer is not kept any more, or it is still on its way."
 RESET = "Started afresh: what was said before is no longer sent to the model. (/forget removes it from the bot's disk, too.)"
 ADMINS_ONLY = (
@@ -456,9 +460,20 @@ def other_shown(number: int, count: int) -> str:
     return f"{_ANSWER_NUMBER.format(number)} of {count} stands in its place now."
 
 
+def no_other_answer(provider: str, most: int) -> str:
+    """Say that the last question has no further answer, or none of that number. `most`: So many answers the provider gives."""
+    several = f"`/settings n {min(most, 3)}` asks for {'two' if most == 2 else 'three'} from the next question on."  # noqa: PLR2004
+    return f"There is no such other answer to the last question. {several if most > 1 else f'{escape(provider)} gives one to a question.'}"
+
+
 def no_such_answer(wanted: str) -> str:
     """Say what /other takes."""
     return f"{code(wanted)} is no number of an answer: write `/other 2`, or `/other` for the next one."
+
+
+def value(setting: Any) -> str:
+    """Show a parameter's value as it would be typed: a text as it is, everything else as JSON."""
+    return code(setting if isinstance(setting, str) else json.dumps(setting, ensure_ascii=False))
 
 
 def _code(text: str) -> str:

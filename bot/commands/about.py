@@ -45,7 +45,7 @@ async def status(context: Context) -> Answer:
         f"Model: {texts.code(choice.model)}",
         f"Persona: {_short(choice.persona)}",
         "Settings: "
-        + (", ".join(f"{name} = {texts.code(str(value))}" for name, value in choice.parameters.items()) or "the provider's defaults"),
+        + (", ".join(f"{name} = {texts.value(value)}" for name, value in choice.parameters.items()) or "the provider's defaults"),
         f"Remembered: {entries} message{'' if entries == 1 else 's'}",
         f"Running: {running} question{'' if running == 1 else 's'}",
     ]
@@ -69,7 +69,7 @@ async def _health(context: Context, name: str) -> str:
         health = await provider.check()
     except ProviderError as error:
         return f" — {texts.provider_error(error, provider.title, '')}"
-    return f", reachable, {health.credits:g} credits left" if health.credits is not None else ", reachable"
+    return f", reachable, {texts.left(health.credits, health.unit)}" if health.credits is not None else ", reachable"
 
 
 def _short(persona: str | None) -> str:

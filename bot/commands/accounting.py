@@ -54,7 +54,7 @@ async def _providers(context: Context, accounting: Accounting, month: Sequence[T
     chosen = (await context.choice()).provider
     left = {name: texts.credits_left(told.left, told.at) for name, told in (await accounting.credits()).items()}
     if (now := await _left(context, chosen)) is not None:
-        left[chosen] = texts.credits_left(now, None)
+        left[chosen] = now
     asked = {tally.provider for tally in month}
     lines = []
     for name in sorted(asked | left.keys()):
@@ -64,8 +64,8 @@ async def _providers(context: Context, accounting: Accounting, month: Sequence[T
     return lines
 
 
-async def _left(context: Context, name: str) -> Decimal | None:
-    """Ask a provider what is left on its account; None if it does not tell, or can't be reached in time."""
+async def _left(context: Context, name: str) -> str | None:
+    """Ask a provider what is left on its account, and say it; None if it does not tell, or can't be reached in time."""
     provider = context.providers.get(name)
     if provider is None or not provider.tells_credits:  # to ask may start a model, or fetch a long list, for nothing
         return None
@@ -74,7 +74,7 @@ async def _left(context: Context, name: str) -> Decimal | None:
             health = await provider.check()
     except (ProviderError, TimeoutError):
         return None
-    return Decimal(str(health.credits)) if health.credits is not None else None
+    return None if health.credits is None else texts.credits_left(Decimal(str(health.credits)), None, health.unit)
 
 
 COMMANDS = (Command("usage", "What was used here and by you, what it cost, and how far the budgets are", usage, private=True),)

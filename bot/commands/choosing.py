@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from adapters.base import Provider, ProviderError
 from bot import texts
-from bot.catalogue import nearest, resolve, short_name
+from bot.catalogue import CLOSE, nearest, resolve, short_name
 from bot.commands.base import Answer, Command, Context, Option
 from bot.model import Button
 from bot.preferences import Choice
@@ -34,7 +34,7 @@ async def choose_provider(context: Context) -> Answer:
     titles = {provider.title.lower(): name for name, provider in context.providers.items()}
     name = resolve(wanted, list(context.providers)) or titles.get(wanted.lower())
     if name is None:
-        return Answer(texts.unknown("provider", wanted, nearest(wanted, context.providers), list(context.providers)))
+        return Answer(texts.unknown("provider", wanted, nearest(wanted, context.providers, CLOSE), list(context.providers)))
     await context.preferences.set_provider(context.conversation, name)
     choice = await context.choice()
     return Answer(f"**{context.providers[name].title}** answers from now on, with the model {texts.code(choice.model)}.")

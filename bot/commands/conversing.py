@@ -35,7 +35,9 @@ async def retry(context: Context) -> Answer | None:
     turn = await context.store.retry(context.conversation, context.event, context.chat, turn=context.turn)
     if turn is not None:
         return None
-    return Answer(texts.NOTHING_TO_RETRY if context.turn is None else texts.NOT_KEPT, note=True)
+    if context.turn is not None:
+        return Answer(texts.NOT_KEPT, note=True)
+    return Answer(texts.RETRY_RUNS if await _runs(context) else texts.NOTHING_TO_RETRY, note=True)
 
 
 async def go_on(context: Context) -> Answer | None:
@@ -47,7 +49,9 @@ async def go_on(context: Context) -> Answer | None:
         asked = NewTurn(question, None, context.sender.id, context.sender.name)
         if await store.extend(context.conversation, context.event, context.chat, said.turn, asked) is not None:
             return None
-    return Answer(texts.NOTHING_TO_CONTINUE if context.turn is None else texts.NOT_CONTINUED, note=True)
+    if context.turn is not None or (said is not None and not await _runs(context)):
+        return Answer(texts.NOT_CONTINUED, note=True)
+    return Answer(texts.CONTINUE_RUNS if await _runs(context) else texts.NOTHING_TO_CONTINUE, note=True)
 
 
 async def other(context: Context) -> Answer:
@@ -61,8 +65,28 @@ async def other(context: Context) -> Answer:
         return Answer(texts.no_such_answer(wanted), note=True)
     chosen = await store.choose(context.conversation, turn, number) if turn is not None else None
     if chosen is None:
-        return Answer(texts.NOT_OTHER if context.turn is not None else texts.NOTHING_OTHER, note=True)
+        return Answer(texts.NOT_OTHER if context.turn is not None else await _no_other(context, answered=turn is not None), note=True)
     return Answer(texts.other_shown(chosen.number, chosen.count) if context.turn is None else "", shows=chosen.turn)
+
+
+async def _runs(context: Context) -> bool:
+    """Tell whether a question of the conversation waits or is being answered."""
+    _, running = await context.store.counts(context.conversation)
+    return running > 0
+
+
+async def _no_other(context: Context, *, answered: bool) -> str:
+    """Say why the last question has no such other answer, and how to get several where the provider gives them."""
+    if await _runs(context):
+        return texts.OTHER_RUNS
+    if not answered:
+        return texts.NOTHING_OTHER
+    name = (await context.choice()).provider
+    provider = context.providers.get(name)
+    if provider is None:
+        return texts.provider_off(name)
+    several = provider.parameters.model_json_schema()["properties"].get("n", {})
+    return texts.no_other_answer(provider.title, max((branch.get("maximum", 1) for branch in several.get("anyOf", [several])), default=1))
 
 
 COMMANDS = (

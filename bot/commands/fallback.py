@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot import texts
-from bot.catalogue import nearest, resolve
+from bot.catalogue import CLOSE, nearest, resolve
 from bot.commands.base import DEFAULT, Answer, Command, Context, Option, takes_back
 
 OFF = "off"
@@ -15,16 +15,19 @@ OFF = "off"
 async def fallback(context: Context) -> Answer:
     """Show or set who is asked, in this order, where the chosen provider does not answer."""
     wanted = context.arguments.get("names", "").replace(",", " ").split()
+    chosen = (await context.choice()).provider
     named: tuple[str, ...] = ()
+    changed = False
     if wanted:
         names = await _names(context, wanted)
         if isinstance(names, Answer):
             return names
         named = names or ()
-        await context.preferences.set_fallback(context.conversation, names)
-    chosen = (await context.choice()).provider
+        changed = named != (chosen,)  # to ask the chosen one behind itself is no chain, and must not wipe the one that was set
+        if changed:
+            await context.preferences.set_fallback(context.conversation, names)
     first = context.providers[chosen].title if chosen in named and chosen in context.providers else None
-    return Answer(texts.fallback(await titles(context), changed=bool(wanted), first=first))
+    return Answer(texts.fallback(await titles(context), changed=changed, first=first))
 
 
 async def _names(context: Context, wanted: Sequence[str]) -> tuple[str, ...] | Answer | None:
@@ -37,7 +40,7 @@ async def _names(context: Context, wanted: Sequence[str]) -> tuple[str, ...] | A
     for word in wanted:
         name = resolve(word, list(context.providers))
         if name is None:
-            return Answer(texts.unknown("provider", word, nearest(word, context.providers), list(context.providers)))
+            return Answer(texts.unknown("provider", word, nearest(word, context.providers, CLOSE), list(context.providers)))
         names.append(name)
     return tuple(dict.fromkeys(names))
 

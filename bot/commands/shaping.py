@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from adapters.base import Parameters
 from bot import texts
-from bot.catalogue import nearest
+from bot.catalogue import CLOSE, nearest
 from bot.commands.base import DEFAULT, Answer, Command, Context, Option, takes_back
 from bot.preferences import InvalidPreferenceError
 from bot.render.text import escape
@@ -54,7 +53,7 @@ async def settings(context: Context) -> Answer:
         return Answer(f"{head}\n\n{texts.listed(lines, len(lines))}\n\n{foot}")
     name = name.lower()
     if name not in fields:
-        return Answer(texts.unknown(f"{provider.title} setting", name, nearest(name, fields), list(fields)))
+        return Answer(texts.unknown(f"{provider.title} setting", name, nearest(name, fields, CLOSE), list(fields)))
     if value is None:
         about = _about(provider.parameters, name)
         return Answer(f"**{name}** = {_shown(provider.parameters, name, choice.parameters)} · {about}")
@@ -63,19 +62,14 @@ async def settings(context: Context) -> Answer:
         stored = await context.preferences.set_parameter(context.conversation, choice, name, None if clear else value)
     except InvalidPreferenceError as error:
         return Answer(f"{texts.code(value)} does not fit **{name}**: {escape(str(error))}. {_about(provider.parameters, name)}")
-    return Answer(f"**{name}** is back to its default." if clear else f"**{name}** is {_value(stored)} from the next question on.")
+    return Answer(f"**{name}** is back to its default." if clear else f"**{name}** is {texts.value(stored)} from the next question on.")
 
 
 def _shown(model: type[Parameters], name: str, chosen: dict[str, Any]) -> str:
     if name in chosen:
-        return _value(chosen[name])
+        return texts.value(chosen[name])
     default = model.model_fields[name].default
-    return "the provider's default" if default is None else f"{_value(default)} (default)"
-
-
-def _value(value: Any) -> str:
-    """Show a value as it would be typed: a text as it is, everything else as JSON."""
-    return texts.code(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    return "the provider's default" if default is None else f"{texts.value(default)} (default)"
 
 
 def _about(model: type[Parameters], name: str) -> str:

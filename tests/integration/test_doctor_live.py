@@ -61,7 +61,7 @@ async def test_where_all_is_well_each_provider_answers_one_short_question(outsid
     assert "tokens" in words["netmind", "question"]
     assert "credits left" in words["segmind", "key"]
     assert "credits left" in words["segmind", "question"]
-    assert "credits left" in words["modelslab", "key"]
+    assert "USD left" in words["modelslab", "key"]
     (asked,) = outside.netmind.calls_to("POST", "/chat/completions")
     assert (asked.body["max_tokens"], asked.body["stream"]) == (live.ANSWER_TOKENS, True)
     assert len(outside.modelslab.calls_to("POST", "/llm/chat")) == 1

@@ -94,6 +94,16 @@ async def test_that_the_chosen_provider_was_named_is_said(world: World) -> None:
         assert "already" not in await world.order("fallback", names="off")
 
 
+async def test_to_name_the_chosen_provider_alone_leaves_the_chain_as_it_was(world: World) -> None:
+    async with world.running():
+        await world.order("fallback", names="gamma beta")
+        said = await world.order("fallback", names="alpha")
+        assert said.startswith("Alpha is the chosen provider already: it is asked first here (/provider).")
+        assert "Gamma, then Beta are asked, as before: nothing was changed." in said
+        said = await world.order("fallback", names="alpha, beta")
+        assert "Beta is asked, from the next question on" in said
+
+
 async def test_status_tells_the_chain_and_who_is_left_alone_for_how_long_and_why(world: World) -> None:
     async with world.running():
         assert "nobody else is asked" in await world.order("status")

@@ -168,7 +168,7 @@ async def test_no_secret_is_in_errors_events_or_logs(modelslab, server, caplog):
 
 async def test_check_asks_for_the_balance_beside_v6(modelslab, server, session):
     health = await modelslab.check()
-    assert (health.credits, health.note) == (43.6, "balance in USD")
+    assert (health.credits, health.unit, health.note) == (43.6, "USD", "")
     assert server.calls[0].path == "/api/wallet_balance"
     with pytest.raises(ProviderError) as caught:
         await ModelsLab(session, key="wrong-key", base_url=server.base_url).check()

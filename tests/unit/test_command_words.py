@@ -1,0 +1,124 @@
+"""What commands say: the one reason that holds, values as they would be typed, and names and numbers that this provider takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from adapters.base import Health
+from adapters.openai_parameters import OpenAIParameters, Vendor, parameters_of
+from adapters.segmind import SegmindParameters
+from bot import texts
+from tests.support.core import World, eventually
+from tests.support.scripted import ScriptedProvider
+
+TWO = parameters_of(Vendor("beta", "Beta", "https://beta.example/v1", "b", choices=2))
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    world = World(
+        tmp_path,
+        {
+            "alpha": ScriptedProvider(parameters=OpenAIParameters),
+            "beta": ScriptedProvider("beta", "Beta", parameters=TWO),
+            "gamma": ScriptedProvider("gamma", "Gamma", parameters=SegmindParameters),
+        },
+    )
+    async with world.running():
+        yield world
+
+
+async def test_stop_texts_with_and_without_quotation_marks_mix_and_status_shows_them_like_settings(world: World) -> None:
+    said = await world.run("settings", name="stop", value='"yes, sir", END, \\n')
+    assert said == '**stop** is `["yes, sir", "END", "\\n"]` from the next question on.'
+    await world.run("settings", name="logit_bias", value='{"5": -100}')
+    for command in ("settings", "status"):
+        said = await world.run(command)
+        assert '`["yes, sir", "END", "\\n"]`' in said
+        assert '`{"5": -100.0}`' in said
+
+
+@pytest.mark.parametrize("value", ['"yes, sir', 'END, "yes, sir', '"yes" sir, END'])
+async def test_a_quotation_mark_that_is_not_closed_is_refused_with_how_it_is_written(world: World, value: str) -> None:
+    await world.run("settings", name="stop", value="END")
+    said = await world.run("settings", name="stop", value=value)
+    assert "an opening quotation mark without its closing one" in said
+    assert 'write "yes, sir", END.' in said
+    assert (await (await world.context()).choice()).parameters == {"stop": ("END",)}
+
+
+async def test_a_setting_that_is_not_near_any_gets_the_list(world: World) -> None:
+    await world.run("provider", name="gamma")
+    said = await world.run("settings", name="stop", value="END")
+    assert "Did you mean" not in said
+    assert f"There are: {', '.join(f'`{name}`' for name in SegmindParameters.model_fields)}." in said
+    assert "Did you mean `top_p`?" in await world.run("settings", name="topp", value="1")
+
+
+@pytest.mark.parametrize(
+    ("provider", "words"),
+    [
+        ("alpha", "`/settings n 3` asks for three"),
+        ("beta", "`/settings n 2` asks for two"),
+        ("gamma", "Gamma gives one to a question."),
+    ],
+)
+async def test_other_names_a_number_of_answers_that_the_provider_takes(world: World, provider: str, words: str) -> None:
+    await world.run("provider", name=provider)
+    await world.ask("one")
+    said = await world.run("other")
+    assert words in said
+    assert "/reset" not in said
+    if provider == "beta":
+        assert "does not fit" not in await world.run("settings", name="n", value="2")
+
+
+NOTHING = {"retry": "nothing was asked here", "continue": "nothing was answered here", "other": "nothing was answered here"}
+
+
+@pytest.mark.parametrize("name", list(NOTHING))
+async def test_the_reason_that_holds_is_said_and_no_other(world: World, name: str) -> None:
+    async def nothing() -> None:
+        said = await world.run(name)
+        assert f"{NOTHING[name]} since the start or the last /reset or /forget." in said
+        assert "runs" not in said
+
+    await nothing()
+    world.alpha.will(asyncio.Event())
+    await world.say("one")
+    await eventually(lambda: world.alpha.requests)
+    said = await world.run(name)
+    assert said.endswith("A question still runs: /stop ends it.")
+    assert "since the start" not in said
+    await world.run("stop")
+    await world.idle()
+    await world.run("reset")
+    await nothing()
+
+
+async def test_what_is_left_is_told_in_its_unit(world: World) -> None:
+    world.alpha.health = Health(43.6, unit="USD")
+    assert ", reachable, 43.6 USD left" in await world.run("status")
+    world.alpha.health = Health(43.6, unit="")
+    assert ", reachable, 43.6 left" in await world.run("status")
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"),
+    [
+        (43.6, "43.6"),
+        (12.3456, "12.35"),
+        (100.0, "100"),
+        (1234567.891, "1,234,567.89"),
+        (0.0, "0"),
+        (0.00025678, "0.00026"),
+        (1e-7, "0.0000001"),
+        (-1.239, "-1.24"),
+    ],
+)
+def test_an_amount_has_two_decimals_at_most_and_a_small_one_the_digits_that_count(amount: float, words: str) -> None:
+    assert texts.left(amount) == f"{words} credits left"
