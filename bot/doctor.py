@@ -53,7 +53,13 @@ async def examine(settings: Settings) -> list[Finding]:
     """
     path = settings.database_path.absolute()
     database = await _database(path) if path.exists() else [_to_be_made(path)]
-    return [*database, *await _providers(settings), *await _platforms(settings), *_manners(settings)]
+    return [*database, *_try_out(settings), *await _providers(settings), *await _platforms(settings), *_manners(settings)]
+
+
+def _try_out(settings: Settings) -> list[Finding]:
+    """Say that a try-out's conversations are not looked at here: without a token that is what is likely running."""
+    words = "`dragoman sandbox` (and `make run` without a token) has a database of its own, which goes when it ends; this is not about it"
+    return [Finding(True, "try-out", words)] if missing_tokens(settings) else []
 
 
 def _to_be_made(path: Path) -> Finding:

@@ -11,6 +11,10 @@ import sys
 from contextlib import suppress
 from typing import Any
 
+LIGATURES = dict(enumerate(("ff", "fi", "fl", "ffi", "ffl", "st", "st"), start=0xFB00))
+"""Signs of typesetting that stand for several letters (U+FB00-FB06): who looks for a word would not find it. Nothing else is normalized:
+superscripts and other signs of compatibility mean something."""
+
 
 def main() -> None:
     """Read, and say what was found or what was in the way."""
@@ -61,7 +65,7 @@ def _read(pypdf: Any, data: bytes, most_pages: int, most_chars: int) -> dict[str
             texts.append(text)
             length += len(text) + 2
     # A font without a table of its signs can give halves of surrogate pairs, which no database stores.
-    text = "\n\n".join(texts).encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "")
+    text = "\n\n".join(texts).translate(LIGATURES).encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "")
     return {"text": text[: most_chars + 1], "read": read, "pages": len(reader.pages)}
 
 

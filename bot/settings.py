@@ -25,6 +25,7 @@ from bot.allocator import FIRST_TEXT_SECONDS
 from bot.attachments import FileLimits
 from bot.patience import PARK_ATTEMPTS, PARK_HOURS, ParkingRule
 from bot.preferences import MOST_KEEP_DAYS
+from bot.wrong_values import wrong_value
 
 PREFIXES = ("DISCORD_", "TELEGRAM_", "NETMIND_", "SEGMIND_", "MODELSLAB_")
 """Variables that begin so are meant for us: an unknown one is a mistake."""
@@ -277,14 +278,7 @@ def load(env_file: Path | None = Path(".env"), **values: Any) -> Settings:
     except UnicodeDecodeError:
         raise SettingsError(f"{env_file} is not UTF-8 text: save it in that encoding.") from None
     _refuse_private(settings)
-    names = settings.provider_names
-    chosen = {"DEFAULT_PROVIDER": [settings.default_provider or names[0]], "FALLBACK_PROVIDERS": settings.fallback_providers}
-    for variable, wanted in chosen.items():
-        if not set(wanted) <= set(names):
-            takes = "takes one of" if variable == "DEFAULT_PROVIDER" else "takes names of providers, separated by commas:"
-            raise SettingsError(
-                f"The settings are not right:\n  {variable}: {takes} {', '.join(names)}, or a further one from PROVIDERS_FILE"
-            )
+    _refuse_unknown_provider(settings)
     return settings
 
 
@@ -322,10 +316,28 @@ def _refuse_private(settings: Settings) -> None:
             )
 
 
+def _refuse_unknown_provider(settings: Settings) -> None:
+    """See to it that each provider that is named is one that there could be.
+
+    Raises:
+        SettingsError: One is not; it is named, with those that are spelt alike.
+    """
+    names = settings.provider_names
+    default = [settings.default_provider] if settings.default_provider else []
+    lines = []
+    for variable, given in (("DEFAULT_PROVIDER", default), ("FALLBACK_PROVIDERS", settings.fallback_providers)):
+        for wrong in (name for name in given if name not in names):
+            near = difflib.get_close_matches(wrong.lower(), names, 1)
+            hint = f"; did you mean {near[0]}?" if near else "."
+            lines.append(f"  {variable}: {wrong} is no provider{hint} There are {', '.join(names)}, and those of PROVIDERS_FILE")
+    if lines:
+        raise SettingsError("The settings are not right:\n" + "\n".join(lines))
+
+
 def _line(problem: Mapping[str, Any]) -> str:
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    name = ".".join(str(part) for part in problem["loc"][:1]).upper()
-    return f"  {name}: {message[:1].lower()}{message[1:]}" if name else f"  {message}"
+    where = str(problem["loc"][0]) if problem["loc"] else ""
+    words = wrong_value(str(problem["type"]), str(problem["msg"]), Settings.model_fields.get(where))
+    return f"  {where.upper()}: {words}" if where else f"  {words}"
 
 
 def misspelt(env_file: Path | None = Path(".env"), environment: Mapping[str, str] | None = None) -> list[str]:

@@ -301,10 +301,8 @@ FORGET_SURE = (
     "That can't be undone. The messages in this chat stay, and so does what a provider itself may keep."
 )
 FORGET_BUTTON = "Forget everything said here"
-FORGOTTEN = (
-    "Forgotten: nothing of what was said here is on this bot's disk any more. "
-    "An answer that was still running is stopped, and goes as soon as it has ended. Backups that the operator made before still hold it."
-)
+FORGOTTEN = "Forgotten: nothing of what was said here is on this bot's disk any more. Backups that the operator made before still hold it."
+FORGOTTEN_STOPPED = f"{FORGOTTEN} What was still being answered, or waited, is stopped and goes as soon as it has ended."
 FORGOTTEN_BEFORE = "That was done already. What was said since then is still here: /forget asks anew."
 OVERTAKEN = "This is not carried out any more: something else was chosen here since. Use the command again if you still want it."
 TOO_LATE = "I could not read this when it came, and now it would concern what came since: it is not carried out. Use the command again."

@@ -114,5 +114,12 @@ def announcement(url: str, settings: Settings, bridge: Bridge) -> str:
     return READY.format(
         url=url,
         leaving=f", but what you ask {' and '.join(real)} goes to the real one: its key is set" if real else "",
-        answers="the small model on this machine" if "local" in bridge.providers else "a script: the local model is not installed",
+        answers=_who_answers(settings, bridge),
     )
+
+
+def _who_answers(settings: Settings, bridge: Bridge) -> str:
+    if "local" in bridge.providers:
+        return "the small model on this machine"
+    why = "switched off (LOCAL_MODEL=off)" if settings.local_model == "off" else "not installed"
+    return f"a script: the local model is {why}"

@@ -31,7 +31,8 @@ def helper(commands: Sequence[Command]) -> Command:
 
 
 def _usage(command: Command) -> str:
-    return "".join(f" {option.name.upper()}" if option.required else f" [{option.name.upper()}]" for option in command.options)
+    named = [(option, option.usage or option.name.upper()) for option in command.options]
+    return "".join(f" {usage}" if option.required else f" [{usage}]" for option, usage in named)
 
 
 async def status(context: Context) -> Answer:

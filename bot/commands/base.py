@@ -101,6 +101,7 @@ class Option:
     Attributes:
         name: 1-32 characters of a-z, 0-9, ``_`` (the tighter of both platforms).
         description: At most 100 characters.
+        usage: How the help writes it; empty: its name in capitals.
         complete: Suggests values for what was typed so far, best first. What is suggested binds nobody: `Command.run` checks again.
     """
 
@@ -108,6 +109,7 @@ class Option:
     description: str
     required: bool = False
     complete: Complete | None = None
+    usage: str = ""
 
 
 @dataclass(frozen=True, slots=True)

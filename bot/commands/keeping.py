@@ -41,13 +41,13 @@ async def forget(context: Context) -> Answer:
     # From here on it is certain, whatever happens to this process.
     if not await store.forget(conversation, before=context.event, asked=controls.turn_of(asked_by)):
         return Answer(texts.FORGOTTEN_BEFORE, note=True)
-    await store.stop(conversation, queued=True, before=context.event)
+    stopped = await store.stop(conversation, queued=True, before=context.event)
     await context.preferences.set_persona(conversation, None)
     after: int | None = 0
     while after is not None:
         after = (await store.sweep(conversation, older_than=None, after=after)).resume
     await store.scrub()
-    return Answer(texts.FORGOTTEN)
+    return Answer(texts.FORGOTTEN_STOPPED if stopped else texts.FORGOTTEN)
 
 
 async def _refusal(context: Context) -> Answer | None:
@@ -68,7 +68,7 @@ COMMANDS = (
         "forget",
         "Remove everything that was said here from the bot's disk",
         forget,
-        (Option("confirm", "“yes”: without asking back"),),
+        (Option("confirm", "“yes”: without asking back", usage="yes"),),
         button=True,
         changes=True,
     ),

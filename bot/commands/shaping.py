@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapters.base import Parameters
@@ -53,7 +53,9 @@ async def settings(context: Context) -> Answer:
         return Answer(f"{head}\n\n{texts.listed(lines, len(lines))}\n\n{foot}")
     name = name.lower()
     if name not in fields:
-        return Answer(texts.unknown(f"{provider.title} setting", name, nearest(name, fields, CLOSE), list(fields)))
+        alone = value is None and takes_back(name)
+        unknown = texts.unknown(f"{provider.title} setting", name, nearest(name, fields, CLOSE), list(fields))
+        return Answer(_taking_back(choice.parameters) if alone else unknown)
     if value is None:
         about = _about(provider.parameters, name)
         return Answer(f"**{name}** = {_shown(provider.parameters, name, choice.parameters)} · {about}")
@@ -63,6 +65,14 @@ async def settings(context: Context) -> Answer:
     except InvalidPreferenceError as error:
         return Answer(f"{texts.code(value)} does not fit **{name}**: {escape(str(error))}. {_about(provider.parameters, name)}")
     return Answer(f"**{name}** is back to its default." if clear else f"**{name}** is {texts.value(stored)} from the next question on.")
+
+
+def _taking_back(chosen: Mapping[str, Any]) -> str:
+    """Say how what is set is taken back: one by one, so that what is chosen meanwhile by others is left."""
+    if not chosen:
+        return "Nothing is set here: every setting is the provider's default."
+    ways = " and ".join(texts.code(f"/settings {name} {DEFAULT}") for name in chosen)
+    return f"Nothing was changed: one setting at a time is taken back. Here that is {ways}."
 
 
 def _shown(model: type[Parameters], name: str, chosen: dict[str, Any]) -> str:
@@ -132,7 +142,7 @@ COMMANDS = (
         "reasoning",
         "Show or hide what the model says to itself before it answers",
         reasoning,
-        (Option("choice", "“show”, “hide” or “default”", complete=complete_reasoning),),
+        (Option("choice", "“show”, “hide” or “default”", complete=complete_reasoning, usage="/".join(REASONING_CHOICES)),),
         changes=True,
         choice="reasoning",
     ),

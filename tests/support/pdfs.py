@@ -43,6 +43,24 @@ def pdf(*pages: str | bytes) -> bytes:
     return _document(objects)
 
 
+def mapped(line: str) -> bytes:
+    """A page with a line of any signs: its font maps its codes to them (PDF 32000-1, 9.10.3)."""
+    pairs = b"".join(b"<%02x> <%b>\n" % (code, sign.encode("utf-16-be").hex().encode()) for code, sign in enumerate(line, start=1))
+    table = b"/CIDInit /ProcSet findresource begin\n12 dict begin\nbegincmap\n1 begincodespacerange\n<00> <ff>\nendcodespacerange\n"
+    table += b"%d beginbfchar\n%bendbfchar\nendcmap\nend\nend" % (len(line), pairs)
+    codes = bytes(range(1, len(line) + 1)).hex().encode()
+    return _document(
+        [
+            b"<< /Type /Catalog /Pages 2 0 R >>",
+            b"<< /Type /Pages /Count 1 /Kids [5 0 R] >>",
+            b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /ToUnicode 6 0 R >>",
+            stream(b"BT /F1 12 Tf 72 720 Td <%b> Tj ET" % codes),
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Resources << /Font << /F1 3 0 R >> >> /Contents 4 0 R >>",
+            stream(table),
+        ]
+    )
+
+
 def scan() -> bytes:
     """A page without any text."""
     return pdf(stream(b"0 0 612 792 re f"))

@@ -180,6 +180,21 @@ def test_what_keeps_it_from_running_is_one_sentence(
     assert len(said.splitlines()) == 1
 
 
+@pytest.mark.parametrize(("variable", "token"), [("TELEGRAM_TOKEN", CANARY), ("DISCORD_TOKEN", f"{CANARY} bar"), ("DISCORD_TOKEN", CANARY)])
+@pytest.mark.parametrize("command", ["run", "doctor"])
+def test_a_token_that_can_not_be_one_is_told_with_its_variable_and_form(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, variable: str, token: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv(variable, token)
+    assert cli.main([command]) == cli.FAILED
+    said = "".join(capsys.readouterr())
+    assert f"{variable} does not look like a bot token" in said
+    assert "a Telegram token is digits, a colon" in said or "a Discord bot token is three parts" in said
+    assert CANARY not in said
+
+
 async def test_a_second_bot_on_the_same_database_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

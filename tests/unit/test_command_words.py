@@ -122,3 +122,23 @@ async def test_what_is_left_is_told_in_its_unit(world: World) -> None:
 )
 def test_an_amount_has_two_decimals_at_most_and_a_small_one_the_digits_that_count(amount: float, words: str) -> None:
     assert texts.left(amount) == f"{words} credits left"
+
+
+async def test_settings_default_alone_changes_nothing_and_says_how_each_is_taken_back(world: World) -> None:
+    assert await world.run("settings", name="default") == "Nothing is set here: every setting is the provider's default."
+    await world.run("settings", name="temperature", value="1.5")
+    await world.run("settings", name="n", value="2")
+    for word in ("default", "“reset”"):
+        said = await world.run("settings", name=word)
+        assert said.startswith("Nothing was changed")
+        assert "`/settings temperature default`" in said
+        assert "`/settings n default`" in said
+    assert "temperature = `1.5`" in await world.run("status")
+
+
+async def test_help_says_which_words_reasoning_and_forget_take(world: World) -> None:
+    said = await world.run("help")
+    assert "/forget [yes] — " in said
+    assert "/reasoning [show/hide/default] — " in said
+    assert "CONFIRM" not in said
+    assert "CHOICE" not in said

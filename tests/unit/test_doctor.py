@@ -91,6 +91,14 @@ async def test_a_provider_with_a_fault_of_its_own_is_told(outside: Outside, tmp_
     assert "answered the check with an error (server)" in found["netmind"].words
 
 
+async def test_a_token_that_can_not_be_one_is_to_be_mended_and_the_other_platform_is_examined(outside: Outside, tmp_path: Path) -> None:
+    found = await findings(outside, tmp_path, discord_token=f"Bot {WRONG}", telegram_token=WRONG)
+    assert [name for name, finding in found.items() if not finding.fine] == ["discord", "telegram"]
+    assert "TELEGRAM_TOKEN does not look like a bot token" in found["telegram"].words
+    assert "DISCORD_TOKEN does not look like a bot token (leave out" in found["discord"].words
+    assert "try-out" not in found
+
+
 async def test_platforms_that_are_off_are_named_with_their_variable(outside: Outside, tmp_path: Path) -> None:
     found = await findings(outside, tmp_path, discord_token=None)
     assert found["discord"].fine
@@ -106,6 +114,8 @@ async def test_without_a_provider_or_platform_it_says_which_variables_set_one_up
     provider, platform = [finding for finding in found if not finding.fine]
     assert "NETMIND_API_KEY" in provider.words
     assert "TELEGRAM_TOKEN" in platform.words
+    [tried] = [finding for finding in found if finding.what == "try-out"]
+    assert "a database of its own, which goes when it ends" in tried.words
     assert not made(tmp_path)
 
 

@@ -91,7 +91,7 @@ class TestForget:
         async with world.running():
             await world.say("one")
             await world.until_said("so far")
-            await world.order("forget", confirm="yes")
+            assert await world.order("forget", confirm="yes") == texts.FORGOTTEN_STOPPED
             await world.idle()
             assert [state for state, _ in world.turns()] == ["stopped"]
             assert said(world) == []

@@ -30,6 +30,12 @@ async def test_the_text_of_all_pages_is_read():
     assert await PdfReader().text(pdfs.pdf("first page", "second page"), chars=CHARS) == PdfText("first page\n\nsecond page", 2, 2)
 
 
+async def test_ligatures_are_read_as_their_letters_and_nothing_else_is_changed():
+    line = "ﬀ ﬁ ﬂ ﬃ ﬄ ﬅ ﬆ x² ① Å ½ ™"
+    found = await PdfReader().text(pdfs.mapped(line), chars=CHARS)
+    assert found.text == "ff fi fl ffi ffl st st x² ① Å ½ ™"
+
+
 async def test_reading_stops_after_so_many_pages_and_so_many_characters():
     data = pdfs.pdf(*(f"page {number}" for number in range(10)))
     assert await PdfReader(pages=3).text(data, chars=CHARS) == PdfText("page 0\n\npage 1\n\npage 2", 3, 10)

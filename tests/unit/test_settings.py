@@ -152,6 +152,53 @@ def test_a_wrong_value_names_its_variable_and_how_to_mend_it(monkeypatch: pytest
     assert "pydantic" not in said
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "takes"),
+    [
+        ("FIRST_TEXT_SECONDS", "soon", "a number from 0 to 60"),
+        ("DISCORD_CATCH_UP_HOURS", "nan", "a number from 0 to 168"),
+        ("PICTURE_MEGABYTES", "0", "a number above 0 and at most 20"),
+        ("TELEGRAM_WEBHOOK_PORT", "1.5", "an integer from 0 to 65535"),
+        ("FILE_CHARACTERS", "1", "an integer from 1000 to 1000000"),
+        ("RETENTION_DAYS", "many", "an integer from 1 to 36500"),
+        ("SEGMIND_REQUESTS_PER_MINUTE", "0", "an integer from 1 to 100000"),
+        ("DISCORD_MESSAGE_CONTENT", "perhaps", "true or false (a boolean)"),
+        ("TELEGRAM_DRAFTS", "on", "off, plain or rich"),
+    ],
+)
+def test_a_wrong_value_is_told_with_all_that_its_variable_takes(monkeypatch: pytest.MonkeyPatch, name: str, value: str, takes: str) -> None:
+    assert refused(monkeypatch, **{name: value}) == f"The settings are not right:\n  {name}: takes {takes}"
+
+
+def test_no_variables_wrong_value_is_told_in_the_librarys_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, str] = {}
+    for name in VARIABLES:
+        with monkeypatch.context() as patch:
+            patch.setenv(name, "?")
+            try:
+                load()
+            except SettingsError as error:
+                told[name] = str(error)
+    assert len(told) > 20
+    assert [name for name, said in told.items() if name not in said] == []
+    assert [said for said in told.values() if re.search(r"[Ii]nput|should be|unable|valid ", said)] == []
+
+
+@pytest.mark.parametrize("variable", ["DEFAULT_PROVIDER", "FALLBACK_PROVIDERS"])
+@pytest.mark.parametrize(("wrong", "near"), [("netmnd", "netmind"), ("Segmnd", "segmind"), ("qqq", "")])
+def test_a_wrong_provider_is_named_with_the_nearest(monkeypatch: pytest.MonkeyPatch, variable: str, wrong: str, near: str) -> None:
+    said = refused(monkeypatch, **{variable: f"netmind, {wrong}" if variable.startswith("FALLBACK") else wrong})
+    assert f"  {variable}: {wrong} is no provider" in said
+    assert (f"did you mean {near}?" if near else "There are ") in said
+    assert ("did you mean" in said) == bool(near)
+    assert "netmind is no provider" not in said
+
+
+def test_wrong_providers_of_both_variables_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = refused(monkeypatch, DEFAULT_PROVIDER="netmnd", FALLBACK_PROVIDERS="segmnd,qqq")
+    assert len(said.splitlines()) == 4
+
+
 def test_all_wrong_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     said = refused(monkeypatch, ACCESS="x", LOG_LEVEL="y", TELEGRAM_ALLOWED_USERS="z")
     assert len(said.splitlines()) == 4

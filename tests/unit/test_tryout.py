@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from bot import app
+from bot.bridge import Bridge
 from bot.settings import Settings, load
 from sandbox.outside import Outside
-from sandbox.tryout import settings_for
+from sandbox.tryout import announcement, settings_for
 
 OF_THE_REAL_BOT = {
     "DISCORD_TOKEN": "real",
@@ -73,3 +75,16 @@ async def test_a_provider_with_a_real_key_stays_the_real_one(outside: Outside, t
     assert mixed.netmind_base_url == "https://netmind.example.com"
     assert mixed.segmind_base_url == outside.segmind.base_url
     assert "real" in app.secrets_of(mixed)
+
+
+@pytest.mark.parametrize(
+    ("local_model", "providers", "answers"),
+    [
+        ("auto", {"local": None}, "the small model on this machine"),
+        ("auto", {}, "a script: the local model is not installed"),
+        ("off", {}, "a script: the local model is switched off (LOCAL_MODEL=off)"),
+    ],
+)
+def test_who_answers_is_told_and_why_the_local_model_does_not(local_model: str, providers: dict[str, None], answers: str) -> None:
+    bridge = cast("Bridge", SimpleNamespace(providers=providers))
+    assert f"Answers come from {answers}. " in announcement("http://x", load(None, local_model=local_model), bridge)

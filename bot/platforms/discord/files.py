@@ -21,6 +21,7 @@ from bot.model import Attachment, ChatAddress
 from bot.platforms.base import Allowance, FileError, FileTrouble, PlatformError, Refusal, RefusedError, Spend
 from bot.platforms.budgets import ATTACHMENT_SECONDS, DISCORD_MESSAGE_READ
 from bot.platforms.discord.rest import CONNECT_SECONDS, Rest, user_agent
+from bot.platforms.unreachable import why
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +121,7 @@ class Files:
                 return bytes(content)
         # Without their cause: aiohttp's errors name the address, which opens the file for whoever reads it.
         except (aiohttp.ClientError, OSError) as error:
-            raise FileError(FileTrouble.UNAVAILABLE, f"Discord's CDN can't be reached ({type(error).__name__})") from None
+            raise FileError(FileTrouble.UNAVAILABLE, f"Discord's CDN can't be reached: {why(error)}") from None
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

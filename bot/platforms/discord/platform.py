@@ -48,6 +48,8 @@ from bot.platforms.discord.odd import read_kept
 from bot.platforms.discord.reading import NAME
 from bot.platforms.discord.rest import API_BASE_URL, CALL_SECONDS, Rest
 from bot.platforms.discord.routes import Acknowledgements
+from bot.platforms.tokens import discord_fault
+from bot.platforms.unreachable import why
 from bot.render.base import Style
 
 log = logging.getLogger(__name__)
@@ -135,6 +137,7 @@ class DiscordPlatform:
         self._catching: tuple[Cursors, Spend] | None = None
         self._clock = clock
         self._now = now
+        self._official = api_base_url is None
         self._base_url = api_base_url or API_BASE_URL
         self._rest = Rest(self._base_url, token)
         self._acknowledgements = Acknowledgements()
@@ -147,6 +150,8 @@ class DiscordPlatform:
 
     async def open(self) -> str:
         """Check the token and return the bot account's id."""
+        if fault := discord_fault(self._token, official=self._official):
+            raise RefusedError(Refusal.TOKEN, fault)
         try:
             answer = await self._rest.call("GET", "/users/@me")
         except RefusedError as refused:
@@ -275,7 +280,8 @@ class DiscordPlatform:
             except TooManyIdentifiesError:
                 continue
             except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
-                log.warning("lost Discord, trying again: %s: %s", type(error).__name__, error)
+                said = error if isinstance(error, discord.DiscordException) else why(error)
+                log.warning("lost Discord, trying again: %s", said)
             except Exception:  # an error of discord.py's own must not end the intake for good
                 log.exception("the connection to Discord broke")
             failures = 1 if self._clock.now() - started > STEADY_SECONDS else failures + 1

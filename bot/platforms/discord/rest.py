@@ -12,6 +12,7 @@ from bot.model import File
 from bot.platforms.base import UnavailableError
 from bot.platforms.discord.answers import Answer, outcome_lost, read
 from bot.platforms.errands import Errands
+from bot.platforms.unreachable import why
 
 API_BASE_URL: Final = "https://discord.com/api/v10"
 """Documented: API reference, API versioning."""
@@ -100,9 +101,9 @@ class Rest:
                 status, told, text = response.status, response.headers.copy(), await response.text(errors="replace")
         # Without their cause: aiohttp's errors may name the address, which may hold an interaction's token.
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise UnavailableError(f"Discord can't be reached ({type(error).__name__})") from None
+            raise UnavailableError(f"Discord can't be reached: {why(error)}") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise outcome_lost(f"Discord's answer was lost ({type(error).__name__})", repeatable=repeatable) from None
+            raise outcome_lost(f"Discord's answer was lost: {why(error)}", repeatable=repeatable) from None
         return read(status, told, text, repeatable=repeatable)
 
     def _open(self) -> aiohttp.ClientSession:

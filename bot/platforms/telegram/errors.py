@@ -6,7 +6,8 @@ import httpx
 from telegram.error import BadRequest, ChatMigrated, Conflict, Forbidden, InvalidToken, TelegramError
 
 from bot.platforms.base import FloodError, PlatformError, Refusal, RefusedError, UnavailableError, UnknownOutcomeError
-from bot.platforms.telegram.api import FloodedError
+from bot.platforms.telegram.api import FloodedError, ServerError
+from bot.platforms.unreachable import NO_ANSWER, why
 
 TOKEN_REFUSED = "Telegram does not know TELEGRAM_TOKEN; copy it anew from @BotFather"  # noqa: S105 - a sentence
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
@@ -51,12 +52,20 @@ def platform_error(error: TelegramError, *, repeatable: bool) -> PlatformError:
     if refused is not None:
         return RefusedError(*refused)
     cause = error.__cause__
-    what = type(cause if cause is not None else error).__name__
+    what = _why(error, cause)
     if isinstance(cause, NEVER_SENT):
         return UnavailableError(f"Telegram can't be reached: {what}")
     if repeatable:
         return UnavailableError(f"no answer from Telegram: {what}")
     return UnknownOutcomeError(f"the answer of Telegram was lost: {what}")
+
+
+def _why(error: TelegramError, cause: BaseException | None) -> str:
+    if isinstance(cause, httpx.TimeoutException):
+        return NO_ANSWER
+    if isinstance(error, ServerError):
+        return error.message
+    return why(error)
 
 
 def _refused(error: TelegramError) -> tuple[Refusal, str] | None:

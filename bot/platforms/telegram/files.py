@@ -13,6 +13,7 @@ from bot.platforms.base import FileError, FileTrouble
 from bot.platforms.budgets import ATTACHMENT_SECONDS, TELEGRAM_DOWNLOAD_BYTES
 from bot.platforms.telegram.api import Api, Wire
 from bot.platforms.telegram.errors import platform_error
+from bot.platforms.unreachable import why
 
 _PATH = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
 """What getFile names: relative, without anything that leads elsewhere. A Bot API server in local mode names a file on its own disk."""
@@ -58,7 +59,7 @@ async def _download(api: Api, path: str, most: int) -> bytes:
                     raise FileError(FileTrouble.TOO_LARGE, f"it has more than {most} bytes")
     # Without their cause: httpx's errors hold the request, and its address the token.
     except (httpx.HTTPError, httpx.StreamError) as error:
-        raise FileError(FileTrouble.UNAVAILABLE, f"Telegram can't be reached: {type(error).__name__}") from None
+        raise FileError(FileTrouble.UNAVAILABLE, f"Telegram can't be reached: {why(error)}") from None
     return bytes(content)
 
 

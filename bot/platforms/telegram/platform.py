@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import json
 import logging
-import re
 import time
 from collections.abc import Callable, Sequence
 
@@ -37,6 +36,7 @@ from bot.platforms.telegram.intake import Intake, read_again
 from bot.platforms.telegram.polling import poll
 from bot.platforms.telegram.reading import PLATFORM, Me
 from bot.platforms.telegram.webhook import WebhookSettings, listen
+from bot.platforms.tokens import telegram_fault
 from bot.render.base import Style
 
 TYPINGS = 16
@@ -106,8 +106,8 @@ class TelegramPlatform:
     async def open(self) -> str:
         """Check the token and return the bot's user id; see `bot.platforms.base.Platform.open`."""
         await self.aclose()
-        if not re.fullmatch(r"[A-Za-z0-9:_-]+", self._token):
-            raise RefusedError(Refusal.TOKEN, "TELEGRAM_TOKEN does not look like a bot token, such as 123456:ABC-DEF")
+        if fault := telegram_fault(self._token):
+            raise RefusedError(Refusal.TOKEN, fault)
         api = make_api(self._token, self._base_url)
         try:
             account = await api.call("getMe", {})
