@@ -51,6 +51,11 @@ PHOTOS = frozenset({"image/png", "image/jpeg", "image/webp"})
 NO_RESPONSE = "The application did not respond."
 """Discord's own words for a bot that took no notice of a command or a button in time."""
 
+THREAD = "aside"
+"""Name of the thread below the Discord channel."""
+FORUM, TOPIC = "Sandbox forum", "aside"
+"""Titles of the Telegram forum and of its topic."""
+
 Handler = Callable[[Mapping[str, Any]], Awaitable[Any]]
 
 
@@ -61,10 +66,12 @@ class Page:
         self._outside = outside
         self._bridge = bridge
         self._port = port
+        self._topic: tuple[int, int] | None = None
         self._readers: set[asyncio.Queue[dict[str, Any] | None]] = set()
         self._runner: web.AppRunner | None = None
         self._actions: dict[str, Handler] = {
             "discord/say": self._discord_say,
+            "discord/delete": self._discord_delete,
             "discord/slash": self._discord_slash,
             "discord/commands": self._discord_commands,
             "discord/complete": self._discord_complete,
@@ -88,10 +95,18 @@ class Page:
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
         self._port = self._runner.addresses[0][1]
-        self._outside.discord.open_dm(self._outside.discord.user_id)
+        await self._furnish()
         self._outside.discord.on_change.append(lambda change: self._tell("discord", change))
         self._outside.telegram.on_change.append(lambda change: self._tell("telegram", change))
         return self
+
+    async def _furnish(self) -> None:
+        """Open what the stand-ins don't have from the start: each place is a conversation of its own."""
+        discord, telegram = self._outside.discord, self._outside.telegram
+        discord.open_dm(discord.user_id)
+        await discord.start_thread(discord.channel_id, THREAD)
+        forum = telegram.add_group(FORUM, [telegram.user_id], forum=True)
+        self._topic = forum, telegram.add_topic(forum, TOPIC)
 
     async def __aexit__(self, *_: object) -> None:
         for queue in self._readers:
@@ -117,7 +132,9 @@ class Page:
     async def _state(self, _: web.Request) -> web.Response:
         discord, telegram = self._outside.discord, self._outside.telegram
         channels = list(discord.channels.values())
-        chats = ((telegram.user_id, "Private chat"), (telegram.group_id, "Sandbox group"))
+        chats: list[tuple[int, int | None, str]] = [(telegram.user_id, None, "Private chat"), (telegram.group_id, None, "Sandbox group")]
+        if self._topic is not None:
+            chats.append((*self._topic, f"Topic: {TOPIC}"))
         return web.json_response(
             {
                 "providers": [{"name": name, "title": provider.title} for name, provider in self._bridge.providers.items()],
@@ -133,9 +150,9 @@ class Page:
                     "bot": telegram.bot_id,
                     "username": telegram.bot_username,
                     "user": telegram.user_id,
-                    "chats": [{"id": chat, "name": name} for chat, name in chats],
+                    "chats": [{"id": chat, "thread": thread, "name": name} for chat, thread, name in chats],
                     "commands": telegram.commands.get("default", []),
-                    "messages": {str(chat): telegram.messages(chat) for chat, _ in chats},
+                    "messages": [message for chat, thread, _ in chats for message in telegram.messages(chat, thread=thread)],
                 },
             }
         )
@@ -206,6 +223,13 @@ class Page:
         discord = self._outside.discord
         return await _acknowledged(await discord.slash(body["channel"], discord.user_id, body["command"], body.get("options") or {}))
 
+    async def _discord_delete(self, body: Mapping[str, Any]) -> Any:
+        discord = self._outside.discord
+        channel, message = body["channel"], body["message"]
+        if discord.world.message(channel, message).author_id != discord.user_id:
+            raise ValueError("only a message of your own can be deleted")
+        await discord.delete(channel, message)
+
     async def _discord_commands(self, _: Mapping[str, Any]) -> Any:
         return self._outside.discord.commands
 
@@ -222,7 +246,8 @@ class Page:
         chat = int(body["chat"])
         mention = bool(body.get("mention")) and chat < 0
         sent = [Sent(data, None if media_type in PHOTOS else name, media_type) for name, media_type, data in _files(body)]
-        return await telegram.say(chat, telegram.user_id, body["text"], reply_to=body.get("reply_to"), mention=mention, files=sent)
+        where: dict[str, Any] = {"reply_to": body.get("reply_to"), "thread": body.get("thread")}
+        return await telegram.say(chat, telegram.user_id, body["text"], **where, mention=mention, files=sent)
 
     async def _telegram_press(self, body: Mapping[str, Any]) -> Any:
         telegram = self._outside.telegram

@@ -121,9 +121,15 @@ export class Client {
   }
 
   remove(tab, key) {
-    this.messages.get(tab)?.get(key)?.node.remove();
-    this.messages.get(tab)?.delete(key);
-    if (tab === this.tab) this.arrange();
+    const entry = this.messages.get(tab)?.get(key);
+    if (!entry) return;
+    const stoodOn = entry.node.contains(document.activeElement);
+    entry.node.remove();
+    this.messages.get(tab).delete(key);
+    if (stoodOn) this.list.focus({ preventScroll: true });
+    if (tab !== this.tab) return;
+    this.composer.forget(entry.message);
+    this.arrange();
   }
 
   // Shows a message with these reactions from now on.
@@ -198,6 +204,15 @@ export function buttonRows(rows, press) {
     });
     return node;
   }))));
+}
+
+// What a person can do with a message: [[label, act]].
+export function actions(acts) {
+  return element("div", { className: "actions" }, ...acts.map(([label, act]) => {
+    const node = element("button", { type: "button", textContent: label });
+    node.addEventListener("click", act);
+    return node;
+  }));
 }
 
 // The bot's reactions to a message; null where there are none.

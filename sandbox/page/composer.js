@@ -65,6 +65,9 @@ export class Composer {
     if (message) this.input.focus();
   }
 
+  // A message that is gone can't be replied to.
+  forget(message) { if (this.replyTo && this.kind.key(this.replyTo) === this.kind.key(message)) this.reply(null); }
+
   // Whoever replies to the bot need not mention it as well.
   get mention() {
     const wanted = this.kind.mayMention(this.client.tab) && this.client.part(".mention input").checked;

@@ -1,8 +1,9 @@
 // The Discord client: channels, mentions, replies, slash commands with autocompletion, buttons, answers that one person alone sees.
-import { buttonRows, call, Client, clock, packed, reactions } from "./client.js";
+import { actions, buttonRows, call, Client, clock, packed, reactions } from "./client.js";
 import { discordText, element } from "./markup.js";
 
 const PRIVATE_CHANNEL = 1;
+const THREAD = 11;
 const PRIVATE = 64;
 const LOADING = 128;
 const LONGEST = 2000; // code points, as Discord's own client allows without a subscription
@@ -36,7 +37,12 @@ export class Discord {
 
   addChannel(channel) {
     if (!this.state.channels.some((known) => known.id === channel.id)) this.state.channels.push(channel);
-    this.client.addTab(channel.id, channel.type === PRIVATE_CHANNEL ? `@${this.bot}` : `# ${channel.name}`);
+    this.client.addTab(channel.id, this.title(channel));
+  }
+
+  title(channel) {
+    if (channel.type === PRIVATE_CHANNEL) return `@${this.bot}`;
+    return channel.type === THREAD ? `Thread: ${channel.name}` : `# ${channel.name}`;
   }
 
   // Returns whether there is something new to read.
@@ -65,8 +71,8 @@ export class Discord {
     const rows = (message.components ?? []).map((row) => row.components.map((button) => ({
       label: button.label ?? "", data: button.custom_id, style: STYLES[button.style], disabled: button.disabled || !button.custom_id,
     })));
-    const reply = element("button", { type: "button", className: "reply", textContent: "Reply" });
-    reply.addEventListener("click", () => this.client.composer.reply(message));
+    const acts = [["Reply", () => this.client.composer.reply(message)]];
+    if (!bot) acts.push(["Delete", () => this.remove(message)]);
     const node = element("article", { className: `message${bot ? " bot" : " own"}${secret ? " private" : ""}` },
       head,
       element("span", { className: "avatar", ariaHidden: "true" }, name.slice(0, 1).toUpperCase()),
@@ -75,7 +81,7 @@ export class Discord {
       buttonRows(rows, (data) => this.press(message, data)),
       reactions(message.marks ?? message.reactions?.map((one) => one.emoji.name)),
       secret ? element("div", { className: "note" }, "Only you can see this.") : null,
-      secret ? null : reply);
+      secret ? null : actions(acts));
     return { node, time, head: Boolean(head), author: message.author.id };
   }
 
@@ -97,6 +103,10 @@ export class Discord {
   async commands() {
     if (!this.state.commands.length) this.state.commands = await call("discord/commands", {});
     return this.state.commands;
+  }
+
+  async remove(message) {
+    await this.client.attempt(() => call("discord/delete", { channel: message.channel_id, message: message.id }));
   }
 
   async send(client, text, files) {

@@ -1,5 +1,5 @@
-// The Telegram client: a private chat and a group, entities, keyboards, answers to button presses.
-import { buttonRows, call, Client, clock, packed, reactions } from "./client.js";
+// The Telegram client: a private chat, a group and a topic of a forum, entities, keyboards, answers to button presses.
+import { actions, buttonRows, call, Client, clock, packed, reactions } from "./client.js";
 import { element, telegramText } from "./markup.js";
 
 const DRAFT_MS = 30 * 1000; // so long a draft shows
@@ -8,51 +8,61 @@ export class Telegram {
   constructor(root, state) {
     this.state = state;
     this.fading = new Map();
+    this.places = new Map(state.chats.map((chat) => [placeOf(chat.id, chat.thread), chat]));
     this.client = new Client(root, {
       brand: "Telegram",
       mentionText: `mention @${state.username}`,
       starters: ["Hello! What can you do?", "/provider", "/model", "/help"],
-      welcome: (tab) => (tab > 0 ? `Just you and @${state.username}. Say hello.` : "Say hello. In groups the bot gets commands, and what mentions it or replies to it."),
+      welcome: (tab) => (this.private(tab) ? `Just you and @${state.username}. Say hello.` : "Say hello. In groups the bot gets commands, and what mentions it or replies to it."),
       key: (message) => message.message_id,
       own: (message) => message.from?.id === state.user,
       plain: (message) => textOf(message).slice(0, 90),
       answersBot: (message) => message.from?.id === state.bot,
-      mayMention: (tab) => tab < 0,
+      mayMention: (tab) => !this.private(tab),
       view: (message) => this.view(message),
       send: (client, text, files) => this.send(client, text, files),
       suggest: async (_, text) => this.suggest(text),
     });
-    state.chats.forEach((chat) => this.client.addTab(chat.id, chat.name));
-    Object.entries(state.messages).forEach(([chat, messages]) => messages.forEach((message) => this.client.put(Number(chat), message)));
+    this.places.forEach((chat, place) => this.client.addTab(place, chat.name));
+    state.messages.forEach((message) => this.client.put(placeOf(message.chat.id, message.is_topic_message ? message.message_thread_id : null), message));
     this.client.started = true;
   }
+
+  private(place) { return this.places.get(place).id > 0; }
 
   // Returns whether there is something new to read.
   change(change) {
     const client = this.client;
-    if (change.type === "message" || change.type === "edited_message") return client.put(change.chat_id, change.message);
+    const place = placeOf(change.chat_id, change.thread);
+    if (change.type === "message" || change.type === "edited_message") return client.put(place, change.message);
     if (change.type === "draft") return this.draft(change);
-    if (change.type === "draft_gone") this.fade(change.chat_id, draftKey(change));
-    if (change.type === "deleted") client.remove(change.chat_id, change.message_id);
-    if (change.type === "reactions") client.react(change.chat_id, change.message_id, change.emojis);
+    if (change.type === "draft_gone") this.fade(place, draftKey(change));
+    if (change.type === "deleted") client.remove(place, change.message_id);
+    if (change.type === "reactions") this.react(change);
     if (change.type === "commands" && change.scope === "default") this.state.commands = change.commands;
-    if (change.type === "chat_action" && change.chat_id === client.tab) client.typing(5, "Dragoman is typing …");
+    if (change.type === "chat_action" && place === client.tab) client.typing(5, "Dragoman is typing …");
     return false;
+  }
+
+  // Reactions are told without the topic that their message is in.
+  react(change) {
+    this.places.forEach((chat, place) => { if (chat.id === change.chat_id) this.client.react(place, change.message_id, change.emojis); });
   }
 
   // A draft is shown as a message that is not there to stay: it fades, and the bot's next message takes its place.
   draft(change) {
     const key = draftKey(change);
+    const place = placeOf(change.chat_id, change.thread);
     const bot = { id: this.state.bot, first_name: "Dragoman" };
     const message = { message_id: key, draft: change, from: bot, chat: { id: change.chat_id }, date: Date.now() / 1000, text: change.text || "Thinking …", entities: change.entities };
     clearTimeout(this.fading.get(key));
-    this.fading.set(key, setTimeout(() => this.fade(change.chat_id, key), DRAFT_MS));
-    return this.client.put(change.chat_id, message);
+    this.fading.set(key, setTimeout(() => this.fade(place, key), DRAFT_MS));
+    return this.client.put(place, message);
   }
 
-  fade(chat, key) {
+  fade(place, key) {
     clearTimeout(this.fading.get(key));
-    this.client.remove(chat, key);
+    this.client.remove(place, key);
   }
 
   view(message) {
@@ -65,8 +75,7 @@ export class Telegram {
       label: button.text, data: button.callback_data, style: button.style, disabled: !button.callback_data,
     })));
     if (message.draft?.can_stop) rows.push([{ label: "Stop", data: "stop", style: "danger" }]);
-    const reply = message.draft ? null : element("button", { type: "button", className: "reply", textContent: "Reply" });
-    reply?.addEventListener("click", () => this.client.composer.reply(message));
+    const reply = message.draft ? null : actions([["Reply", () => this.client.composer.reply(message)]]);
     const body = element("div", { className: "body" }, ...telegramText(textOf(message), message.entities ?? message.caption_entities ?? []));
     const bubble = element("div", { className: "bubble" },
       own ? null : element("div", { className: "who" }, element("b", {}, name)),
@@ -90,7 +99,8 @@ export class Telegram {
 
   async send(client, text, files) {
     const { mention, replyTo } = client.composer;
-    await call("telegram/say", { chat: client.tab, text, mention: mention && !text.startsWith("/"), reply_to: replyTo?.message_id, files: await packed(files) });
+    const { id, thread } = this.places.get(client.tab);
+    await call("telegram/say", { chat: id, thread, text, mention: mention && !text.startsWith("/"), reply_to: replyTo?.message_id, files: await packed(files) });
   }
 
   suggest(text) {
@@ -99,6 +109,9 @@ export class Telegram {
       .map((item, place) => ({ label: `/${item.command}`, hint: item.description, fill: `/${item.command} `, chosen: place === 0 }));
   }
 }
+
+// Names a tab: a chat, or a topic of one.
+function placeOf(chat, thread) { return `${chat}${thread ? `-${thread}` : ""}`; }
 
 function draftKey(change) { return `draft-${change.chat_id}-${change.thread ?? ""}`; }
 
