@@ -99,6 +99,7 @@ async def test_somebody_elses_press_a_written_command_and_one_elsewhere_are_serv
         await world.until_said("Choose another")
         await world.press("retry:1", under="1", sender=Sender("8", "Bob"))
         await world.until_said("heard: one")
+        await world.idle()
         await world.order("retry")
         assert chat.words == ["", "", "", ""]
     assert world.alpha.asked == ["one", "one", "one"]

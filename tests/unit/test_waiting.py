@@ -208,7 +208,7 @@ async def test_words_that_a_flood_held_up_until_the_turn_began_are_not_said_any_
     async with world.running():
         async with an_answer_runs(world):
             chat.refusals = [RefusedError(Refusal.FORBIDDEN)] * 2
-            chat.failures = [FloodError(0.3)]
+            chat.failures = [FloodError(3)]
             await world.say("two", message_id="m-two", chat_kind=ChatKind.GROUP)
             await eventually(lambda: not chat.failures)
         await eventually(lambda: not noted(world))
