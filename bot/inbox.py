@@ -158,7 +158,7 @@ class Inbox:
     async def _edited(self, accepted: Accepted, incoming: Incoming) -> None:
         files = incoming if self._dispatcher.takes_files(incoming.chat) else None
         if incoming.message_id is not None and (incoming.text or (files is not None and incoming.attachments)):
-            await self._store.edit_entry(incoming.chat, incoming.message_id, parts.question(incoming.text, files))
+            await self._store.edit_entry(incoming.chat, incoming.message_id, parts.question(incoming.text, files), incoming.version)
         elif incoming.message_id is not None and not incoming.text and not incoming.attachments:  # it was deleted
             await self._store.withdraw(incoming.chat, incoming.message_id)
         await self._store.finish_event(accepted.event)

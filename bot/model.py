@@ -96,6 +96,7 @@ class Incoming:
         album: Names what several messages came together as, each with a file; None for a message that stands alone.
         raw: What came from the platform, of an event that could not be read.
         reply_to: The message that a command was written as a reply to.
+        version: Of an edit: grows from one edit of the message to the next, as the platform dates them; 0 where that is not known.
     """
 
     key: str
@@ -113,6 +114,7 @@ class Incoming:
     album: str | None = None
     raw: str | None = field(default=None, repr=False)
     reply_to: str | None = None
+    version: int = 0
 
 
 # --------------------------------------------------------------------------------------------- core → platform

@@ -29,10 +29,17 @@ class Chosen:
 class AlternativeStore(Protocol):
     """What a store knows of several answers."""
 
-    async def choose(self, conversation: int, turn: int, number: int | None = None) -> Chosen | None:
+    async def choose(self, conversation: int, turn: int, number: int | None = None, *, event: int | None = None) -> Chosen | None:
         """Let another answer of a turn stand, which later requests then see; providers forget the conversation.
 
-        `number` is from 1, None for the next one. None: it has no such answer, is not done, or is not kept.
+        Args:
+            conversation: The turn's.
+            turn: Whose answer.
+            number: From 1; None for the next one.
+            event: Who chooses. Carried out once more it moves no further, and what a newer event chose stays. None: newer than all.
+
+        Returns:
+            What stands now. None: it has no such answer, is not done, or is not kept.
         """
         ...
 
@@ -44,17 +51,20 @@ async def keep(tx: Tx, turn: int, first: Alternative, others: Sequence[Alternati
             await tx.fetch("alternative_insert", turn, number, one.text, one.content)
 
 
-async def choose(tx: Tx, conversation: int, turn: int, number: int | None) -> Chosen | None:
+async def choose(tx: Tx, conversation: int, turn: int, number: int | None, event: int | None) -> Chosen | None:
     """Let another answer stand; None for `number`: the next one, after the last the first."""
     rows = await tx.fetch("alternatives", turn, conversation)
     if not rows:
         return None
-    wanted = rows[0]["shown"] % len(rows) + 1 if number is None else number
+    shown, shown_by = rows[0]["shown"], rows[0]["shown_by"]
+    wanted = shown % len(rows) + 1 if number is None else number
     found = next((row for row in rows if row["number"] == wanted), None)
     if found is None:
         return None
-    if wanted != found["shown"]:
-        await tx.fetch("turn_show", turn, found["text"], wanted)
+    if event is not None and (shown_by > event or (number is None and shown_by == event)):
+        return Chosen(turn, shown, len(rows))
+    await tx.fetch("turn_show", turn, found["text"], wanted, shown_by if event is None else event)
+    if wanted != shown:
         await tx.fetch("answer_replace", turn, found["content"])
         await tx.fetch("states_drop", conversation)  # a provider remembers another answer
     return Chosen(turn, wanted, len(rows))

@@ -173,8 +173,11 @@ class Store(AlternativeStore, DeliveryStore, UsageStore, TroubleStore, MarkStore
         """Note how far chats have been read, all or none; None: it is gone. What a position means is the platform's business."""
         ...
 
-    async def edit_entry(self, chat: ChatAddress, message_id: str, content: str) -> bool:
-        """Replace the text of the user entry that came from a message. Before generation only; later it is recorded beside it (False)."""
+    async def edit_entry(self, chat: ChatAddress, message_id: str, content: str, version: int = 0) -> bool:
+        """Replace the text of the user entry that came from a message. Before generation only; later it is recorded beside it (False).
+
+        `version`: Orders the edits of the message. Of a newer one the text stays (False).
+        """
         ...
 
     # turns

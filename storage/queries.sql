@@ -162,15 +162,15 @@ RETURNING chat;
 INSERT INTO alternative (turn, number, text, content) VALUES ($1, $2, $3, $4);
 
 -- name: alternatives
--- The answers of a turn of a conversation that was answered, and which one stands. Not what is to be forgotten.
-SELECT a.number, a.text, a.content, t.shown
+-- The answers of a turn of a conversation that was answered, which one stands, and the event that chose it. Not what is to be forgotten.
+SELECT a.number, a.text, a.content, t.shown, t.shown_by
 FROM alternative a JOIN turn t ON t.id = a.turn
 WHERE t.id = $1 AND t.conversation = $2 AND t.state = 'done' AND t.event > (SELECT forgotten_event FROM conversation WHERE id = $2)
 ORDER BY a.number;
 
 -- name: turn_show
--- Let another answer of a turn stand.
-UPDATE turn SET answer = $2, shown = $3 WHERE id = $1;
+-- Let an answer of a turn stand, as an event chose it.
+UPDATE turn SET answer = $2, shown = $3, shown_by = $4 WHERE id = $1;
 
 -- name: answer_replace
 -- Give a turn's answer its new text in the transcript.
@@ -263,8 +263,8 @@ WHERE e.chat = $1 AND e.message_id = $2 AND e.role = 'user'
 ORDER BY e.id DESC LIMIT 1;
 
 -- name: entry_replace
--- Give a question its new text.
-UPDATE entry SET content = $2 WHERE id = $1;
+-- Give a question its new text. No row: it has a newer one.
+UPDATE entry SET content = $2, version = $3 WHERE id = $1 AND version <= $3 RETURNING id;
 
 -- name: turn_fence
 -- Tell whether a turn is still being answered by who claimed it. No row: fenced.
@@ -275,8 +275,8 @@ SELECT id FROM turn WHERE id = $1 AND attempt = $2 AND state = 'generating';
 UPDATE entry SET content = $3 WHERE id = $1 AND turn = $2 AND role = 'user';
 
 -- name: entry_note_edit
--- Record the new text of a question that is being answered or was.
-UPDATE entry SET edited = $2 WHERE id = $1;
+-- Record the new text of a question that is being answered or was, unless a newer one is.
+UPDATE entry SET edited = $2, version = $3 WHERE id = $1 AND version <= $3;
 
 -- name: question_any
 -- Tell whether a turn's question is still kept.
@@ -284,8 +284,8 @@ SELECT id FROM entry WHERE turn = $1 AND role = 'user' LIMIT 1;
 
 -- name: question_copy
 -- Ask a turn's question in another turn, too.
-INSERT INTO entry (turn, role, author, author_name, content, chat, message_id, superseded, created_at)
-SELECT $2, role, author, author_name, content, chat, message_id, FALSE, $3 FROM entry WHERE turn = $1 AND role = 'user' ORDER BY id
+INSERT INTO entry (turn, role, author, author_name, content, chat, message_id, superseded, created_at, version)
+SELECT $2, role, author, author_name, content, chat, message_id, FALSE, $3, version FROM entry WHERE turn = $1 AND role = 'user' ORDER BY id
 RETURNING id;
 
 -- name: answer_get

@@ -1,10 +1,10 @@
-"""What becomes of a question after it was stored: the files that came with it are read when its turn is on."""
+"""What becomes of a question after it was stored: it is edited; the files that came with it are read when its turn is on."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from storage.base import Turn
+from storage.base import ChatAddress, Turn, TurnState
 from storage.tx import Tx
 
 
@@ -15,3 +15,18 @@ async def fill(tx: Tx, *, turn: Turn, contents: Mapping[int, str]) -> bool:
     for entry, content in contents.items():
         await tx.fetch("entry_fill", entry, turn.id, content)
     return True
+
+
+async def edit(tx: Tx, *, chat: ChatAddress, message_id: str, content: str, version: int) -> bool:
+    """Replace the text of the question that came from a message, or record it beside it once generation has begun (False).
+
+    Edits can come out of order: one is tried again after a failure, or read again much later. The newest by its version stays.
+    """
+    chats = await tx.fetch("chat_find", chat.platform, chat.account, chat.chat, chat.thread)
+    found = await tx.fetch("entry_find", chats[0]["id"], message_id) if chats else ()
+    if not found:
+        return False
+    if found[0]["state"] == TurnState.ACCEPTED:
+        return bool(await tx.fetch("entry_replace", found[0]["id"], content, version))
+    await tx.fetch("entry_note_edit", found[0]["id"], content, version)
+    return False

@@ -35,7 +35,7 @@ from storage.claims import NotServedError, claim
 from storage.marking import MarkRecords
 from storage.merging import join, ready_at
 from storage.parking import ParkingRecords, closed, finish, give_up, stored_event
-from storage.questions import fill
+from storage.questions import edit, fill
 from storage.removal import clear_away, forget, step
 from storage.rows import address_of, delivery_of, enough_before, entry_of, turn_of
 from storage.tallies import UsageRecords, settle
@@ -109,9 +109,9 @@ class Records(UsageRecords, ParkingRecords, MarkRecords):
 
         await self._db.unit(unit)
 
-    async def edit_entry(self, chat: ChatAddress, message_id: str, content: str) -> bool:
-        """Replace a question's text before generation; later record it beside it (False)."""
-        return await self._db.unit(partial(_edit_entry, chat=chat, message_id=message_id, content=content))
+    async def edit_entry(self, chat: ChatAddress, message_id: str, content: str, version: int = 0) -> bool:
+        """Replace a question's text before generation; later record it beside it (False). A newer one stays."""
+        return await self._db.unit(partial(edit, chat=chat, message_id=message_id, content=content, version=version))
 
     # turns
 
@@ -188,9 +188,9 @@ class Records(UsageRecords, ParkingRecords, MarkRecords):
         """Make a turn that goes on where another one's answer stopped. The same event asked twice gets the same turn."""
         return await self._db.unit(lambda tx: _extend(tx, conversation, event_id, chat, turn=turn, asked=asked, now=self._now()))
 
-    async def choose(self, conversation: int, turn: int, number: int | None = None) -> Chosen | None:
+    async def choose(self, conversation: int, turn: int, number: int | None = None, *, event: int | None = None) -> Chosen | None:
         """Let another answer of a turn stand."""
-        return await self._db.unit(lambda tx: choose(tx, conversation, turn, number))
+        return await self._db.unit(lambda tx: choose(tx, conversation, turn, number, event))
 
     async def turn(self, turn_id: int) -> Turn:
         """Read one turn back."""
@@ -381,16 +381,6 @@ async def _ask(tx: Tx, turn: int, new: NewTurn, chat: int, now: float) -> None:
 async def _reply(tx: Tx, turn: int, content: str, chat: int, now: float) -> int:
     rows = await tx.fetch("entry_insert", turn, "assistant", None, None, content, chat, None, now)
     return int(rows[0]["id"])
-
-
-async def _edit_entry(tx: Tx, chat: ChatAddress, message_id: str, content: str) -> bool:
-    chats = await tx.fetch("chat_find", chat.platform, chat.account, chat.chat, chat.thread)
-    found = await tx.fetch("entry_find", chats[0]["id"], message_id) if chats else ()
-    if not found:
-        return False
-    early = found[0]["state"] == TurnState.ACCEPTED
-    await tx.fetch("entry_replace" if early else "entry_note_edit", found[0]["id"], content)
-    return bool(early)
 
 
 async def _answered(tx: Tx, turn: Turn, answer: TurnAnswer, now: float) -> bool:

@@ -63,7 +63,7 @@ async def other(context: Context) -> Answer:
     number = controls.turn_of(wanted) if wanted is not None else None
     if wanted is not None and number is None:
         return Answer(texts.no_such_answer(wanted), note=True)
-    chosen = await store.choose(context.conversation, turn, number) if turn is not None else None
+    chosen = await store.choose(context.conversation, turn, number, event=context.event) if turn is not None else None
     if chosen is None:
         return Answer(texts.NOT_OTHER if context.turn is not None else await _no_other(context, answered=turn is not None), note=True)
     return Answer(texts.other_shown(chosen.number, chosen.count) if context.turn is None else "", shows=chosen.turn)

@@ -278,6 +278,25 @@ class TestEdits:
         assert not await store.edit_entry(HERE, "m-q", "better")
         assert await read(store, turn) == ["q"]
 
+    async def test_the_newest_by_its_version_stays_in_whatever_order_they_come(self, store: Store) -> None:
+        await accept(store, message("q", message_id="m1"))
+        assert await store.edit_entry(HERE, "m1", "second", 20)
+        assert not await store.edit_entry(HERE, "m1", "first", 10)
+        assert not await store.edit_entry(HERE, "m1", "of unknown age")
+        assert await store.edit_entry(HERE, "m1", "second, once more", 20)
+        assert await read(store, await claim(store, 1)) == ["second, once more"]
+
+    async def test_a_question_that_is_asked_again_keeps_the_version_of_its_text(self, store: Store) -> None:
+        asked = await accept(store, message("q", message_id="m1"))
+        assert await store.edit_entry(HERE, "m1", "second", 20)
+        turn = await claim(store, asked.conversation)
+        await store.answered(turn, reply("a"))
+        await store.close(turn, TurnState.DONE)
+        again = await accept(store, command("c"))
+        assert await store.retry(asked.conversation, again.event, HERE) is not None
+        assert not await store.edit_entry(HERE, "m1", "first", 10)
+        assert await read(store, await claim(store, asked.conversation)) == ["second"]
+
     async def test_an_edit_of_a_message_of_another_chat_or_of_no_known_one_changes_nothing(self, store: Store) -> None:
         await accept(store, message("q"))
         assert not await store.edit_entry(THERE, "m-q", "foreign")

@@ -47,6 +47,19 @@ async def test_without_a_number_it_is_the_next_one_and_after_the_last_the_first(
     assert numbers == [2, 3, 1, 2]
 
 
+async def test_an_event_that_chooses_twice_moves_once_and_undoes_no_newer_choice(store: Store) -> None:
+    turn = await done(store)
+    for _ in range(2):  # as after a crash
+        assert await store.choose(1, turn.id, event=7) == Chosen(turn.id, 2, 3)
+    assert await store.choose(1, turn.id, event=8) == Chosen(turn.id, 3, 3)
+    assert await store.choose(1, turn.id, event=7) == Chosen(turn.id, 3, 3)
+    assert await store.choose(1, turn.id, 1, event=7) == Chosen(turn.id, 3, 3)
+    assert await store.choose(1, turn.id, 1, event=8) == Chosen(turn.id, 1, 3)
+    assert await store.choose(1, turn.id, 1, event=9) == Chosen(turn.id, 1, 3)  # it stands already, and now because of a newer event
+    assert await store.choose(1, turn.id, event=8) == Chosen(turn.id, 1, 3)
+    assert (await store.turn(turn.id)).answer == "first"
+
+
 async def test_what_a_provider_remembers_of_another_answer_goes_and_the_same_choice_changes_nothing(store: Store) -> None:
     turn = await done(store)
     await store.choose(1, turn.id, 1)

@@ -151,6 +151,22 @@ async def test_as_a_command_it_goes_through_the_answers_and_says_which_stands(wo
         assert (await world.order("other")).startswith("There is no such other answer")
 
 
+async def test_the_command_run_again_after_a_crash_moves_by_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world.running() as core:
+        await three(world)
+
+        async def never(*_: object) -> None:
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(core.store, "finish_event", never)
+        await world.command("other")
+        await world.until_said(texts.other_shown(2, 3))
+    async with world.running():
+        await world.idle()
+        assert world.texts() == ["beta\nAnswer 2 of 3.", texts.other_shown(2, 3)]
+        assert await world.order("other") == texts.other_shown(3, 3)
+
+
 async def test_only_who_may_talk_to_the_bot_may_choose(world: World, chat: PressableChat) -> None:
     world.access = Access(False, {"memory": AllowList(frozenset({"7"}), frozenset(), frozenset())})
     async with world.running():

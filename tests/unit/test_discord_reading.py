@@ -72,6 +72,16 @@ def test_every_edit_has_a_key_of_its_own(state):
     assert len(keys) == 2
 
 
+def test_edits_are_ordered_by_the_moment_that_discord_gives_them(state):
+    moments = ("09:00:01.000001", "09:00:01.000002", "09:00:02.000000")
+    edits = [message(state, edited_timestamp=f"2026-11-21T{moment}+00:00") for moment in moments]
+    versions = [from_message(one, BOT, member=True, edited=True).version for one in edits]
+    assert versions == sorted(set(versions))
+    assert versions[1] == versions[0] + 1
+    assert versions[2] % 1_000_000 == 0
+    assert from_message(edits[0], BOT, member=True, edited=False).version == 0
+
+
 def test_a_file_without_a_type_is_bytes(state):
     file = {"id": "1", "filename": "x.bin", "size": 3, "url": "https://cdn.invalid/x", "proxy_url": "https://cdn.invalid/x"}
     incoming = from_message(message(state, attachments=[file]), BOT, member=False, edited=False)

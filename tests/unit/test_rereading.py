@@ -165,6 +165,24 @@ async def test_a_command_that_would_concern_what_came_since_is_not_carried_out(w
     assert [message.text for message in world.alpha.requests[-1].messages] == ["one", "heard: one", "two"]
 
 
+async def test_an_edit_that_could_not_be_read_undoes_no_newer_one(world: World, chat: ReadingChat) -> None:
+    async with world.running() as core:
+        await core.drain_no_more()
+        said = await world.say("one")
+        await set_aside(world)
+        await world.come(EventKind.EDIT, text="three", message_id=said.message_id, version=3)
+        await eventually(lambda: not world.rows("SELECT id FROM event WHERE finished_at IS NULL"))
+    chat.known[SECRET] = world.event(EventKind.EDIT, text="two", message_id=said.message_id, version=2)
+    want_again(world.database, [2])
+    async with world.running() as core:
+        await core.drain_no_more()
+        watch = asyncio.create_task(core.inbox.watch())
+        await eventually(lambda: len(world.rows("SELECT id FROM event WHERE kind = 'edit' AND finished_at IS NOT NULL")) == 2)
+        watch.cancel()
+    async with world.running():
+        await world.until_said("heard: three")
+
+
 async def test_a_choice_that_could_not_be_read_undoes_no_newer_one(world: World, chat: ReadingChat) -> None:
     async with world.running():
         await set_aside(world)

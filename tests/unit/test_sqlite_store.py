@@ -137,6 +137,12 @@ class TestFile:
         await store.edit_entry(HERE, "m-q", "better")
         assert rows(place, "SELECT content, edited FROM entry") == [("q", "better")]
 
+    async def test_of_late_edits_the_newest_by_its_version_is_recorded(self, store: SqliteStore, place: SqlitePlace) -> None:
+        await ask(store, "q")
+        for text, version in (("second", 20), ("first", 10), ("of unknown age", 0)):
+            assert not await store.edit_entry(HERE, "m-q", text, version)
+        assert rows(place, "SELECT content, edited FROM entry") == [("q", "second")]
+
     async def test_usage_is_recorded_with_the_answer(self, store: SqliteStore, place: SqlitePlace) -> None:
         turn = await ask(store, "q")
         await store.answered(turn, reply("a", usage='{"tokens": 3}'))

@@ -204,6 +204,18 @@ def test_each_edit_has_a_key_of_its_own_even_within_a_second():
     assert one.message_id == "7"
 
 
+def test_edits_are_ordered_by_their_seconds_and_within_one_by_their_updates():
+    edits = [(1_790_000_009, 11), (1_790_000_009, 12), (1_790_000_010, 5)]
+    versions = [
+        incoming.version
+        for edit_date, update in edits
+        if (incoming := read(Update.de_json({"update_id": update, "edited_message": message("x", edit_date=edit_date)}), ME, COMMANDS))
+    ]
+    assert versions == sorted(set(versions))
+    assert len(versions) == len(edits)
+    assert must(message=message("x")).version == 0
+
+
 def test_a_pressed_button_says_which_and_where():
     incoming = must(callback_query=callback("stop:12"))
     assert incoming == Incoming(

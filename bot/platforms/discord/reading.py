@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import discord
@@ -18,6 +19,8 @@ _MARKUP: Final = re.compile(
     r"<(?P<sign>@!?|@&|#)(?P<id>\d{1,20})>|<a?(?P<emoji>:\w{2,32}:)\d{1,20}>|<(?P<command>/[^<>:]{1,100}):\d{1,20}>"
 )
 """Mentions, custom emojis and command mentions. Documented: reference, message formatting."""
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND: Final = timedelta(microseconds=1)
 _PEOPLE: Final = frozenset({discord.MessageType.default, discord.MessageType.reply})
 """Every other type is a system message or was made by an app."""
 
@@ -75,6 +78,7 @@ def from_message(message: discord.Message, account: int, *, member: bool | None,
     """Return a message, or its new text after an edit."""
     private = isinstance(message.channel, discord.DMChannel)
     when = message.edited_at.isoformat() if edited and message.edited_at is not None else ""
+    version = (message.edited_at - EPOCH) // MICROSECOND if edited and message.edited_at is not None else 0
     return Incoming(
         key=f"{NAME}:{account}:edit:{message.id}:{when}" if edited else f"{NAME}:{account}:message:{message.id}",
         kind=EventKind.EDIT if edited else EventKind.MESSAGE,
@@ -87,6 +91,7 @@ def from_message(message: discord.Message, account: int, *, member: bool | None,
         attachments=tuple(
             Attachment(file.filename, file.content_type or "application/octet-stream", file.size, file.url) for file in message.attachments
         ),
+        version=version,
     )
 
 

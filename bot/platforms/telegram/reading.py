@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from telegram import Audio, CallbackQuery, Chat, Document, Message, MessageEntity, Update, User, Video, Voice
@@ -17,6 +17,8 @@ from bot.model import Attachment, ButtonPress, ChatAddress, ChatKind, CommandCal
 PLATFORM = "telegram"
 START, HELP = "start", "help"
 MOST_ID = 2**63
+MOST_UPDATES_A_SECOND = 1_000_000
+"""Ours, far more than any bot gets."""
 ID_CHARS = 64
 """Longest id of a callback query that is taken for one; real ones are numbers of 19 digits."""
 STOPPED = "stopped_message_generation"
@@ -56,7 +58,8 @@ def read(update: Update, me: Me, commands: Sequence[Command]) -> Incoming | None
     if update.message is not None:
         return _message(update.message, me, commands, edited=False)
     if update.edited_message is not None:
-        return _message(update.edited_message, me, commands, edited=True)
+        edit = _message(update.edited_message, me, commands, edited=True)
+        return None if edit is None else replace(edit, version=_version(update.edited_message, update.update_id))
     return None
 
 
@@ -167,6 +170,12 @@ def _incoming(
         album=None if message.media_group_id is None else _short(message.media_group_id),
         reply_to=_replied(message) if command is not None else None,
     )
+
+
+def _version(edited: Message, update_id: int) -> int:
+    """Order the edits of a message: by the second of each, and those of one second by their updates, which are numbered in sequence."""
+    seconds = int(edited.edit_date.timestamp()) if edited.edit_date is not None else 0
+    return seconds * MOST_UPDATES_A_SECOND + update_id % MOST_UPDATES_A_SECOND
 
 
 def _replied(message: Message) -> str | None:
