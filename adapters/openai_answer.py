@@ -20,6 +20,10 @@ from adapters.base import (
 from adapters.openai_wire import Piece, finish_reason
 from adapters.thinking import TAGS, ThinkSplitter, split_whole
 
+ANSWER_CHARS = 2 * 1024 * 1024
+"""Most characters of one streamed answer, reasoning included: as much as a body that is read whole may have (`adapters.http.BODY_BYTES`).
+The longest answer that any model in the vendors' lists can give has a quarter of that."""
+
 
 class Answer:
     """Collects the pieces of one answer.
@@ -33,12 +37,14 @@ class Answer:
         visible: Text that is more than blanks was given out.
         begun: Text or reasoning was given out.
         finish: The provider's first word for why it ended, "" until then.
+        size: Characters that were given out, reasoning included.
     """
 
     def __init__(self, *, inside: bool = False, tags: tuple[str, str] | None = TAGS, trim: bool = False) -> None:
         self.visible = False
         self.begun = False
         self.finish = ""
+        self.size = 0
         self._inside = inside
         self._tags = tags
         self._trim = trim
@@ -55,6 +61,7 @@ class Answer:
     def take_text(self, text: str) -> list[Event]:
         """Return the events of text that comes with nothing else. Not blank, as nearly every piece of an answer that has begun."""
         if self.visible and self._splitter.passes(text):
+            self.size += len(text)
             return [TextDelta(text)]
         return self.take(Piece(text))
 
@@ -86,7 +93,12 @@ class Answer:
             self.visible = self.visible or not text.isspace()
             events.append(TextDelta(text))
         self.begun = self.begun or bool(events)
+        self.size += len(text) + len(reasoning)
         return events
+
+    def cut(self) -> None:
+        """Take it for ended at a cap on its length: what is sent without end is not read on."""
+        self.finish = self.finish or FinishReason.LENGTH
 
     def end(self, *, said_done: bool, cut: bool) -> list[Event]:
         """Return the last events: usage and `Finished`.

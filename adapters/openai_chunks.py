@@ -88,7 +88,7 @@ class Shortcut:
             data = json.loads(head[len(_FIELD) :] + _PROBE.encode() + tail)
         except (ValueError, RecursionError):
             return False
-        return not is_error(data) and read_piece(data, self._reasoning_fields)._replace(spoke=False) == Piece(_PROBE)
+        return not is_error(data) and read_piece(data, self._reasoning_fields)._replace(role=False, spoke=False) == Piece(_PROBE)
 
 
 def _string(raw: bytes) -> str:

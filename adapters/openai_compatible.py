@@ -16,13 +16,27 @@ from typing import Any
 import aiohttp
 from pydantic import ValidationError
 
-from adapters.base import Billed, Capabilities, ChatRequest, ErrorKind, Event, Health, ModelInfo, Parameters, ProviderError, Scope, Started
+from adapters.base import (
+    Billed,
+    Capabilities,
+    ChatRequest,
+    ErrorKind,
+    Event,
+    Health,
+    ModelInfo,
+    Parameters,
+    ProviderError,
+    Scope,
+    Started,
+    Usage,
+)
 from adapters.http import Budgets, Http, Reply, Stream
-from adapters.openai_answer import Answer, joined
+from adapters.openai_answer import ANSWER_CHARS, Answer, joined
 from adapters.openai_chunks import Shortcut
 from adapters.openai_parameters import OpenAIParameters, Vendor, fits, parameters_of
 from adapters.openai_vendors import GENERIC, OPENAI
 from adapters.openai_wire import (
+    Piece,
     has_pictures,
     is_error,
     private_texts,
@@ -224,7 +238,8 @@ class _Reading:
         self._done = self._said_done = self._flushed = False
         self._alive = False  # the last chunk brought payload
         self._clean = False  # the next byte begins an event
-        self._started = False
+        self._started = self._role = False
+        self._usage: Usage | None = None
         self._rest = b""  # what came with text of the known form and is still to be read
 
     async def more(self) -> list[Event]:
@@ -243,6 +258,9 @@ class _Reading:
             if head[:1] in {b"{", b"[", b"<"}:
                 return await self._whole()
             decoder = self._decoder = Decoder()
+        if self._answer.size > ANSWER_CHARS:
+            self._answer.cut()
+            self._done = True
         if self._done:
             return await self._end()
         if self._alive:  # the next payload is due from now on, when the reader of the events has had its time
@@ -323,8 +341,15 @@ class _Reading:
         piece = read_piece(data, self._reasoning_fields)
         if not self._started:
             events += self._start(data)
+        self._alive = self._is_news(piece) or self._alive
         events += self._answer.take(piece)
-        self._alive = self._alive or piece.alive()
+
+    def _is_news(self, piece: Piece) -> bool:
+        """Whether the model is at work: not by a role, a reason or usage that was told before, which some send as a keepalive."""
+        news = piece.says() or (piece.role and not self._role) or (bool(piece.finish) and not self._answer.finish)
+        news = news or (piece.usage is not None and piece.usage != self._usage)
+        self._role, self._usage = self._role or piece.role, piece.usage or self._usage
+        return news
 
     def _parsed(self, event: ServerEvent) -> Any:
         """Return the event's JSON, None for a ping or a word that is no JSON."""

@@ -121,11 +121,12 @@ class Piece(NamedTuple):
     refusal: str = ""
     finish: str = ""
     usage: Usage | None = None
-    spoke: bool = False  # a role or anything else stood in the delta: the model is at work
+    role: bool = False  # one stood in the delta
+    spoke: bool = False  # anything else stood in the delta: the model is at work
 
-    def alive(self) -> bool:
-        """Whether it brings anything; a keepalive does not."""
-        return bool(self.text or self.reasoning or self.refusal or self.finish or self.usage or self.spoke)
+    def says(self) -> bool:
+        """Whether it says anything. A role, a reason or usage may come again and again in what only keeps a connection alive."""
+        return bool(self.text or self.reasoning or self.refusal or self.spoke)
 
 
 def is_error(data: Any) -> bool:
@@ -154,7 +155,9 @@ def read_piece(data: dict[str, Any], reasoning_fields: Sequence[str] = ("reasoni
     if text and len(delta) == 1:  # nearly every chunk
         return Piece(text, finish=finish, usage=usage)
     reasoning = next((found for name in reasoning_fields if (found := _text(delta.get(name)))), "")
-    return Piece(text, reasoning, _text(delta.get("refusal")), finish, usage, any(delta.values()))
+    role = bool(delta.get("role"))
+    spoke = any(value for name, value in delta.items() if name != "role")
+    return Piece(text, reasoning, _text(delta.get("refusal")), finish, usage, role, spoke)
 
 
 def read_body(data: Any, reasoning_fields: Sequence[str]) -> Piece | None:

@@ -229,10 +229,11 @@ class Router:
     async def _visit(self, candidate: Candidate, *, alone: bool) -> AsyncGenerator[Event | _Anew, None]:
         """Ask one candidate, again where that costs nothing and shows nothing twice, and learn from it for the next question."""
         asked = self._asked(candidate)
-        asking = _Asking(asked, await candidate.request(), lambda: self._cooldowns.good(visit))
+        # Before anything is awaited: others choose meanwhile, and only one question tries out what has failed.
         visit = self._cooldowns.visit(asked, candidate.model)
-        latest = self._now() + REPEAT_WITHIN_S
         try:
+            asking = _Asking(asked, await candidate.request(), lambda: self._cooldowns.good(visit))
+            latest = self._now() + REPEAT_WITHIN_S
             while True:
                 async with asking:
                     async for event in asking.events:

@@ -38,6 +38,7 @@ class Chain:
         self.router = Router(self.providers, sleep=self.clock.sleep, chance=lambda: 0.5, now=self.clock.now)
         self.began: dict[str, float] = {}
         self.asked: list[str] = []
+        self.made: asyncio.Event | None = None  # no request is made before it is set
 
     def will(self, name: str, *steps: Step) -> None:
         self.providers[name].will(*steps)
@@ -49,6 +50,8 @@ class Chain:
         async def made(name: str) -> ChatRequest:
             self.began.setdefault(name, self.clock.now())
             self.asked.append(name)
+            if self.made is not None:
+                await self.made.wait()
             return request("small")
 
         def candidate(name: str) -> Candidate:

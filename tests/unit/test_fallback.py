@@ -198,6 +198,41 @@ async def test_after_its_pause_one_question_tries_it_out_and_the_others_do_not_w
     assert await chain.asks() == ["alpha"]
 
 
+async def test_of_questions_that_are_made_at_the_same_time_one_tries_it_out(chain: Chain) -> None:
+    """To make a request takes reads and writes of the store: meanwhile others choose whom to ask."""
+    chain.will("alpha", FAILURES["429 with retry_after"])
+    await chain.run(seconds=3)
+    chain.made = asyncio.Event()
+    chain.will("alpha", asyncio.Event())
+    tasks = [asyncio.create_task(_drained(chain.stream())) for _ in range(5)]
+    await chain.clock.settle()
+    chain.made.set()
+    await chain.clock.settle()
+    assert len(chain.providers["alpha"].requests) == 2  # the refused one, and who tries it out
+    assert [task.done() for task in tasks].count(True) == 4
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _drained(stream: AsyncGenerator[ChainEvent, None]) -> None:
+    async for _ in stream:
+        pass
+
+
+async def test_who_was_to_try_it_out_and_may_not_ask_leaves_that_to_the_next(chain: Chain) -> None:
+    """As where a budget does not allow it."""
+    chain.will("alpha", FAILURES["429 with retry_after"])
+    await chain.run(seconds=3)
+
+    async def not_allowed() -> ChatRequest:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await _drained(chain.router.chain([Candidate("alpha", "small", not_allowed)]))
+    assert await chain.asks() == ["alpha"]
+
+
 async def test_who_tried_it_out_and_was_stopped_leaves_that_to_the_next(chain: Chain) -> None:
     chain.will("alpha", FAILURES["429 with retry_after"])
     await chain.run(seconds=3)

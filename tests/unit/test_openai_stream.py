@@ -8,6 +8,7 @@ import pytest
 
 from adapters.base import Billed, ErrorKind, Event, Finished, FinishReason, ProviderError, ReasoningDelta, Scope, Started, TextDelta, Usage
 from adapters.http import Budgets
+from adapters.openai_answer import ANSWER_CHARS
 from adapters.openai_compatible import OpenAICompatible
 from adapters.openai_vendors import GENERIC
 from tests.support.openai_tapes import DONE, MODEL, Tape, TapeServer, body, delta, event
@@ -355,13 +356,49 @@ async def test_stream_options_are_dropped_where_they_are_refused_and_not_sent_ag
 # ------------------------------------------------------------------------------------------------ budgets
 
 
-@pytest.mark.parametrize("noise", [b": keep-alive\n\n", delta(), choices({"index": 0, "delta": {"content": ""}}), b"\n"])
+NOISE = {
+    "comment": b": keep-alive\n\n",
+    "nothing": delta(),
+    "empty text": choices({"index": 0, "delta": {"content": ""}}),
+    "blank line": b"\n",
+    "ping": b'event: ping\ndata: {"type": "ping"}\n\n',
+    "role": delta("", role="assistant"),
+    "usage": choices(usage=USAGE),
+}
+
+
+@pytest.mark.parametrize("noise", NOISE.values(), ids=NOISE)
 @pytest.mark.parametrize(("before", "kind"), [([], ErrorKind.TIMEOUT_FIRST), (HELLO, ErrorKind.TIMEOUT_IDLE)])
 async def test_keepalives_do_not_count_as_life(hasty, server, noise, before, kind):
     server.tapes = [Tape([*before, *[noise, 0.05] * 40, STOP, DONE])]
     error, _ = await fails(hasty)  # if they did, the tape would end well
     assert (error.kind, error.in_stream, error.billed) == (kind, bool(before), Billed.MAYBE)
     await asyncio.wait_for(server.left.wait(), 1)
+
+
+async def test_a_reason_that_is_told_again_and_again_ends_the_answer_all_the_same(provider, server, monkeypatch):
+    monkeypatch.setattr("adapters.openai_compatible.GRACE_S", 1.0)
+    server.tapes = [Tape([*HELLO, *[STOP, 0.02] * 400, DONE])]
+    assert (await ask(provider))[-1] == Finished(FinishReason.STOP, "stop")
+    await asyncio.wait_for(server.left.wait(), 1)  # it was left before its end
+
+
+@pytest.mark.parametrize("field", ["content", "reasoning"])
+async def test_an_answer_without_end_is_cut_where_it_would_fill_the_memory(provider, server, field):
+    endless: list[bytes | float] = [delta(**{field: "All work and no play. " * 20_000}), 0.001] * 400
+    server.tapes = [Tape([*HELLO, *endless, STOP, DONE])]
+    events = await ask(provider)
+    said = len(text(events)) + len(reasoning(events))
+    assert ANSWER_CHARS < said < 2 * ANSWER_CHARS
+    assert events[-1] == Finished(FinishReason.LENGTH, "length")
+    await asyncio.wait_for(server.left.wait(), 5)
+
+
+async def test_reasoning_without_end_and_without_text_is_no_answer(provider, server):
+    endless: list[bytes | float] = [delta(reasoning="All work and no play. " * 20_000), 0.001] * 400
+    server.tapes = [Tape(endless)]
+    error, _ = await fails(provider)
+    assert error.kind is ErrorKind.EMPTY
 
 
 async def test_steady_text_ends_at_the_total_budget(server, session):
