@@ -96,9 +96,10 @@ class Answer:
         self.size += len(text) + len(reasoning)
         return events
 
-    def cut(self) -> None:
-        """Take it for ended at a cap on its length: what is sent without end is not read on."""
-        self.finish = self.finish or FinishReason.LENGTH
+    @property
+    def full(self) -> bool:
+        """It has reached the cap on its length: what is sent without end is not read on."""
+        return self.size > ANSWER_CHARS
 
     def end(self, *, said_done: bool, cut: bool) -> list[Event]:
         """Return the last events: usage and `Finished`.
@@ -110,6 +111,7 @@ class Answer:
         Raises:
             ProviderError: There is no whole answer.
         """
+        self.finish = self.finish or (FinishReason.LENGTH if self.full else "")
         proven = bool(self.finish) or said_done
         if self.finish.lower() == "error":
             raise self._failed(ErrorKind.SERVER, "the model ended with an error", Scope.PROVIDER)

@@ -31,7 +31,7 @@ from adapters.base import (
     Usage,
 )
 from adapters.http import Budgets, Http, Reply, Stream
-from adapters.openai_answer import ANSWER_CHARS, Answer, joined
+from adapters.openai_answer import Answer, joined
 from adapters.openai_chunks import Shortcut
 from adapters.openai_parameters import OpenAIParameters, Vendor, fits, parameters_of
 from adapters.openai_vendors import GENERIC, OPENAI
@@ -258,10 +258,7 @@ class _Reading:
             if head[:1] in {b"{", b"[", b"<"}:
                 return await self._whole()
             decoder = self._decoder = Decoder()
-        if self._answer.size > ANSWER_CHARS:
-            self._answer.cut()
-            self._done = True
-        if self._done:
+        if self._done or self._answer.full:
             return await self._end()
         if self._alive:  # the next payload is due from now on, when the reader of the events has had its time
             self._alive = False

@@ -378,7 +378,8 @@ async def test_keepalives_do_not_count_as_life(hasty, server, noise, before, kin
 
 async def test_a_reason_that_is_told_again_and_again_ends_the_answer_all_the_same(provider, server, monkeypatch):
     monkeypatch.setattr("adapters.openai_compatible.GRACE_S", 1.0)
-    server.tapes = [Tape([*HELLO, *[STOP, 0.02] * 400, DONE])]
+    again: list[bytes | float] = [STOP, 0.02] * 400
+    server.tapes = [Tape([*HELLO, *again, DONE])]
     assert (await ask(provider))[-1] == Finished(FinishReason.STOP, "stop")
     await asyncio.wait_for(server.left.wait(), 1)  # it was left before its end
 
