@@ -17,6 +17,7 @@ from typing import Protocol, TypeAlias
 
 from storage.alternatives import AlternativeStore
 from storage.marks import MarkStore
+from storage.pasts import PastStore
 from storage.troubles import TroubleStore
 from storage.usage import UsageStore
 from storage.values import (
@@ -32,6 +33,7 @@ from storage.values import (
     OwnerKind,
     ProviderStateRow,
     ReplyRoute,
+    Revision,
     StoredEvent,
     Sweep,
     Turn,
@@ -54,6 +56,7 @@ __all__ = [
     "OwnerKind",
     "ProviderStateRow",
     "ReplyRoute",
+    "Revision",
     "SchemaTooNewError",
     "StopSignal",
     "Store",
@@ -127,7 +130,7 @@ class DeliveryStore(Protocol):
         ...
 
 
-class Store(AlternativeStore, DeliveryStore, UsageStore, TroubleStore, MarkStore, Protocol):
+class Store(AlternativeStore, DeliveryStore, UsageStore, TroubleStore, MarkStore, PastStore, Protocol):
     """Durable state of the bridge. Every method that writes returns after the commit."""
 
     async def open(self) -> None:
@@ -281,14 +284,6 @@ class Store(AlternativeStore, DeliveryStore, UsageStore, TroubleStore, MarkStore
 
     async def turn(self, turn_id: int) -> Turn:
         """Read one turn back."""
-        ...
-
-    async def transcript(self, turn: Turn, limit: int, *, chars: int | None = None) -> Sequence[Entry]:
-        """Return the last `limit` entries up to the turn's own question, oldest first; nothing from before the last reset.
-
-        `chars`: The oldest is the one with which the content of what was said before the question reaches so many characters, if it
-        does. The question itself is whole and does not count. What is older is not looked at.
-        """
         ...
 
     # conversations

@@ -123,7 +123,7 @@ WHERE conversation = $1 AND state IN ('accepted', 'generating', 'answered') ORDE
 -- name: turn_get
 -- A turn with the chat it is answered in, and whether it waited at the same time as the one before it, or as others that wait still.
 SELECT t.id, t.conversation, t.seq, t.event, t.state, t.attempt, t.stop_requested, t.answer, t.finish, t.provider, t.model, t.handle, t.error,
-       t.earlier_attempts, t.shown, c.platform, c.account, c.chat, c.thread,
+       t.earlier_attempts, t.shown, c.platform, c.account, c.chat, c.thread, v.revision, v.reset_seq,
        CASE WHEN EXISTS (
            SELECT 1 FROM turn b
            WHERE b.conversation = t.conversation AND b.seq = t.seq - 1
@@ -133,7 +133,7 @@ SELECT t.id, t.conversation, t.seq, t.event, t.state, t.attempt, t.stop_requeste
                                   WHERE n.conversation = t.conversation AND n.seq > t.seq AND n.state IN ('accepted', 'generating', 'answered')
                                     AND NOT n.stop_requested)))
        ) THEN 1 ELSE 0 END AS among_others
-FROM turn t JOIN chat c ON c.id = t.chat
+FROM turn t JOIN chat c ON c.id = t.chat JOIN conversation v ON v.id = t.conversation
 WHERE t.id = $1;
 
 -- name: turn_claim
@@ -174,7 +174,7 @@ UPDATE turn SET answer = $2, shown = $3, shown_by = $4 WHERE id = $1;
 
 -- name: answer_replace
 -- Give a turn's answer its new text in the transcript.
-UPDATE entry SET content = $2 WHERE turn = $1 AND role = 'assistant';
+UPDATE entry SET content = $2 WHERE turn = $1 AND role = 'assistant' RETURNING turn;
 
 -- name: turn_close
 -- End a turn. No row: fenced.
@@ -253,7 +253,7 @@ SELECT COUNT(*) AS n FROM turn WHERE conversation = $1 AND state IN ('accepted',
 -- Add to the transcript.
 INSERT INTO entry (turn, role, author, author_name, content, chat, message_id, superseded, created_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, FALSE, $8)
-RETURNING id;
+RETURNING id, turn;
 
 -- name: entry_find
 -- The question that came from a message, and the state of its turn.
@@ -264,7 +264,7 @@ ORDER BY e.id DESC LIMIT 1;
 
 -- name: entry_replace
 -- Give a question its new text. No row: it has a newer one.
-UPDATE entry SET content = $2, version = $3 WHERE id = $1 AND version <= $3 RETURNING id;
+UPDATE entry SET content = $2, version = $3 WHERE id = $1 AND version <= $3 RETURNING turn;
 
 -- name: turn_fence
 -- Tell whether a turn is still being answered by who claimed it. No row: fenced.
@@ -272,11 +272,11 @@ SELECT id FROM turn WHERE id = $1 AND attempt = $2 AND state = 'generating';
 
 -- name: entry_fill
 -- Give a part of a turn's own question the content of its files.
-UPDATE entry SET content = $3 WHERE id = $1 AND turn = $2 AND role = 'user';
+UPDATE entry SET content = $3 WHERE id = $1 AND turn = $2 AND role = 'user' RETURNING turn;
 
 -- name: entry_note_edit
 -- Record the new text of a question that is being answered or was, unless a newer one is.
-UPDATE entry SET edited = $2, version = $3 WHERE id = $1 AND version <= $3;
+UPDATE entry SET edited = $2, version = $3 WHERE id = $1 AND version <= $3 RETURNING turn;
 
 -- name: question_any
 -- Tell whether a turn's question is still kept.
@@ -286,7 +286,7 @@ SELECT id FROM entry WHERE turn = $1 AND role = 'user' LIMIT 1;
 -- Ask a turn's question in another turn, too.
 INSERT INTO entry (turn, role, author, author_name, content, chat, message_id, superseded, created_at, version)
 SELECT $2, role, author, author_name, content, chat, message_id, FALSE, $3, version FROM entry WHERE turn = $1 AND role = 'user' ORDER BY id
-RETURNING id;
+RETURNING id, turn;
 
 -- name: answer_get
 -- What a turn of a conversation answered, as long as a request would hold it.
@@ -301,11 +301,11 @@ ORDER BY e.id DESC LIMIT 1;
 
 -- name: entries_supersede
 -- Take a turn's question and answer out of the transcript.
-UPDATE entry SET superseded = TRUE WHERE turn = $1;
+UPDATE entry SET superseded = TRUE WHERE turn = $1 RETURNING turn;
 
 -- name: answers_supersede
 -- Take a turn's answer out of the transcript.
-UPDATE entry SET superseded = TRUE WHERE turn = $1 AND role = 'assistant';
+UPDATE entry SET superseded = TRUE WHERE turn = $1 AND role = 'assistant' RETURNING turn;
 
 -- name: transcript
 -- Newest entries first, up to a turn's own question: turns since the last reset that have an answer, whole or partial. A turn accepted
@@ -320,6 +320,26 @@ WHERE t.conversation = $1
       ELSE EXISTS (SELECT 1 FROM entry a WHERE a.turn = t.id AND a.role = 'assistant' AND NOT a.superseded) END
 ORDER BY t.seq DESC, e.id DESC
 LIMIT $3;
+
+-- name: transcript_since
+-- The same without the turns up to a place, each row with what tells whether those are as they were.
+SELECT e.id, e.turn, e.role, e.author, e.author_name, e.content,
+       (SELECT revision FROM conversation WHERE id = $1) AS revision, (SELECT reset_seq FROM conversation WHERE id = $1) AS reset_seq
+FROM turn t JOIN entry e ON e.turn = t.id
+WHERE t.conversation = $1
+  AND t.seq <= $2
+  AND t.seq > (SELECT CASE WHEN reset_seq >= $2 THEN $2 - 1 WHEN reset_seq > $3 THEN reset_seq ELSE $3 END FROM conversation WHERE id = $1)
+  AND NOT e.superseded
+  AND CASE WHEN t.seq = $2 THEN e.role = 'user'
+      ELSE EXISTS (SELECT 1 FROM entry a WHERE a.turn = t.id AND a.role = 'assistant' AND NOT a.superseded) END
+ORDER BY t.seq DESC, e.id DESC
+LIMIT $4;
+
+-- name: revision_raise
+-- Note that entries of a turn were written, if a turn behind it was claimed, which may have read them.
+UPDATE conversation SET revision = revision + 1
+WHERE id = (SELECT conversation FROM turn WHERE id = $1)
+  AND EXISTS (SELECT 1 FROM turn t JOIN turn n ON n.conversation = t.conversation AND n.seq > t.seq WHERE t.id = $1 AND n.attempt > 0);
 
 -- name: entry_last
 -- The newest entry that the transcript of a turn has before the turn's own.
@@ -500,7 +520,8 @@ ORDER BY e.id LIMIT $3;
 -- name: entries_remove
 -- Remove what was said in turns that are over, of events above one and up to another that are forgotten or came before an instant.
 DELETE FROM entry
-WHERE turn IN (SELECT o.turn FROM event_over o WHERE o.conversation = $1 AND o.id > $2 AND o.id <= $3 AND (o.forgotten = 1 OR o.received_at < $4));
+WHERE turn IN (SELECT o.turn FROM event_over o WHERE o.conversation = $1 AND o.id > $2 AND o.id <= $3 AND (o.forgotten = 1 OR o.received_at < $4))
+RETURNING turn;
 
 -- name: alternatives_remove
 -- Remove the other answers of the same turns.
@@ -669,7 +690,7 @@ WHERE e.chat = (SELECT id FROM chat WHERE platform = $1 AND account = $2 AND cha
 -- name: entry_withdraw
 -- Take one message out of its question. What it said goes for good, and it is no part of a question any more: one that is asked once more is
 -- copied with all its parts. That it was there stays.
-UPDATE entry SET role = 'withdrawn', content = '[]', edited = NULL, superseded = TRUE WHERE id = $1;
+UPDATE entry SET role = 'withdrawn', content = '[]', edited = NULL, superseded = TRUE WHERE id = $1 RETURNING turn;
 
 -- name: question_withdrawn
 -- Tell whether a message was taken out of the question that it was part of last.

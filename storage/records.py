@@ -6,7 +6,7 @@ makes a `storage.base.Store`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
@@ -37,9 +37,10 @@ from storage.merging import join, ready_at
 from storage.parking import ParkingRecords, closed, finish, give_up, stored_event
 from storage.questions import edit, fill
 from storage.removal import clear_away, forget, step
-from storage.rows import address_of, delivery_of, enough_before, entry_of, turn_of
+from storage.revisions import PastRecords, Watched
+from storage.rows import address_of, delivery_of, entry_of, turn_of
 from storage.tallies import UsageRecords, settle
-from storage.tx import Row, Tx
+from storage.tx import Db, Row, Tx
 
 T = TypeVar("T")
 
@@ -60,13 +61,16 @@ COUNTED_AT_ONCE = 1000
 """Turns counted by one statement: some milliseconds, so that a huge conversation does not hold up the reads of all others."""
 
 
-class Records(UsageRecords, ParkingRecords, MarkRecords):
+class Records(UsageRecords, ParkingRecords, MarkRecords, PastRecords):
     """The meaning of every method of `storage.base.Store` that does not depend on the driver; see there.
 
     Args:
         db: The driver.
         now: Epoch seconds.
     """
+
+    def __init__(self, db: Db, now: Callable[[], float]) -> None:
+        super().__init__(Watched(db), now)
 
     # intake
 
@@ -198,12 +202,6 @@ class Records(UsageRecords, ParkingRecords, MarkRecords):
         if not rows:
             raise StoreError(f"There is no turn {turn_id} in the database")
         return turn_of(rows[0])
-
-    async def transcript(self, turn: Turn, limit: int, *, chars: int | None = None) -> Sequence[Entry]:
-        """Return the last `limit` entries up to the turn's own question, oldest first, or as many as have `chars` characters."""
-        enough = None if chars is None else enough_before(turn.id, chars)
-        rows = await self._db.fetch("transcript", turn.conversation, turn.seq, limit, enough=enough)
-        return [entry_of(row) for row in reversed(rows)]
 
     # conversations
 

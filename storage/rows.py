@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from storage.base import ChatAddress, DeliveryRow, Entry, Owner, Turn, TurnState
+from storage.base import ChatAddress, DeliveryRow, Entry, Owner, Revision, Turn, TurnState
 from storage.tx import Row
 
 
@@ -33,6 +33,7 @@ def turn_of(row: Row) -> Turn:
         earlier_attempts=row["earlier_attempts"],
         shown=row["shown"],
         among_others=bool(row["among_others"]),
+        revision=Revision(row["revision"], row["reset_seq"]),
     )
 
 

@@ -140,6 +140,22 @@ class TurnState(StrEnum):
     PARKED = "parked"
 
 
+class Revision(NamedTuple):
+    """What a conversation's past was when a turn was claimed. Two that are the same say that nothing has changed that was there then.
+
+    Attributes:
+        changes: How often something of it changed that a claimed turn may have read.
+        reset: The newest turn's place that was forgotten.
+    """
+
+    changes: int
+    reset: int
+
+
+UNCHANGED = Revision(0, 0)
+"""What every conversation begins with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One question and its answer.
@@ -158,6 +174,7 @@ class Turn:
         among_others: It waited behind an answer, and other questions of its conversation at the same time.
         asked: The event that asked, as the claim found it; None for a turn that was read back.
         route: The reply route of that event, if it held when the turn was claimed.
+        revision: Of its conversation, when it was claimed or read back.
     """
 
     id: int
@@ -180,6 +197,7 @@ class Turn:
     among_others: bool = False
     asked: StoredEvent | None = None
     route: ReplyRoute | None = None
+    revision: Revision = UNCHANGED
 
     @property
     def tries(self) -> int:
