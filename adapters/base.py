@@ -13,7 +13,7 @@ What a person is told about each stands in `bot.texts`, the one place of user-vi
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol, TypeAlias
@@ -74,6 +74,8 @@ class ChatRequest:
         state: The opaque `Finished.state` of the turn before this one, given only while it still matches the transcript.
         resume: The handle of an earlier `Submitted`: collect that job instead of asking again. One that is not this provider's own is
             ignored; a job that is not there any more is STATE_LOST, and may have been billed.
+        pace: Asked before each read of a stream: for how many seconds what comes may be left unread, because nobody could be shown it
+            sooner. Nothing is lost by that, a stop or the provider's silence is met as soon as ever; the end may be seen so much later.
     """
 
     model: str
@@ -83,6 +85,7 @@ class ChatRequest:
     turn: str = ""
     state: str | None = field(default=None, repr=False)
     resume: str | None = field(default=None, repr=False)
+    pace: Callable[[], float] | None = field(default=None, repr=False, compare=False)
 
 
 class Parameters(BaseModel):

@@ -31,6 +31,7 @@ from adapters.addresses import GuardedResolver, PrivateAddressError, refuse_priv
 from adapters.base import Billed, ErrorKind, ProviderError, Scope
 from adapters.bodies import Pieces, encode
 from adapters.failures import error_code, error_text, excerpt, redact, retry_after
+from adapters.unread import Unread
 from adapters.verdicts import Verdict, classify
 
 __all__ = [
@@ -203,6 +204,7 @@ class Stream:
         self._content = response.content
         self._held = b""  # read ahead by `peek`
         self._watch = _Watch(response.close)  # which ends a read that waits
+        self._unread = Unread(response)
 
     async def peek(self, deadline: float) -> bytes:
         """Return the first bytes without taking them, leading blanks and a BOM dropped; b"" if the body has nothing else.
@@ -217,11 +219,12 @@ class Stream:
             self._held = chunk.lstrip(_PADDING)
         return self._held
 
-    async def next_chunk(self, deadline: float) -> bytes:
+    async def next_chunk(self, deadline: float, lull: float = 0.0) -> bytes:
         """Return the next bytes, b"" at the end.
 
         Args:
             deadline: In the loop's time.
+            lull: For so many seconds what comes may be left unread, so that one read brings much.
 
         Raises:
             TimeoutError: The deadline has passed, and the answer was closed; the caller knows which of its budgets that was.
@@ -233,6 +236,8 @@ class Stream:
         watch.due = deadline
         if deadline < watch.at:
             watch.set(deadline)
+        if lull > 0:
+            self._unread.begin(lull, deadline)
         try:
             chunk = await self._content.readany()
         except aiohttp.ClientError:
@@ -240,6 +245,8 @@ class Stream:
             self.cut = not watch.expired
         finally:
             watch.due = math.inf
+            if lull > 0:
+                self._unread.end()
         if watch.expired and not chunk:
             raise TimeoutError
         return chunk

@@ -18,6 +18,8 @@ MOST_LESSONS = 8
 """A stream whose chunks differ in more than their text is not learned from for ever."""
 USES_A_LESSON = 20
 """So many chunks that were read the short way earn another lesson: some streams carry a clock."""
+MANY_EVENTS = 4
+"""Of so many events that came together the first is read the long way alone: it may teach the form of the others."""
 
 _FIELD, _END = b"data: ", b"\n\n"
 _TEXT = re.compile(rb'"(?:content|text)"\s*:\s*"((?:[^"\\]|\\.)*)"')
@@ -56,6 +58,12 @@ class Shortcut:
             return ""
         self._uses += 1
         return text
+
+    def lesson(self, chunk: bytes) -> int:
+        """Return how many bytes at the beginning of `chunk` are to be read the long way before the short one is tried on the others."""
+        if not self._lessons or chunk.count(_END) < MANY_EVENTS:
+            return len(chunk)
+        return chunk.find(_END) + len(_END)
 
     def leading(self, chunk: bytes) -> int:
         """Return how many bytes at the beginning of `chunk` may be events of the known form, before others; 0: none, or no others."""

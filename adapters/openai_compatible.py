@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -124,7 +124,7 @@ class OpenAICompatible:
                         continue
                     raise self._refusal(request, reply, private)
                 answer = Answer(inside=fits(request.model, vendor.starts_thinking), tags=vendor.think_tags, trim=completion)
-                reading = _Reading(self._http, stream, answer, vendor, budgets=budgets, began=began, private=private)
+                reading = _Reading(self._http, stream, answer, vendor, budgets=budgets, began=began, private=private, pace=request.pace)
                 while not reading.over:
                     for event in await reading.more():
                         yield event
@@ -220,7 +220,16 @@ class _Reading:
     """
 
     def __init__(
-        self, http: Http, stream: Stream, answer: Answer, vendor: Vendor, *, budgets: Budgets, began: float, private: Sequence[str]
+        self,
+        http: Http,
+        stream: Stream,
+        answer: Answer,
+        vendor: Vendor,
+        *,
+        budgets: Budgets,
+        began: float,
+        private: Sequence[str],
+        pace: Callable[[], float] | None = None,
     ) -> None:
         self.over = False
         self._http = http
@@ -230,6 +239,7 @@ class _Reading:
         self._shortcut = Shortcut(vendor.reasoning_fields)
         self._budgets = budgets
         self._private = private
+        self._pace = pace
         self._loop = asyncio.get_running_loop()
         self._total = began + budgets.total
         self._payload = began + budgets.first  # when the next payload is due
@@ -264,7 +274,7 @@ class _Reading:
             self._alive = False
             self._payload = self._loop.time() + (GRACE_S if self._answer.finish else self._budgets.idle)
         try:
-            chunk, self._rest = self._rest or await self._stream.next_chunk(min(self._payload, self._total)), b""
+            chunk, self._rest = self._rest or await self._stream.next_chunk(min(self._payload, self._total), self._lull()), b""
         except TimeoutError:
             if not self._answer.finish:
                 raise self._late() from None
@@ -275,6 +285,10 @@ class _Reading:
         events = self._read(decoder, chunk)
         self._clean = decoder.clean
         return events if events or not self._done else await self._end()
+
+    def _lull(self) -> float:
+        """Return for how many seconds what comes may be left unread; what comes behind a finish reason is the end."""
+        return 0.0 if self._pace is None or self._answer.finish else self._pace()
 
     def _leading(self, chunk: bytes) -> str:
         """Return the text of the events of the known form that `chunk` begins with; what follows, such as the end, is read next."""
@@ -287,21 +301,33 @@ class _Reading:
     def _read(self, decoder: Decoder, chunk: bytes) -> list[Event]:
         """Return what the bytes bring, however they are cut; text that came together as one piece."""
         events: list[Event] = []
-        began = decoder.clean
+        more = True
         try:
-            for event in self._decoded(decoder, chunk):
-                if event.data.lstrip().startswith("[DONE]"):
-                    self._done = self._said_done = True
-                    break
-                self._take(event, events)
+            while more:
+                size = self._shortcut.lesson(chunk)
+                self._read_long(decoder, chunk[:size], events)
+                chunk = chunk[size:]
+                more = bool(chunk) and not self._done
+                if more and decoder.clean and (text := self._shortcut.text(chunk) or self._leading(chunk)):
+                    events += self._answer.take_text(text)
+                    self._alive, more = True, False
         except ProviderError as error:
             if not events:
                 raise
             self._failed = error  # what came before it is given out first
-        self._done = self._done or not chunk
-        if began and events and decoder.clean and not self._done:
-            self._shortcut.learn(chunk)
         return events if len(events) <= 1 else joined(events)
+
+    def _read_long(self, decoder: Decoder, chunk: bytes, events: list[Event]) -> None:
+        """Add what the bytes bring to `events`, and learn from them."""
+        began, before = decoder.clean, len(events)
+        for event in self._decoded(decoder, chunk):
+            if event.data.lstrip().startswith("[DONE]"):
+                self._done = self._said_done = True
+                break
+            self._take(event, events)
+        self._done = self._done or not chunk
+        if began and len(events) > before and decoder.clean and not self._done:
+            self._shortcut.learn(chunk)
 
     async def _end(self) -> list[Event]:
         if not self._flushed:

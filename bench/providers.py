@@ -1,9 +1,18 @@
 """How much of a core the way from a provider's bytes to the router's events takes: `python -m bench.providers`.
 
-The decoder alone, then 500 streams of 40 chunks a second over loopback sockets from another process, through session, engine and router.
-Measured is this process's CPU time, the system's part included; the far side is a process of its own. On a busy machine chunks pile up and
-are read together, which is cheaper: in how many pieces they were read is told, and too few of them make no good figure. Beside it stands
-what merely receiving the same streams costs a program that throws them away: nothing built on asyncio can be cheaper.
+The decoder alone, then 500 streams of 40 chunks a second over loopback sockets without TLS from another process, through session, engine
+and router, twice:
+
+as a crowd   as the bridge reads 500 chats of one Discord bot. Its budget of 50 edits a second shows each of them every 10 s, so that the
+             bridge leaves unread for up to half a second what could not be shown anyway. How long is asked of the bridge's own allocator
+             (`Allocator.lull`), at which 500 chats stand that are shown as soon as their turn comes; its cost is in the figure. What was
+             asked is judged by this one: 500 streams are never read otherwise on Discord.
+at once      every chunk as soon as it is there, as the bridge reads few chats, and these 500 if no platform set a limit
+
+Measured is this process's CPU time, the system's part included; the far side is a process of its own. What showing costs is not in it
+(`bench.load`). On a busy machine chunks pile up and are read together although nobody wanted that, which is cheaper: in how many pieces
+they were read is told, and too few of them make the second figure no good one. Beside it stands what merely receiving the same streams one
+by one costs a program that throws them away: nothing built on asyncio that reads at once can be cheaper.
 """
 
 from __future__ import annotations
@@ -23,6 +32,11 @@ from adapters.openai_compatible import OpenAICompatible
 from adapters.openai_vendors import GENERIC
 from adapters.router import Candidate, Router
 from adapters.sse import Decoder
+from bot.allocator import Allocator, Bid, Rank
+from bot.clock import SystemClock
+from bot.delivery import Pending
+from bot.pacing import Meter
+from bot.platforms.budgets import DISCORD_GLOBAL
 
 STREAMS, CHUNKS_PER_SECOND, SECONDS = 500, 40.0, 10.0
 DECODER_MOST_US, CORE_MOST = 8.0, 0.5
@@ -87,9 +101,48 @@ async def _serve() -> None:
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 
-async def _listen(router: Router) -> tuple[int, int]:
+class _Chat:
+    """A chat that shows what has come as soon as the allocator lets it, by a call that takes no time. One of many at the same allocator."""
+
+    def __init__(self, allocator: Allocator, clock: SystemClock) -> None:
+        self._allocator, self._clock = allocator, clock
+        self._unseen = Pending()
+        self._waits = self._shown = False
+
+    def heard(self, text: str) -> None:
+        """More came."""
+        self._unseen.add(self._clock.now(), len(text))
+        if not self._waits:
+            self.wake()
+
+    def lull(self) -> float:
+        """Return for how many seconds nothing newer can be shown, as `bot.delivery.Delivery.lull` does."""
+        return self._allocator.lull(self)
+
+    def bid(self, now: float) -> Bid | None:
+        """Return what a place is worth; see `bot.allocator.Bidder`."""
+        unseen = self._unseen
+        return Bid(Rank.GROWTH if self._shown else Rank.FIRST_TEXT, unseen.worth(now), unseen.since) if unseen.count else None
+
+    def wake(self) -> None:
+        """Take a place if there is one."""
+        now = self._clock.now()
+        bid = self.bid(now)
+        place = self._allocator.admit(self, bid) if bid else None
+        self._waits = bid is not None and place is None
+        if place is not None:
+            self._shown = True
+            self._unseen.take()
+            place.arrived(now)
+
+    def leave(self) -> None:
+        """Want nothing more."""
+        self._allocator.withdraw(self)
+
+
+async def _listen(router: Router, chat: _Chat | None) -> tuple[int, int]:
     """Ask as a turn does; return how many chunks came, and in how many pieces."""
-    request = ChatRequest("model", (Message("user", (TextPart("hi"),)),))
+    request = ChatRequest("model", (Message("user", (TextPart("hi"),)),), pace=None if chat is None else chat.lull)
 
     async def made() -> ChatRequest:
         return request
@@ -100,17 +153,23 @@ async def _listen(router: Router) -> tuple[int, int]:
             if isinstance(event, TextDelta):  # what was read together is one piece
                 got += event.text.count(WORD)
                 pieces += 1
+                if chat is not None:
+                    chat.heard(event.text)
+    if chat is not None:
+        chat.leave()
     return got, pieces
 
 
-async def streams(port: int, count: int) -> dict[str, Any]:
-    """Read `count` streams at once and return the figures."""
+async def streams(port: int, count: int, *, crowd: bool) -> dict[str, Any]:
+    """Read `count` streams side by side, as a crowd of chats on Discord or each chunk at once, and return the figures."""
+    clock, meter = SystemClock(), Meter(DISCORD_GLOBAL)
+    allocator = Allocator(lambda: meter, clock, asyncio.ensure_future)
     async with open_session() as session:
         budgets = Budgets(connect=60, first=60, idle=60, total=300)
         provider = OpenAICompatible(session, GENERIC, key="k", base_url=f"http://127.0.0.1:{port}/v1", budgets=budgets)
         router = Router({"it": provider})
         cpu, wall = time.process_time(), time.monotonic()
-        heard = await asyncio.gather(*(_listen(router) for _ in range(count)))
+        heard = await asyncio.gather(*(_listen(router, _Chat(allocator, clock) if crowd else None) for _ in range(count)))
         cpu, wall = time.process_time() - cpu, time.monotonic() - wall
     got = [chunks for chunks, _ in heard]
     expected = int(SECONDS * CHUNKS_PER_SECOND)
@@ -168,17 +227,21 @@ def main() -> int:
         assert server.stdout is not None
         port = int(server.stdout.readline())
         floor = asyncio.run(received(port, arguments.streams))
-        figures = asyncio.run(streams(port, arguments.streams))
+        figures = {crowd: asyncio.run(streams(port, arguments.streams, crowd=crowd)) for crowd in (True, False)}
         server.communicate(b"")
-    share = figures["share of a core"]
-    print(f"{figures['streams']} streams at {CHUNKS_PER_SECOND:g}/s      {share:6.1%} of one core (asked: {CORE_MOST:.0%})")
+    for crowd, words in ((True, f"as a crowd on Discord (asked: {CORE_MOST:.0%})"), (False, "at once")):
+        _print(figures[crowd], words)
+    print(f"  receiving the same one by one and doing nothing with it takes {floor:.2f} µs a chunk on this machine")
+    if figures[False]["pieces a chunk"] < PIECES_LEAST:
+        print(f"  below {PIECES_LEAST:g} pieces a chunk the machine is too busy for the second figure to count")
+    whole = all(one["complete"] == one["streams"] for one in figures.values())
+    return 0 if us <= DECODER_MOST_US and figures[True]["share of a core"] <= CORE_MOST and whole else 1
+
+
+def _print(figures: dict[str, Any], words: str) -> None:
+    print(f"{figures['streams']} streams at {CHUNKS_PER_SECOND:g}/s      {figures['share of a core']:6.1%} of one core, read {words}")
     print(f"  socket to router's event {figures['us a chunk']:6.2f} µs a chunk; complete {figures['complete']}/{figures['streams']}")
-    print(f"  receiving the same and doing nothing with it takes {floor:.2f} µs a chunk on this machine")
-    alone = figures["pieces a chunk"] >= PIECES_LEAST
-    print(f"  {figures['chunks']} chunks in {figures['wall s']:.1f} s, {figures['pieces a chunk']:.2f} pieces a chunk", end="")
-    print("" if alone else f": below {PIECES_LEAST:g} the machine is too busy for the figures to count")
-    good = us <= DECODER_MOST_US and share <= CORE_MOST and figures["complete"] == figures["streams"] and alone
-    return 0 if good else 1
+    print(f"  {figures['chunks']} chunks in {figures['wall s']:.1f} s, {figures['pieces a chunk']:.2f} pieces a chunk")
 
 
 if __name__ == "__main__":

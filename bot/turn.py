@@ -304,6 +304,7 @@ class Turns:
             turn=str(turn.id),
             state=state,
             resume=turn.handle,
+            pace=course.delivery.lull,
         )
         most, double = capabilities.max_output_tokens, course.asked_before
         course.expected = await self._accounting.reserve(turn, course.incoming, choice, request, most=most, possibly_double=double)
@@ -345,18 +346,13 @@ class Turns:
             order.sort(key=lambda place: course.choices[place].provider != course.turn.provider)
             order = order if self._reask else order[:1]
         stream: AsyncGenerator[ChainEvent, None] = self._router.chain([self._candidate(course, place) for place in order])
-        grows = rested = False
+        grows = False
         async with aclosing(stream) as events:
             async for event in events:
                 match event:
                     case TextDelta() | ReasoningDelta():  # first: nearly every event
                         if course.hear(event) and grows:
                             course.delivery.touch(len(event.text))
-                            # Heard in gulps while it could not be shown: after each the stream is looked at twice, as its end may be there.
-                            lull = 0.0 if rested else course.delivery.lull()
-                            rested = lull > 0
-                            if rested:
-                                await self._clock.sleep(lull)
                     case Asked(place, passed, billed):
                         course.ask(order[place], {order[other]: kind for other, kind in passed.items()})
                         course.asked_before = course.asked_before or billed

@@ -7,9 +7,11 @@ from contextlib import aclosing
 import pytest
 
 from adapters.base import Billed, ErrorKind, Finished, Started, TextDelta
+from adapters.http import Budgets
 from adapters.router import Router
 from sandbox.faults import Fault
 from tests.support.providers import BENCHES, KEY, PROMPT, Hang, bench, events, failure, refusal, request
+from tests.support.relay import Relay
 
 TEXT = "Of silver and of gold: ¿qué más? 🦊 done"
 
@@ -17,6 +19,16 @@ TEXT = "Of silver and of gold: ¿qué más? 🦊 done"
 @pytest.fixture(params=sorted(BENCHES))
 async def tested(request):
     made = bench(request.param)
+    async with made.server:
+        yield made
+
+
+@pytest.fixture(params=sorted(name for name in BENCHES if bench(name).streaming))
+async def streaming(request):
+    """Who says a piece of text, and the rest once that was heard."""
+    made = bench(request.param)
+    made.heard = asyncio.Event()
+    made.say(TEXT)
     async with made.server:
         yield made
 
@@ -111,6 +123,57 @@ async def test_closing_after_the_first_event_leaves_nothing_open(tested, session
     async with aclosing(tested.provider(session).stream(request(tested.model))) as events:
         await anext(events)
     assert not session.connector._acquired
+
+
+async def test_what_is_left_unread_for_whiles_is_the_same_answer(tested, session):
+    text = " ".join(f"word{number} ¿qué?" for number in range(200))
+    tested.say(text)
+    asked = []
+
+    def pace():
+        asked.append(pace)
+        return 0.02
+
+    heard = await events(tested.provider(session), request(tested.model, pace=pace))
+
+    assert "".join(event.text for event in heard if isinstance(event, TextDelta)) == text
+    assert isinstance(heard[-1], Finished)
+    assert heard[-1].complete
+    assert bool(asked) is tested.streaming
+
+
+async def test_what_is_left_unread_stays_with_the_system_and_a_stop_meanwhile_closes_the_socket(streaming, session):
+    """The rest of the answer comes meanwhile, and the end of its connection."""
+    heard: list[str] = []
+
+    async def ask(url):
+        provider = streaming.provider(session, url=url)
+        async for event in provider.stream(request(streaming.model, pace=lambda: 3600.0 if heard else 0.0)):
+            if isinstance(event, TextDelta):
+                heard.append(event.text)
+                streaming.heard.set()
+
+    async with Relay(streaming.server.url) as relay:
+        asking = asyncio.ensure_future(ask(relay.url))
+        await asyncio.wait_for(relay.said_all.wait(), 5)
+        for _ in range(20):
+            await asyncio.sleep(0.005)
+        assert len(heard) == 1
+        assert not relay.left.is_set()
+
+        asking.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await asyncio.wait_for(relay.left.wait(), 0.2)
+    assert not session.connector._acquired
+
+
+async def test_silence_is_told_though_what_comes_may_be_left_unread(streaming, session):
+    provider = streaming.provider(session, budgets=Budgets(idle=0.3))  # the rest is never said
+    async with asyncio.timeout(10):
+        error = await failure(provider, request(streaming.model, pace=lambda: 3600.0))
+    assert (error.kind, error.in_stream) == (ErrorKind.TIMEOUT_IDLE, True)
 
 
 async def test_the_router_passes_every_adapters_answer_on(tested, session):

@@ -12,6 +12,7 @@ import aiohttp
 from aiohttp import web
 
 from adapters.base import Provider
+from adapters.http import Budgets
 from adapters.openai_compatible import openai_endpoint
 from sandbox.server import Server
 from tests.support.providers import KEY, Bench
@@ -119,8 +120,10 @@ class OpenAIBench(Bench):
         self.tapes = TapeServer(Tape([delta("hello"), delta(finish="stop"), DONE]))
         self.server = self.tapes
 
-    def provider(self, session: aiohttp.ClientSession, *, url: str | None = None, key: str = KEY) -> Provider:
-        return openai_endpoint(session, key=key, base_url=f"{url or self.server.url}/v1")
+    def provider(
+        self, session: aiohttp.ClientSession, *, url: str | None = None, key: str = KEY, budgets: Budgets | None = None
+    ) -> Provider:
+        return openai_endpoint(session, key=key, base_url=f"{url or self.server.url}/v1", budgets=budgets)
 
     def say(self, text: str) -> None:
         half = len(text) // 2

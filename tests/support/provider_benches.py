@@ -5,6 +5,7 @@ import asyncio
 import aiohttp
 
 from adapters.base import Provider
+from adapters.http import Budgets
 from adapters.modelslab import ModelsLab
 from adapters.netmind import Netmind
 from adapters.segmind import Segmind
@@ -41,8 +42,10 @@ class NetmindBench(Bench):
         self._voice = Parrot()
         self.server = self._sandbox = NetmindSandbox(key=KEY, voice=self._voice)
 
-    def provider(self, session: aiohttp.ClientSession, *, url: str | None = None, key: str = KEY) -> Provider:
-        return Netmind(session, key=key, base_url=f"{url or self._sandbox.url}{BASE_PATH}")
+    def provider(
+        self, session: aiohttp.ClientSession, *, url: str | None = None, key: str = KEY, budgets: Budgets | None = None
+    ) -> Provider:
+        return Netmind(session, key=key, base_url=f"{url or self._sandbox.url}{BASE_PATH}", budgets=budgets)
 
     def say(self, text: str) -> None:
         self._voice.text, self._voice.heard = text, self.heard
@@ -58,8 +61,10 @@ class SegmindBench(Bench):
         self._voice = Parrot()
         self.server = self._sandbox = SegmindSandbox(key=KEY, voice=self._voice, requests_per_minute=10_000)
 
-    def provider(self, session: aiohttp.ClientSession, *, url: str | None = None, key: str = KEY) -> Provider:
-        return Segmind(session, key=key, base_url=url or self._sandbox.base_url, sleep=_no_wait)
+    def provider(
+        self, session: aiohttp.ClientSession, *, url: str | None = None, key: str = KEY, budgets: Budgets | None = None
+    ) -> Provider:
+        return Segmind(session, key=key, base_url=url or self._sandbox.base_url, sleep=_no_wait, budgets=budgets)
 
     def say(self, text: str) -> None:
         self._voice.text = text
@@ -81,8 +86,10 @@ class ModelsLabBench(Bench):
         self._voice = Parrot()
         self.server = self._sandbox = ModelsLabSandbox(key=KEY, voice=self._voice)
 
-    def provider(self, session: aiohttp.ClientSession, *, url: str | None = None, key: str = KEY) -> Provider:
-        return ModelsLab(session, key=key, base_url=f"{url or self._sandbox.url}/api/v6", sleep=_no_wait)
+    def provider(
+        self, session: aiohttp.ClientSession, *, url: str | None = None, key: str = KEY, budgets: Budgets | None = None
+    ) -> Provider:
+        return ModelsLab(session, key=key, base_url=f"{url or self._sandbox.url}/api/v6", sleep=_no_wait, budgets=budgets)
 
     def say(self, text: str) -> None:
         self._voice.text = text

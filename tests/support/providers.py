@@ -18,6 +18,7 @@ import pytest
 from aiohttp import web
 
 from adapters.base import ChatRequest, Message, Provider, ProviderError, Submitted, TextPart
+from adapters.http import Budgets
 from sandbox.faults import Fault
 from sandbox.server import Server
 
@@ -52,8 +53,10 @@ class Bench(ABC):
     heard: asyncio.Event | None = None
 
     @abstractmethod
-    def provider(self, session: aiohttp.ClientSession, *, url: str | None = None, key: str = KEY) -> Provider:
-        """Make the provider. `url` replaces the stand-in's address: scheme, host and port without a path."""
+    def provider(
+        self, session: aiohttp.ClientSession, *, url: str | None = None, key: str = KEY, budgets: Budgets | None = None
+    ) -> Provider:
+        """Make the provider. `url` replaces the stand-in's address: scheme, host and port without a path; `budgets`, its own of time."""
 
     @abstractmethod
     def say(self, text: str) -> None:

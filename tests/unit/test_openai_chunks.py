@@ -130,7 +130,7 @@ class Pieces:
     async def peek(self, deadline):
         return self._pieces[0] if self._pieces else b""
 
-    async def next_chunk(self, deadline):
+    async def next_chunk(self, deadline, lull=0.0):
         return self._pieces.pop(0) if self._pieces else b""
 
 

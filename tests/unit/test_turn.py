@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from adapters.base import Billed, ErrorKind, Finished, FinishReason, Progress, ProviderError, ReasoningDelta, Submitted, TextDelta, Usage
-from bot.clock import SystemClock
 from bot.delivery import Delivery
 from bot.lengths import Lengths
 from bot.model import EventKind
@@ -411,21 +410,22 @@ async def test_the_oldest_messages_are_left_out_where_the_window_is_small(world:
     assert 1 <= len(last) < 11
 
 
-async def test_while_nothing_could_be_shown_anyway_a_model_is_heard_out_in_gulps(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A gulp is followed by two looks at the stream: an end that came with the last text is not waited for."""
-    clock, slept = SystemClock(), []
+async def test_a_model_may_be_left_unread_only_while_nothing_could_be_shown_anyway(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[float] = []
 
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        await clock.sleep(0 if seconds == LULL_SECONDS else seconds)
+    def ask() -> None:
+        pace = world.alpha.requests[-1].pace
+        assert pace is not None
+        told.append(pace())
 
-    words = [f"word{number} " for number in range(9)]
-    async with world.running() as core:
-        monkeypatch.setattr(Delivery, "lull", lambda _: LULL_SECONDS)
-        monkeypatch.setattr(core.outbox.clock, "sleep", sleep)
-        world.alpha.will(*growing(*words), Finished())
-        assert await world.ask("tell me") == "".join(words).strip()
-    assert slept.count(LULL_SECONDS) == 5, "after every other of nine pieces"
+    async with world.running():
+        world.alpha.will(ask, *growing("few"), ask, *growing(" chats"), Finished())
+        assert await world.ask("tell me") == "few chats"
+        assert told == [0.0, 0.0]
+        monkeypatch.setattr(Delivery, "lull", lambda delivery: LULL_SECONDS if delivery.dirty else 0.0)
+        world.alpha.will(ask, *growing("a"), ask, *growing(" crowd"), Finished())
+        assert await world.ask("tell me") == "a crowd"
+    assert told[2:] == [0.0, LULL_SECONDS]
 
 
 async def test_how_long_an_answer_grew_is_learnt_for_its_conversation_and_its_model_but_not_of_one_that_was_stopped(
@@ -449,8 +449,14 @@ async def test_how_long_an_answer_grew_is_learnt_for_its_conversation_and_its_mo
 
 async def test_a_stop_does_not_wait_for_the_end_of_a_gulp(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Delivery, "lull", lambda _: 3600.0)
+
+    async def rest() -> None:
+        pace = world.alpha.requests[-1].pace
+        assert pace is not None
+        await asyncio.sleep(pace())
+
     async with world.running():
-        world.alpha.will(*growing("begun", " and", " more"), asyncio.Event())
+        world.alpha.will(*growing("begun", " and", " more"), rest)
         await world.say("tell me")
         await eventually(world.texts)
         await world.command("stop")
