@@ -5,9 +5,10 @@ when it reaches the platform. The cost of a schedule is the sum over the tokens 
 cost per token.
 
 Every figure here is a lower bound: a ratio against it never flatters. Between two moments at which a window opens, updates are worth making
-only when a token is emitted (an earlier update that shows as much never costs more), and there the search is exact. Openings of windows and
-calls of a bucket lie anywhere in a cell of a grid and are charged as if they lay at its beginning, so the bound is low by at most one cell,
-and only for the tokens that such a call shows. A round trip adds half of itself to every token and changes nothing else.
+only when a token is emitted (an earlier update that shows as much never costs more), and there the search is exact. Openings of windows
+lie anywhere in a cell of a grid and are charged as if they lay at its beginning, so the bound is low by at most one cell, and only for the
+tokens that such a call shows. For a token bucket the search is exact. A round trip adds half of itself to every token and changes nothing
+else.
 """
 
 from __future__ import annotations
@@ -19,10 +20,8 @@ from itertools import accumulate
 
 from bot.platforms.budgets import Budget, BudgetKind
 
-CELL_SECONDS = 0.025
+CELL_SECONDS = 0.01
 """Grid of a fixed window's openings."""
-CELLS_PER_INTERVAL = 20
-"""Grid of a bucket's calls: so many cells between two refills."""
 LATE_OPENING_SECONDS = 1.2
 """A window is opened at most so long after it could be: waiting longer gives up more than a fifth of the budget."""
 BEFORE_FIRST_SECONDS = 0.004
@@ -165,39 +164,88 @@ def joined(left: list[list[float]], right: list[list[float]], band: int) -> list
 
 
 class _Bucket:
-    """A token bucket. Backwards over (cell of the last call, cells until the bucket would be full again)."""
+    """A token bucket: exact.
+
+    A call that finds the bucket full begins a run. As long as none after it finds it full, too, call number `place` of the run may go out
+    from `(place - burst + 1)` intervals after the run's beginning on, and finds it full from `place` intervals on, whenever the others
+    went. No call waits for longer than for the last token that it shows, or until it is allowed; so one that begins a run is made at a
+    token. Backwards over (token that a run begins with, place in the run, tokens shown).
+    """
 
     def __init__(self, times: Sequence[float], budget: Budget) -> None:
-        self._tokens = _Tokens(times)
+        self._times = times
+        self._sums = [0.0, *accumulate(times)]
+        self._interval = budget.seconds / budget.calls
         self._burst = budget.burst
-        self._width = budget.seconds / budget.calls / CELLS_PER_INTERVAL
-        origin = times[0] - min(BEFORE_FIRST_SECONDS, self._width)
-        cells = int((times[-1] - origin) / self._width) + 2 + (self._burst + 1) * CELLS_PER_INTERVAL
-        self._starts = [origin + cell * self._width for cell in range(cells)]
-        self._ripe = [bisect_left(times, start) for start in self._starts]
-        self._shown = [bisect_left(times, start + self._width) for start in self._starts]
+        self._togo = [0.0] * (len(times) + 1)  # by tokens shown: cost of the others when the last of these began a run
 
     def cost(self) -> float:
-        step, total = CELLS_PER_INTERVAL, self._tokens.total
-        full = self._burst * step
-        last = next(cell for cell, shown in enumerate(self._shown) if shown == total)
-        done = [0.0] * (full - step + 1)
-        togo = [done] * len(self._starts)
-        for cell in range(last - 1, -1, -1):
-            togo[cell] = [self._from(cell, owed, togo) for owed in range(step, full + 1)]
-        openings = range(last + 1)
-        return min(self._tokens.wait_at(0, self._starts[cell], self._ripe[cell]) + togo[cell][0] for cell in openings)
+        times, sums, togo = self._times, self._sums, self._togo
+        for shown in range(len(times) - 1, 0, -1):
+            togo[shown] = self._run(shown)
+        return min(times[shown - 1] * shown - sums[shown] + togo[shown] for shown in range(1, len(times) + 1))
 
-    def _from(self, cell: int, owed: int, togo: Sequence[Sequence[float]]) -> float:
-        """Cost of the tokens not yet shown after a call in this cell that leaves the bucket full in `owed` cells."""
-        step, sums, shown = CELLS_PER_INTERVAL, self._tokens.sums, self._shown[cell]
-        full_at = cell + owed
-        earliest = max(cell + 1, full_at - (self._burst - 1) * step)
-        best, base = math.inf, sums[shown]
-        starts, ripes = self._starts, self._ripe
-        waited = bisect_right(self._shown, shown)  # the first cell that has something new
-        for moment in range(max(earliest, waited), max(full_at, waited) + 1):
-            ripe = ripes[moment]
-            cost = (starts[moment] * (ripe - shown) - sums[ripe] + base if ripe > shown else 0.0) + togo[moment][max(full_at - moment, 0)]
-            best = min(best, cost)
-        return best
+    def _run(self, first: int) -> float:
+        """Return the cost of the tokens after `first` when a run begins with the last of these."""
+        times, begin, total = self._times, self._times[first - 1], len(self._times)
+        least = most = first  # shown before the next call
+        calls: list[tuple[float, float, int, int]] = []
+        while not calls or calls[-1][0] < times[-1]:
+            place = len(calls) + 1
+            free, full = begin + (place - self._burst + 1) * self._interval, begin + place * self._interval
+            calls.append((free, full, least, most))
+            least, most = max(least, bisect_right(times, free)), min(max(most, bisect_right(times, full)), total - 1)
+        costs: list[float] = []
+        for free, full, least, most in reversed(calls):
+            costs = self._call(free, full, least, most, costs)
+        return costs[0]
+
+    def _call(self, free: float, full: float, least: int, most: int, costs: list[float]) -> list[float]:
+        """Return the cost of what is to come before a call, for each number of tokens, `least` to `most`, that is shown before it.
+
+        `costs`: the same for the call after it, whose own `least` is either this one's or the tokens that come until `free`.
+        """
+        times, sums, total, togo = self._times, self._sums, len(self._times), self._togo
+        ripe = bisect_right(times, free)
+        offset, within = max(least, ripe), max(bisect_right(times, full), ripe)
+        low = max(least + 1, ripe)
+        # Whoever waits for longer than an interval with a full bucket could as well have made a call more.
+        high = bisect_right(times, max(full, times[most]) + self._interval)
+        lines = []
+        for shown in range(low, high + 1):
+            moment = max(free, times[shown - 1])
+            after = 0.0 if shown == total else costs[shown - offset] if shown <= within else togo[shown]
+            lines.append((-moment, moment * shown - sums[shown] + after))
+        return [sums[shown] + cost for shown, cost in zip(range(least, most + 1), _lowest(lines, low, ripe, least, most), strict=True)]
+
+
+def _lowest(lines: Sequence[tuple[float, float]], low: int, ripe: int, least: int, most: int) -> list[float]:
+    """Return, at each place from `least` to `most`, the lowest of the lines numbered above it and from `ripe` on.
+
+    Lines are (slope, height), numbered from `low` on, their slopes never rising. From the last place back, the lower envelope: those that
+    come in are the lowest further back, if anywhere.
+    """
+    slopes: list[float] = []
+    heights: list[float] = []
+    found = [0.0] * (most + 1 - least)
+    head, number = 0, low + len(lines) - 1
+    for place in range(most, least - 1, -1):
+        while number > place and number >= ripe:
+            slope, height = lines[number - low]
+            number -= 1
+            if len(slopes) > head and slopes[-1] == slope:
+                if heights[-1] <= height:
+                    continue
+                slopes.pop(), heights.pop()
+            while len(slopes) - head >= 2:
+                left, above = slopes[-2] - slopes[-1], heights[-2]
+                if (height - above) * left < (heights[-1] - above) * (slopes[-2] - slope):
+                    break
+                slopes.pop(), heights.pop()
+            slopes.append(slope)
+            heights.append(height)
+        best = slopes[head] * place + heights[head]
+        while head + 1 < len(slopes) and (other := slopes[head + 1] * place + heights[head + 1]) <= best:
+            head, best = head + 1, other
+        found[place - least] = best
+    return found

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import random
+from bisect import bisect_right
+from functools import cache
 
 import pytest
 
-from bench.answers import token_times
+from bench.answers import shaken_times, token_times
 from bench.blind import Length, blind_schedule
 from bench.limit import CELL_SECONDS, chat_limit, staleness
 from bench.shared import Crowd, shared_limit
@@ -60,8 +62,43 @@ def test_limit_is_that_of_brute_force(times, budget, create_apart):
     least = brute(times, budget, create_apart=create_apart)
     found = chat_limit(times, budget, create_apart=create_apart)
     assert found <= least + 1e-9
-    cell = CELL_SECONDS if budget is WINDOW else BUCKET.seconds / 20
-    assert found >= least - cell
+    assert found >= least - (CELL_SECONDS if budget is WINDOW else 1e-9)
+
+
+def least_of_all(times, budget):
+    """The least staleness a bucket allows: every choice of what each call shows, each call as early as it can be made."""
+    interval, total = budget.seconds / budget.calls, len(times)
+
+    @cache
+    def rest(shown, full):
+        if shown == total:
+            return 0.0
+        free = full - (budget.burst - 1) * interval
+        ripe = bisect_right(times, free)
+        calls = [(free, ripe)] if ripe > shown else []
+        calls += [(times[upto - 1], upto) for upto in range(max(shown, ripe) + 1, total + 1)]
+        return min(
+            sum(moment - token for token in times[shown:upto]) + rest(upto, round(max(moment, full) + interval, 9))
+            for moment, upto in calls
+        )
+
+    return rest(0, -1e9) / total
+
+
+@pytest.mark.parametrize("burst", [1, 2, 3])
+def test_limit_of_a_bucket_is_exact_at_whatever_moments_tokens_come(burst):
+    rng = random.Random(burst)
+    for _ in range(25):
+        times = sorted(rng.choice([rng.uniform(0, 6), rng.randrange(9) * 0.5]) for _ in range(rng.randint(2, 12)))
+        budget = Budget(BudgetKind.TOKEN_BUCKET, 1, rng.choice([0.5, 1.0, 1.3]), burst=burst)
+        assert chat_limit(times, budget, create_apart=False) == pytest.approx(least_of_all(times, budget), abs=1e-7)
+
+
+def test_tokens_a_little_early_or_late_hardly_change_the_limit():
+    for budget, apart in ((DISCORD_EDIT, True), (TELEGRAM_PRIVATE, False)):
+        even = chat_limit(token_times(8.4), budget, create_apart=apart)
+        for seed in range(3):
+            assert 0.97 * even < chat_limit(shaken_times(8.4, random.Random(seed)), budget, create_apart=apart) < even
 
 
 def test_limit_of_the_real_budgets_is_below_even_edits_and_not_far():
