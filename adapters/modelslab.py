@@ -119,6 +119,7 @@ class ModelsLab:
         hints: Hints | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        key = key.strip()
         self.default_model = default_model or DEFAULT_MODEL
         self._base_url = (base_url or BASE_URL).rstrip("/")
         self.account = hashlib.sha256(f"{self._base_url}\n{key}".encode()).hexdigest()[:16]

@@ -90,7 +90,7 @@ class OpenAICompatible:
         self._vendor = vendor
         self._url = (base_url or vendor.base_url).rstrip("/")
         self.account = hashlib.sha256(f"{self._url}\n{key}".encode()).hexdigest()[:16]
-        self._http = Http(session, secrets=[key], budgets=budgets)
+        self._http = Http(session, secrets=[key, *vendor.secrets], budgets=budgets)
         self._headers = {**vendor.headers, **({"Authorization": f"Bearer {key}"} if key else {})}
         if self._url.startswith("http://"):
             # llama.cpp's server promises keep-alive and closes after a stream all the same, which cuts a question sent at that moment

@@ -169,10 +169,30 @@ class Vendor:
     lists_all_models: bool = True
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Values of its headers and further fields that are named as keys are."""
+        declared = [self.headers, self.extra, *(changes.get("extra", {}) for changes in self.models.values())]
+        return tuple(found for fields in declared for found in _secrets_in(fields))
+
     def of(self, model: str) -> Vendor:
         """Return the vendor as it is with this model."""
         changes = next((changes for pattern, changes in self.models.items() if fnmatchcase(model, pattern)), None)
         return self if changes is None else replace(self, **changes)
+
+
+_SECRET_NAME = re.compile(r"(key|token|secret|password|credentials?|cookie|auth|authorization|signature)$", re.IGNORECASE)
+
+
+def _secrets_in(fields: Any, name: str = "") -> Iterator[str]:
+    if isinstance(fields, str) and _SECRET_NAME.search(name):
+        yield fields
+    elif isinstance(fields, Mapping):
+        for own, value in fields.items():
+            yield from _secrets_in(value, own)
+    elif isinstance(fields, list):
+        for value in fields:
+            yield from _secrets_in(value, name)
 
 
 def fits(model: str, patterns: frozenset[str]) -> bool:

@@ -170,6 +170,7 @@ class Segmind:
         requests_per_minute: int | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        key = key.strip()
         self.default_model = default_model or DEFAULT_MODEL
         self._base_url = (base_url or BASE_URL).rstrip("/")
         self.account = hashlib.sha256(f"{self._base_url}\n{key}".encode()).hexdigest()[:16]

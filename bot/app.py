@@ -73,7 +73,8 @@ def secrets_of(settings: Settings) -> list[str]:
     """Return every secret of the settings, for the log's last net."""
     keys = [endpoint.key for endpoint in settings.endpoints]
     values = [*(value for _, value in settings), *keys]
-    return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    declared = [secret for endpoint in settings.endpoints for secret in endpoint.vendor.secrets]
+    return [*(value.get_secret_value() for value in values if isinstance(value, SecretStr)), *declared]
 
 
 def missing_tokens(settings: Settings) -> list[str]:

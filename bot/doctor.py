@@ -177,6 +177,8 @@ async def _provider(provider: Provider) -> Finding:
             ErrorKind.QUOTA: "no credits are left on the account",
         }.get(error.kind, f"answered the check with an error ({error.kind})")
         return Finding(False, provider.name, f"{words}{f' [{error.detail}]' if error.detail else ''}")
+    except Exception as error:  # noqa: BLE001 - a fault of ours in one provider is a line of its own, and the others are examined
+        return Finding(False, provider.name, f"this program failed at it ({type(error).__name__}); please report that")
     credits_left = f", {texts.left(health.credits, health.unit)}" if health.credits is not None else ""
     return Finding(True, provider.name, f"answers{credits_left}{f'; {health.note}' if health.note else ''}")
 

@@ -12,18 +12,20 @@ starts_thinking = ["*"]
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from adapters.http import Budgets
 from adapters.openai_parameters import OpenAIParameters, Vendor
 from adapters.openai_vendors import GENERIC, PRESETS
 from bot import tables
+from bot.edge import Key, checked_address, cleaned_key
 
 TAKEN = ("netmind", "segmind", "modelslab", "openai", "local")
 """Names of the providers that have variables of their own."""
@@ -45,7 +47,21 @@ ParameterName = Literal[
 ]
 assert set(ParameterName.__args__) == set(OpenAIParameters.model_fields)  # type: ignore[attr-defined]  # mypy does not know a Literal's arguments
 
+Window = Annotated[int, Field(ge=256)]
+"""Tokens of a model's window."""
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.6.2
+_HEADER_VALUE = re.compile(r"[\t -~\x80-\xff]*")
 _OWN_HEADERS = frozenset({"authorization", "content-type", "content-length", "host", "connection", "accept-encoding"})
+
+
+def _is_address(value: str) -> bool:
+    try:
+        checked_address(value)
+    except ValueError:
+        return False
+    return True
 
 
 class EndpointsError(ValueError):
@@ -58,7 +74,7 @@ class Quirks(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     system_role: Literal["system", "developer", "first_user"] | None = None
-    renames: dict[ParameterName, str] | None = None
+    renames: dict[ParameterName, Annotated[str, Field(min_length=1)]] | None = None
     unsupported: frozenset[ParameterName] | None = None
     extra: dict[str, Any] | None = None
     usage_in_stream: bool | None = None
@@ -66,7 +82,7 @@ class Quirks(BaseModel):
     think_tags: Annotated[tuple[str, ...], Field(max_length=2)] | None = None
     starts_thinking: frozenset[str] | None = None
     completion_models: frozenset[str] | None = None
-    context: int | None = Field(None, ge=256)
+    context: Window | None = None
     images: bool | None = None
     vision: frozenset[str] | None = None
 
@@ -75,6 +91,15 @@ class Quirks(BaseModel):
         if self.think_tags and (len(self.think_tags) == 1 or not all(self.think_tags)):
             raise ValueError("think_tags takes an opening and a closing tag, or [] for none")
         return self
+
+    @field_validator("extra")
+    @classmethod
+    def _is_json(cls, extra: dict[str, Any] | None) -> dict[str, Any] | None:
+        try:
+            json.dumps(extra, allow_nan=False)
+        except (TypeError, ValueError):  # TOML has dates, and numbers that are none
+            raise ValueError("takes what JSON has: texts, numbers, true and false, lists, tables") from None
+        return extra
 
     def changes(self) -> dict[str, Any]:
         """Return the fields of `Vendor` that are set here."""
@@ -90,16 +115,16 @@ class Table(Quirks):
     preset: str | None = None
     title: str | None = None
     base_url: str | None = None
-    api_key: SecretStr | None = None
+    api_key: Key = None
     api_key_env: str | None = None
     default_model: str | None = None
     headers: dict[str, str] | None = None
-    contexts: dict[str, int] | None = None
+    contexts: dict[str, Window] | None = None
     lists_all_models: bool | None = None
     models: dict[str, Quirks] | None = None
-    first_seconds: float | None = Field(None, gt=0)
-    idle_seconds: float | None = Field(None, gt=0)
-    total_seconds: float | None = Field(None, gt=0)
+    first_seconds: Seconds | None = None
+    idle_seconds: Seconds | None = None
+    total_seconds: Seconds | None = None
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Table:
@@ -107,11 +132,13 @@ class Table(Quirks):
             raise ValueError("takes api_key or api_key_env, not both")
         if self.preset is not None and self.preset not in PRESETS:
             raise ValueError(f"preset is one of {', '.join(PRESETS)}")
-        if self.base_url is not None and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", self.base_url):
+        if self.base_url is not None and not _is_address(self.base_url):
             raise ValueError("base_url takes an address such as https://api.example.com/v1")
-        own = sorted(name for name in self.headers or {} if name.lower() in _OWN_HEADERS)
-        if own:
+        if own := sorted(name for name in self.headers or {} if name.lower() in _OWN_HEADERS):
             raise ValueError(f"headers can't set {', '.join(own)}")
+        for name, value in (self.headers or {}).items():
+            if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+                raise ValueError(f"headers: {name!r} has a sign in its name or value that no header has, such as a line end")
         return self
 
     def vendor(self, name: str) -> Vendor:
@@ -188,12 +215,15 @@ def _endpoint(path: Path, name: str, table: Any, environment: Mapping[str, str])
     vendor = read_table.vendor(name)
     if not vendor.base_url:
         raise EndpointsError(f"{where}: base_url is missing (or a preset: {', '.join(PRESETS)})")
-    if not vendor.default_model:
+    if not vendor.default_model.strip():
         raise EndpointsError(f"{where}: default_model is missing")
     key = read_table.api_key
     if read_table.api_key_env is not None:
         value = environment.get(read_table.api_key_env)
         if not value:
             raise EndpointsError(f"{where}: the variable {read_table.api_key_env} is not set")
-        key = SecretStr(value)
+        try:
+            key = cleaned_key(SecretStr(value))
+        except ValueError as error:
+            raise EndpointsError(f"{where}: the variable {read_table.api_key_env} {error}") from None
     return Endpoint(vendor, key, read_table.budgets())

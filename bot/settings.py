@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
@@ -23,6 +22,7 @@ from bot import budgets, endpoints, prices, tables
 from bot.access import Access, AllowList
 from bot.allocator import FIRST_TEXT_SECONDS
 from bot.attachments import FileLimits
+from bot.edge import Address, GatewayAddress, Key
 from bot.patience import PARK_ATTEMPTS, PARK_HOURS, ParkingRule
 from bot.preferences import MOST_KEEP_DAYS
 from bot.wrong_values import wrong_value
@@ -56,17 +56,6 @@ def _in_order(value: Any) -> Any:
     return tuple(dict.fromkeys(piece.strip() for piece in value.split(",") if piece.strip())) if isinstance(value, str) else value
 
 
-def _address(value: str | None) -> str | None:
-    if value is None:
-        return None
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https", "ws", "wss"} or not parts.hostname:
-        raise ValueError("takes an address such as https://api.example.com")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ValueError("takes an address without user, password, query or fragment")
-    return value.rstrip("/")
-
-
 def _database(value: str) -> str:
     if not value.startswith(DATABASE_SCHEME) or value == DATABASE_SCHEME:
         raise ValueError(f"takes {DATABASE_SCHEME} and a file, such as {DATABASE_SCHEME}/var/lib/dragoman/dragoman.db")
@@ -82,7 +71,6 @@ def _webhook_secret(value: SecretStr | None) -> SecretStr | None:
 Ids = Annotated[frozenset[str], NoDecode, BeforeValidator(_split), AfterValidator(_numeric)]
 Names = Annotated[frozenset[str], NoDecode, BeforeValidator(_split)]
 NamesInOrder = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_in_order)]
-Address = Annotated[str | None, AfterValidator(_address)]
 
 
 def default_database() -> str:
@@ -99,7 +87,7 @@ class Settings(BaseSettings):
 
     discord_token: SecretStr | None = None
     discord_api_base_url: Address = None
-    discord_gateway_url: Address = None
+    discord_gateway_url: GatewayAddress = None
     discord_cdn_base_url: Address = None
     discord_message_content: bool = False
     discord_catch_up_hours: float = Field(default=24.0, ge=0, le=168, allow_inf_nan=False)
@@ -120,19 +108,19 @@ class Settings(BaseSettings):
     telegram_allowed_chats: Ids = frozenset()
     telegram_admins: Ids = frozenset()
 
-    netmind_api_key: SecretStr | None = None
+    netmind_api_key: Key = None
     netmind_base_url: Address = None
     netmind_completion_models: Names = frozenset()
-    segmind_api_key: SecretStr | None = None
+    segmind_api_key: Key = None
     segmind_base_url: Address = None
     segmind_requests_per_minute: int | None = Field(default=None, ge=1, le=100_000)
-    modelslab_api_key: SecretStr | None = None
+    modelslab_api_key: Key = None
     modelslab_base_url: Address = None
     modelslab_uncensored: bool = False
     modelslab_webhook_url: Address = None
     modelslab_webhook_host: str = "127.0.0.1"
     modelslab_webhook_port: int = Field(default=8444, ge=1, le=65535)
-    openai_api_key: SecretStr | None = None
+    openai_api_key: Key = None
     openai_base_url: Address = None
     providers_file: Path | None = None
     provider_private_addresses: bool = False

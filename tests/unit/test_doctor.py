@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from adapters.base import Health
+from adapters.segmind import Segmind
 from bot.doctor import Finding, examine
 from bot.settings import load
 from sandbox.faults import Fault
@@ -89,6 +91,18 @@ async def test_a_provider_with_a_fault_of_its_own_is_told(outside: Outside, tmp_
     found = await findings(outside, tmp_path)
     assert not found["netmind"].fine
     assert "answered the check with an error (server)" in found["netmind"].words
+
+
+async def test_a_fault_of_ours_in_one_provider_is_a_line_and_the_rest_is_examined(
+    outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(_: Segmind) -> Health:
+        raise LookupError("canary words")
+
+    monkeypatch.setattr(Segmind, "check", fails)
+    found = await findings(outside, tmp_path)
+    assert [name for name, finding in found.items() if not finding.fine] == ["segmind"]
+    assert found["segmind"].words == "this program failed at it (LookupError); please report that"
 
 
 async def test_a_token_that_can_not_be_one_is_to_be_mended_and_the_other_platform_is_examined(outside: Outside, tmp_path: Path) -> None:

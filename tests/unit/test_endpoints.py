@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from bot.app import build_providers, defaults_of, secrets_of
 from bot.endpoints import EndpointsError, read
 from bot.settings import SettingsError, load, misspelt
 from tests.support.openai_tapes import DONE, MODEL, Tape, TapeServer, delta
-from tests.support.providers import KEY, request
+from tests.support.providers import KEY, failure, request
 
 GUIDE = Path(__file__).parents[2] / "docs" / "providers.md"
 CANARY = "canary-4f1d-secret"
@@ -102,10 +103,57 @@ def test_several_of_one_kind_and_every_quirk_can_be_declared(tmp_path: Path) -> 
         ("[groq]\nunsupported = ['top_k']", "unsupported"),
         ("[groq]\nthink_tags = ['<t>']", "think_tags takes"),
         (f"[groq]\nfirst_seconds = '{CANARY}'", "first_seconds"),
+        ("[x]\nbase_url = 'http://h:99999/v1'", "base_url takes an address"),
+        ("[x]\nbase_url = 'http://h:abc/v1'", "base_url takes an address"),
+        ("[x]\nbase_url = 'http://[::1/v1'", "base_url takes an address"),
+        ("[x]\nbase_url = 'http://:8000/v1'", "base_url takes an address"),
+        ("[x]\nbase_url = 'http://h/v1'\ndefault_model = ' '", "default_model is missing"),
+        ("[groq]\ncontexts = { m = -5 }", "contexts.m"),
+        ("[groq]\ntotal_seconds = inf", "total_seconds"),
+        ("[groq]\nextra = { since = 2026-01-01 }", "extra: takes what JSON has"),
+        ("[groq]\nextra = { x = nan }", "extra: takes what JSON has"),
+        ('[groq.models."*"]\nextra = { since = 2026-01-01 }', "extra: takes what JSON has"),
+        ("[groq]\nrenames = { stop = '' }", "renames.stop"),
+        (f'[groq]\nheaders = {{ X-Key = "{CANARY}\\n" }}', "'X-Key' has a sign"),
+        ("[groq]\nheaders = { 'X Y' = 'z' }", "'X Y' has a sign"),
+        (f"[groq]\napi_key = '{CANARY} and more'", "api_key: has a blank"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_table_and_no_value(tmp_path: Path, text: str, words: str) -> None:
     assert words in refusal(tmp_path, text)
+
+
+def test_a_key_may_have_a_line_end_behind_it_and_none_within(tmp_path: Path) -> None:
+    text = '[groq]\napi_key_env = "SET"'
+    (made,) = read(written(tmp_path, text), {"SET": f" {CANARY}\n"})
+    assert made.key is not None
+    assert made.key.get_secret_value() == CANARY
+    with pytest.raises(EndpointsError, match="the variable SET has a blank") as caught:
+        read(written(tmp_path, text), {"SET": f"{CANARY}\n{CANARY}"})
+    assert CANARY not in str(caught.value)
+
+
+async def test_a_key_in_a_header_or_a_field_of_ones_own_is_as_secret_as_any_other(tmp_path: Path) -> None:
+    """As Azure and gateways behind a login want it; some quote in an error what they were sent."""
+    other = "canary-second-secret"
+    echo = json.dumps({"error": {"message": f"no access with {CANARY} and {other} for us"}}).encode()
+    async with TapeServer(Tape([echo], status=400, content_type="application/json")) as server, open_session() as session:
+        text = f"""
+            [box]
+            base_url = "{server.url}/v1"
+            default_model = "{MODEL}"
+            api_key = "{KEY}"
+            headers = {{ "X-Title" = "for us", "CF-Access-Client-Secret" = "{CANARY}" }}
+            extra = {{ gateway = {{ api_key = "{other}", tokenizer = "llama" }} }}
+        """
+        path = written(tmp_path, text)
+        settings = load(None, providers_file=path, local_model="off")
+        assert {KEY, CANARY, other} <= set(secrets_of(settings))
+        assert not {"llama", "for us"} & set(secrets_of(settings))
+        provider = build_providers(settings, session)["box"]
+        error = await failure(provider, request(MODEL), CANARY, other)
+    assert error.detail == "no access with [redacted] and [redacted] for us"
+    assert server.calls[0].headers["CF-Access-Client-Secret"] == CANARY
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:

@@ -58,6 +58,16 @@ def test_the_example_holds_no_secret() -> None:
 # ------------------------------------------------------------------------------------------------ reading
 
 
+@pytest.mark.parametrize("name", ["NETMIND_API_KEY", "SEGMIND_API_KEY", "MODELSLAB_API_KEY", "OPENAI_API_KEY"])
+def test_a_key_is_taken_without_the_line_end_that_a_file_of_secrets_has(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, f"{CANARY}\r\n")
+    settings = load()
+    assert getattr(settings, name.lower()).get_secret_value() == CANARY
+    assert CANARY in secrets_of(settings)
+    monkeypatch.setenv(name, " ")
+    assert getattr(load(), name.lower()) is None
+
+
 def test_the_environment_goes_before_the_file_and_values_in_code_before_both(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_text("DEFAULT_MODEL=of the file\nDEFAULT_PERSONA=of the file\nLOG_LEVEL=error\n")
     monkeypatch.setenv("DEFAULT_MODEL", "of the environment")
@@ -129,6 +139,15 @@ def test_the_database_is_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SEGMIND_BASE_URL", "ftp://host", "https://"),
         ("OPENAI_BASE_URL", "https://", "https://"),
         ("OPENAI_BASE_URL", "http://[::1", "IPv6"),
+        ("OPENAI_BASE_URL", "http://host:99999/v1", "https://"),
+        ("OPENAI_BASE_URL", "http://host:port/v1", "https://"),
+        ("NETMIND_BASE_URL", "https://a host/v1", "https://"),
+        ("NETMIND_BASE_URL", "wss://host/v1", "https://"),
+        ("NETMIND_BASE_URL", f"https://user:{CANARY}\u2100@host", "https://"),
+        ("DISCORD_GATEWAY_URL", "https://host", "wss://"),
+        ("SEGMIND_API_KEY", f"{CANARY} {CANARY}", "copy it again"),
+        ("NETMIND_API_KEY", f"{CANARY}\n{CANARY}", "copy it again"),
+        ("MODELSLAB_API_KEY", f"\u201c{CANARY}\u201d", "copy it again"),
         ("MODELSLAB_BASE_URL", f"https://user:{CANARY}@host", "without user"),
         ("TELEGRAM_API_BASE_URL", f"https://host/?key={CANARY}", "query"),
         ("DATABASE_URL", "/var/lib/d.db", "sqlite:///"),

@@ -1,0 +1,53 @@
+"""Keys and addresses as operators write them: checked before anything is sent, with words that hold nothing of a key."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, SecretStr
+from yarl import URL
+
+_KEY = re.compile(r"[!-~]+")
+"""What may stand in a header and is no blank: no provider's key has anything else."""
+
+Schemes = frozenset[str]
+HTTP: Schemes = frozenset({"http", "https"})
+WEBSOCKET: Schemes = frozenset({"ws", "wss"})
+
+
+def cleaned_key(value: SecretStr | None) -> SecretStr | None:
+    """Return a key without blanks and line ends around it, as files and terminals leave them there; None if nothing else is there.
+
+    Raises:
+        ValueError: It can't be a key.
+    """
+    key = value.get_secret_value().strip() if value is not None else ""
+    if key and not _KEY.fullmatch(key):
+        raise ValueError("has a blank, a line end or another sign in it that no key has: copy it again")
+    return SecretStr(key) if key else None
+
+
+def checked_address(value: str, schemes: Schemes = HTTP) -> str:
+    """Return an address without the slash at its end.
+
+    Raises:
+        ValueError: It is none, or holds what is no part of one.
+    """
+    try:
+        address, parts = URL(value), urlsplit(value)
+        good = address.scheme in schemes and bool(address.raw_host) and re.search(r"[\s\x00-\x1f\x7f]", value) is None
+    except ValueError:  # a port that is none, half an IPv6 address; its own words may quote a password
+        good = False
+    if not good:
+        hint = ", with both brackets around an IPv6 address" if "[" in value or "]" in value else ""
+        raise ValueError(f"takes an address such as {'wss' if schemes == WEBSOCKET else 'https'}://api.example.com{hint}")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("takes an address without user, password, query or fragment")
+    return value.rstrip("/")
+
+
+Key = Annotated[SecretStr | None, AfterValidator(cleaned_key)]
+Address = Annotated[str | None, AfterValidator(lambda value: None if value is None else checked_address(value))]
+GatewayAddress = Annotated[str | None, AfterValidator(lambda value: None if value is None else checked_address(value, WEBSOCKET))]
