@@ -203,6 +203,6 @@ def _date(text: str) -> datetime | None:
     except ValueError:
         try:
             when = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):  # a zone of more hours than there are
             return None
     return when if when.tzinfo else when.replace(tzinfo=UTC)  # asctime and naive ISO dates are UTC

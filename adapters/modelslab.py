@@ -24,6 +24,7 @@ from weakref import WeakValueDictionary
 
 import aiohttp
 
+from adapters import told
 from adapters.base import (
     Billed,
     Capabilities,
@@ -48,6 +49,7 @@ from adapters.modelslab_parameters import DEFAULTS, MAX_NEW_TOKENS, ModelsLabPar
 from adapters.modelslab_replies import Answer, Replies
 from adapters.modelslab_state import Handle, chat_id_of, state_of
 from adapters.modelslab_text import looks_cut, opening_prompt
+from adapters.places import Places
 
 __all__ = ["BASE_URL", "BUDGETS", "CATALOGUE", "DEFAULT_MODEL", "Hints", "ModelsLab"]
 
@@ -73,6 +75,9 @@ EMPTY_TOTAL_S = 10.0
 
 ACCOUNT_REQUESTS = 4
 """Requests under way at once on the account: one less than the smallest plan admits over all its endpoints."""
+
+PLACE_TOTAL_S = 120.0
+"""So long a question waits for a place among them, in seconds; then it is asked all the same, as the plan may be a larger one."""
 
 CONTEXT_TOKENS = 8192
 """Window of zephyr-7b-beta, in tokens."""
@@ -129,7 +134,7 @@ class ModelsLab:
         self._sleep = sleep
         self._http = Http(session, secrets=(key,), budgets=budgets or BUDGETS)
         self._replies = Replies(self._http, key)
-        self._gate = asyncio.Semaphore(ACCOUNT_REQUESTS)
+        self._gate = Places(ACCOUNT_REQUESTS)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._lost: dict[str, None] = {}
 
@@ -137,6 +142,9 @@ class ModelsLab:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         """Continue the chat of `request.state`, or start one from the transcript. A queued answer is `Submitted`, then polled for.
+
+        `Progress` before everything else tells that the question waits for a place on the account. How long it will is not known: as long
+        again as it has waited.
 
         Raises:
             ProviderError: STATE_LOST where the server no longer knows the chat (ask again without state), or the queued answer of
@@ -146,7 +154,9 @@ class ModelsLab:
         handle = Handle.read(request.resume, self.account)
         question = self._question(request, handle)
         async with AsyncExitStack() as held:
-            await self._enter(held, question.chat_id)
+            async with aclosing(self._entered(held, question.chat_id)) as waits:
+                async for waited in waits:
+                    yield Progress("queued", waited or None)
             question = self._question(request, handle)  # what ended while this waited may have made the chat doubtful
             if self._hints is not None and (hint := await self._hints.begin()) is not None:
                 held.callback(self._hints.end, hint)
@@ -184,14 +194,16 @@ class ModelsLab:
             body["uncensored_system_prompt"] = True
         return Question(body, chat_id, request)
 
-    async def _enter(self, held: AsyncExitStack, chat_id: str | None) -> None:
+    async def _entered(self, held: AsyncExitStack, chat_id: str | None) -> AsyncGenerator[float, None]:
         """Take this chat's lock, then a place on the account; in this order, so that a waiting chat holds no place."""
         if chat_id is not None:
             lock = self._locks.get(chat_id)
             if lock is None:
                 lock = self._locks[chat_id] = asyncio.Lock()
             await held.enter_async_context(lock)
-        await held.enter_async_context(self._gate)
+        async with aclosing(self._gate.take(held, PLACE_TOTAL_S)) as waits:
+            async for waited in waits:
+                yield waited
 
     async def _settled(self, question: Question, handle: Handle | None) -> AsyncGenerator[_Step, None]:
         """Ask, or collect; where the end is unknown (an error that may have been billed, a stop), forget the chat: its memory diverged."""
@@ -308,13 +320,13 @@ class ModelsLab:
         url = f"{self._base_url.removesuffix('/v6')}/wallet_balance"
         reply = await self._http.post_json(url, {"key": self._key}, billable=False, budgets=POLL_BUDGETS)
         data = reply.data.get("data") if reply.ok and isinstance(reply.data, Mapping) else None
-        balance = data.get("balance") if isinstance(data, Mapping) else None
-        if not isinstance(data, Mapping) or isinstance(balance, bool) or not isinstance(balance, int | float):
+        balance = told.amount(data.get("balance")) if isinstance(data, Mapping) else None
+        if not isinstance(data, Mapping) or balance is None:
             raise self._replies.failure(reply, ())
         currency = data.get("currency")
         if isinstance(currency, str) and CURRENCY.fullmatch(currency):
-            return Health(float(balance), unit=currency)
-        return Health(float(balance), "in which unit is not told", unit="")
+            return Health(balance, unit=currency)
+        return Health(balance, "in which unit is not told", unit="")
 
     def capabilities(self, model: str) -> Capabilities:  # noqa: ARG002 - the documents tell the models apart in nothing
         """No streaming; the server remembers; answers of at most 1,024 tokens."""

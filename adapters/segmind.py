@@ -271,7 +271,10 @@ class Segmind:
             return reply
         log.info("segmind.no_system_role model=%s: the persona goes in front of the first user message", request.model)
         self._no_system_role.add(request.model)
-        return await self._http.post_json(url, _body(request, "first_user"), self._headers, budgets=budgets)
+        place = self._gate.place(0.0)  # counted like any request, and not waited for
+        reply = await self._http.post_json(url, _body(request, "first_user"), self._headers, budgets=budgets)
+        self._heard(reply, place)
+        return reply
 
     def _system_mode(self, model: str) -> str:
         if model.startswith("claude"):

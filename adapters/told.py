@@ -13,17 +13,18 @@ MOST_COST = 1_000_000.0
 
 def tokens(value: Any) -> int | None:
     """Return a number of tokens: whole, from 0 to `MOST_TOKENS`; None for all else."""
-    number = _number(value)
+    number = amount(value)
     return int(number) if number is not None and 0 <= number <= MOST_TOKENS else None
 
 
 def cost(value: Any) -> float | None:
     """Return a cost from 0 to `MOST_COST`, None for all else. Nothing is given back by a negative one."""
-    number = _number(value)
+    number = amount(value)
     return number if number is not None and 0 <= number <= MOST_COST else None
 
 
-def _number(value: Any) -> float | None:
+def amount(value: Any) -> float | None:
+    """Return a number of any size, None for all else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

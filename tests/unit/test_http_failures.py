@@ -144,6 +144,8 @@ def test_scopes_tell_what_else_would_fail():
         ({"Retry-After": "86400"}, None, 120.0),
         ({"Retry-After": "nan"}, None, None),
         ({"Retry-After": "inf"}, None, None),
+        ({"Retry-After": "Fri, 15 Jan 2027 08:00:10 +99999999999999999999"}, None, None),
+        ({}, {"retry_after": int("9" * 400)}, None),
         ({"Retry-After": ""}, {"retry_after": None}, None),
         ({}, "text", None),
     ],

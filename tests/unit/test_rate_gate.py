@@ -196,6 +196,19 @@ async def test_an_answer_that_says_that_nothing_remains_closes_the_gate(
     assert clock.slept == pytest.approx([20.0])
 
 
+async def test_a_question_that_is_asked_once_more_with_the_persona_elsewhere_counts_twice(
+    server: SegmindSandbox, session: aiohttp.ClientSession, clock: Clock
+) -> None:
+    server.system_role = False
+    segmind = provider(server, session, clock, LIMIT)
+    persona = ChatRequest(LLAMA, question().messages, system="Be brief.")
+    assert isinstance([event async for event in segmind.stream(persona)][-1], Finished)
+    for _ in range(LIMIT - 2):
+        await asked(segmind)
+    assert statuses(server) == LIMIT
+    assert isinstance((await asked(segmind))[0], Progress)  # it waits, and is not refused
+
+
 async def test_after_as_long_as_an_answer_may_take_it_is_asked_all_the_same(
     server: SegmindSandbox, session: aiohttp.ClientSession, clock: Clock
 ) -> None:

@@ -10,7 +10,8 @@ from adapters.modelslab import ModelsLab
 from adapters.router import Router
 from sandbox.faults import Fault
 from tests.support.modelslab import CHAT, QUEUE, ZEPHYR, ask, begun, bodies, chat_id
-from tests.support.providers import KEY, PROMPT, events, failure
+from tests.support.providers import KEY, PROMPT, events, failure, refusal
+from tests.support.wire import RawServer, whole
 
 
 async def test_a_new_chat_sends_persona_and_prompt_and_returns_its_state(modelslab, server):
@@ -185,3 +186,23 @@ async def test_catalogue_and_capabilities_need_no_call(modelslab, server):
     assert (capabilities.streaming, capabilities.server_memory, capabilities.max_output_tokens) == (False, True, 1024)
     assert not modelslab.lists_all_models
     assert server.calls == []
+
+
+@pytest.mark.parametrize("balance", [b"9" * 400, b"NaN", b"1e999", b"true", b'"43"', b"null"])
+async def test_a_balance_that_is_no_number_is_told_as_no_answer(session, balance):
+    body = b'{"status": "success", "data": {"balance": ' + balance + b', "currency": "USD"}}'
+    async with RawServer([whole(body)]) as raw:
+        error = await refusal(ModelsLab(session, key=KEY, base_url=f"{raw.url}/api/v6").check())
+    assert error.kind is ErrorKind.SERVER  # it spoke this API
+
+
+async def test_a_promise_of_more_seconds_than_there_are_is_none(session, sleep):
+    queued = whole(b'{"status": "processing", "chat_id": "a-chat", "eta": ' + b"9" * 400 + b"}")
+    async with RawServer([queued, whole({"status": "success", "message": "Hello.", "chat_id": "a-chat"})]) as raw:
+        got = await events(ModelsLab(session, key=KEY, base_url=f"{raw.url}/api/v6", sleep=sleep), ask())
+    assert TextDelta("Hello.") in got
+
+
+async def test_a_key_is_sent_without_the_line_end_behind_it(server, session):
+    await events(ModelsLab(session, key=f" {KEY}\n", base_url=server.base_url), ask())
+    assert bodies(server)[0]["key"] == KEY

@@ -1,15 +1,18 @@
 """ModelsLab v6 chat: no question is asked twice, and no chat is used of which nobody knows what it heard."""
 
 import asyncio
+from contextlib import AsyncExitStack, aclosing
 
 import pytest
 
 from adapters.base import Billed, ErrorKind, Finished, Progress, Started, Submitted, TextDelta
 from adapters.http import Budgets
 from adapters.modelslab import ModelsLab
+from adapters.router import Candidate, Router
 from sandbox.faults import Fault
 from tests.support.modelslab import CHAT, ZEPHYR, ask, begun, bodies, chat_id
 from tests.support.providers import KEY, events, failure
+from tests.support.scripted import ScriptedProvider
 from tests.support.seam import eventually
 
 
@@ -111,6 +114,78 @@ async def test_the_account_has_one_request_less_under_way_than_it_may(modelslab,
     server.hold.set()
     got = await asyncio.gather(*tasks)
     assert all(isinstance(one[-1], Finished) for one in got)
+
+
+async def test_who_waits_for_a_place_says_so_and_gets_the_next_that_is_free(modelslab, server, monkeypatch):
+    monkeypatch.setattr("adapters.places.TELL_S", 0.01)
+    server.hold = asyncio.Event()
+    tasks = [asyncio.create_task(events(modelslab, ask(f"question {number}"))) for number in range(4)]
+    await eventually(modelslab._gate.locked)
+    stream = modelslab.stream(ask("the fifth"))
+    waits = [await anext(stream) for _ in range(4)]
+    assert [wait.kind for wait in waits] == ["queued"] * 4
+    assert waits[0].eta is None or waits[0].eta < 1
+    assert waits[3].eta > waits[1].eta > 0  # nobody knows; as long again as it has waited
+    assert len(server.calls) == 4
+    server.hold.set()
+    rest = [event async for event in stream if not isinstance(event, Progress)]
+    assert [type(event) for event in rest] == [Started, TextDelta, Finished]
+    await asyncio.gather(*tasks)
+    assert not modelslab._gate.locked()
+
+
+async def test_others_answer_where_the_account_has_no_room_for_long(modelslab, server, monkeypatch):
+    monkeypatch.setattr("adapters.places.TELL_S", 0.01)
+    monkeypatch.setattr("adapters.router.PATIENCE_S", 0.05)
+    server.hold = asyncio.Event()
+    tasks = [asyncio.create_task(events(modelslab, ask(f"question {number}"))) for number in range(4)]
+    await eventually(modelslab._gate.locked)
+    router = Router({"modelslab": modelslab, "alpha": ScriptedProvider()})
+
+    async def made():
+        return ask("the fifth")
+
+    chain = router.chain([Candidate("modelslab", ZEPHYR, made), Candidate("alpha", "small", made)])
+    got = [event async for event in chain]
+    assert [event.text for event in got if isinstance(event, TextDelta)] == ["heard: the fifth"]
+    assert len(server.calls) == 4  # it was not asked at all
+    server.hold.set()
+    await asyncio.gather(*tasks)
+    assert isinstance((await events(modelslab, ask("the sixth")))[-1], Finished)
+    assert not modelslab._gate.locked()
+
+
+async def test_who_has_waited_as_long_as_may_be_is_asked_all_the_same(modelslab, server, monkeypatch):
+    monkeypatch.setattr("adapters.modelslab.PLACE_TOTAL_S", 0.05)
+    server.hold = asyncio.Event()
+    tasks = [asyncio.create_task(events(modelslab, ask(f"question {number}"))) for number in range(5)]
+    await eventually(lambda: len(server.calls) == 5)
+    server.hold.set()
+    assert all(isinstance(got[-1], Finished) for got in await asyncio.gather(*tasks))
+    assert [await _free(modelslab) for _ in range(2)] == [4, 4]  # who had none gave none back
+
+
+async def _free(modelslab):
+    """How many places are free."""
+    async with AsyncExitStack() as held:
+        for count in range(9):
+            async with aclosing(modelslab._gate.take(held, 0.01)) as waits:
+                async for _ in waits:
+                    return count
+    return None
+
+
+async def test_a_stop_ends_the_waiting_and_loses_no_place(modelslab, server):
+    server.hold = asyncio.Event()
+    tasks = [asyncio.create_task(events(modelslab, ask(f"question {number}"))) for number in range(6)]
+    await eventually(modelslab._gate.locked)
+    await asyncio.sleep(0.05)
+    for task in tasks[4:]:
+        task.cancel()
+    server.hold.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert len(server.calls) == 4
+    assert await _free(modelslab) == 4
 
 
 async def test_a_generator_closed_while_queued_lets_go_of_its_place(modelslab, server):

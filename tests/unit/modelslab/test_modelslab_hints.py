@@ -96,6 +96,27 @@ async def test_what_a_stranger_posts_is_answered_and_does_nothing(server: Models
     await provider.aclose()
 
 
+@pytest.mark.parametrize(
+    ("raw", "kind"),
+    [
+        (b"[" * 100_000, "application/json"),
+        (b'{"track_id": 1}', "application/json; charset=nonsense"),
+        (b"\xff\xfe\xff", "text/plain"),
+        (b"x" * 300_000, "application/json"),
+        (b"", "application/json"),
+    ],
+    ids=["deep", "no encoding", "no text", "large", "empty"],
+)
+async def test_whatever_a_stranger_posts_is_no_fault_of_ours(raw: bytes, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    hints = Hints(URL, port=0)
+    await hints.begin()
+    address = f"http://127.0.0.1:{hints.port}/hooks/modelslab"
+    async with aiohttp.ClientSession() as client, client.post(address, data=raw, headers={"Content-Type": kind}) as response:
+        assert response.status == 200
+    assert not caplog.records
+    await hints.aclose()
+
+
 async def test_many_hints_do_not_make_many_looks() -> None:
     waits = Waits()
     hint = Hint(7)
