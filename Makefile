@@ -1,6 +1,8 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`. Needs git, make and python3 with venv or pip.
 UV := scripts/uv
 .DEFAULT_GOAL := help
+# Without compiled modules every process, the tests' workers and the bridges they start too, compiles everything again.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help run test crash lint format bench bench-durability bench-startup bench-render bench-providers clean
 
 help:
