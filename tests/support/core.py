@@ -53,6 +53,7 @@ from bot.waiting import Waiting
 from storage.sqlite import SqliteStore
 from tests.support.chat import MemoryPlatform
 from tests.support.scripted import ScriptedProvider
+from tests.support.stores import prepare
 
 PATIENCE_SECONDS = 10.0
 ROOMY = Budget(BudgetKind.SLIDING, 1000, 1.0)
@@ -181,6 +182,8 @@ class World:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Core]:
         """One life. It ends like a crash: what runs is cut off, nothing is said any more."""
+        if not self.database.exists():
+            await prepare(self.database)
         store = SqliteStore(self.database, synchronous="OFF", first_retry=0.02)
         await store.open()
         clock = self.chat.clock

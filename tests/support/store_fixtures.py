@@ -20,5 +20,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 @pytest.fixture
 async def store(place: Place) -> AsyncIterator[Store]:
     """A store, open until the test ends."""
+    await place.prepare()
     async with opened(place.store()) as store:
         yield store

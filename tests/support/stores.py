@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
@@ -38,6 +39,10 @@ class Place(Protocol):
         """Make a store that is not open yet."""
         ...
 
+    async def prepare(self) -> None:
+        """Leave behind what a first start does, so that the next one has nothing to migrate."""
+        ...
+
 
 class SqlitePlace:
     """A file in a folder of the test."""
@@ -48,6 +53,28 @@ class SqlitePlace:
 
     def store(self) -> SqliteStore:
         return SqliteStore(self.path, now=self.now, first_retry=0.02)
+
+    async def prepare(self) -> None:
+        self.path.parent.mkdir(mode=0o700, exist_ok=True)
+        await prepare(self.path)
+
+
+_migrated: list[bytes] = []
+
+
+async def prepare(path: Path) -> None:
+    """Put an empty database of today's schema there: a copy, which is a fifth of the work of the migrations.
+
+    What these do is tested where a store is opened in an empty place (`tests.unit.test_migrating`, `tests.unit.test_sqlite_store`).
+    """
+    if not _migrated:
+        with tempfile.TemporaryDirectory() as folder:
+            first = Path(folder, "dragoman.db")
+            async with opened(SqliteStore(first, now=Epoch(1_000_000.0), synchronous="OFF")):
+                pass
+            _migrated.append(first.read_bytes())  # noqa: ASYNC240 - a test's disk, and short
+    path.touch(mode=0o600)  # noqa: ASYNC240
+    path.write_bytes(_migrated[0])  # noqa: ASYNC240
 
 
 PLACES: dict[str, Callable[[Path], Place]] = {"sqlite": SqlitePlace}

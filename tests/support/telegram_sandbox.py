@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
+from functools import cache
 from typing import Any
 
 import aiohttp
+import httpx
 from telegram.ext import Application, ApplicationBuilder
+from telegram.request import HTTPXRequest
 
 from sandbox.telegram import TelegramSandbox
 
@@ -18,4 +22,15 @@ async def raw(http: aiohttp.ClientSession, sandbox: TelegramSandbox, method: str
 
 def app_of(sandbox: TelegramSandbox) -> Application[Any, Any, Any, Any, Any, Any]:
     """An application of the real library, not yet running."""
-    return ApplicationBuilder().token(sandbox.token).base_url(sandbox.api_url + "/bot").build()
+    builder = ApplicationBuilder().token(sandbox.token).base_url(sandbox.api_url + "/bot")
+    return builder.request(wire()).get_updates_request(wire(1)).build()
+
+
+def wire(connections: int = 256) -> HTTPXRequest:
+    """The real library's HTTP client. The certificates, which plain HTTP has no use for, are read once and not for each of them."""
+    return HTTPXRequest(connections, httpx_kwargs={"verify": _certificates()})
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    return httpx.create_ssl_context()

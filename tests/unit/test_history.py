@@ -17,9 +17,8 @@ from bot.model import Attachment
 from bot.preferences import Defaults
 from bot.transcript import ENTRIES_READ, content, fit, messages
 from storage.base import ChatAddress, Entry, Turn
-from storage.sqlite import SqliteStore
 from tests.support.core import Chat, Core, World
-from tests.support.stores import opened
+from tests.support.stores import prepare
 
 STORED = 2_000
 TEXTS = {
@@ -87,8 +86,7 @@ def past(tmp_path: Path) -> Callable[[Iterator[str]], World]:
 
 @pytest.fixture(autouse=True)
 async def database(tmp_path: Path) -> None:
-    async with opened(SqliteStore(World(tmp_path).database)):
-        pass
+    await prepare(World(tmp_path).database)
 
 
 @pytest.mark.parametrize("window", WINDOWS)

@@ -18,7 +18,7 @@ MAY_SCAN |= {"troubles_wanted", "parked_count", "parked_newest", "parked_want_al
 """The first has a handful of rows; the others walk an index of what is open, not readable, interrupted, parked or marked."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def schema() -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(":memory:")
     try:

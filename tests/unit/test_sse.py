@@ -110,30 +110,28 @@ def test_many_events_do_not_add_up_to_one_that_is_too_large():
     assert len(got) == 10
 
 
-LINES = st.sampled_from(
-    [
-        b"data: hello",
-        b"data:\xc3\xa9\xf0\x9f\xa6\x8a",
-        b"data",
-        b"data:  x",
-        b": ping",
-        b":",
-        b"event: e",
-        b"id: 3",
-        b"",
-        b"",
-        b"",
-        b"datax: no",
-        b"\xff\xfe",
-    ]
-)
-ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
+LINES = [
+    b"data: hello",
+    b"data:\xc3\xa9\xf0\x9f\xa6\x8a",
+    b"data",
+    b"data:  x",
+    b": ping",
+    b":",
+    b"event: e",
+    b"id: 3",
+    b"",
+    b"",
+    b"",
+    b"datax: no",
+    b"\xff\xfe",
+]
+ENDED = st.sampled_from([line + end for line in LINES for end in (b"\n", b"\r\n", b"\r")])
 
 
 @settings(max_examples=2000, deadline=None)
-@given(st.data(), st.booleans(), st.lists(st.tuples(LINES, ENDS), max_size=25))
+@given(st.data(), st.booleans(), st.lists(ENDED, max_size=25))
 def test_any_stream_cut_anywhere_equals_the_reference(drawn, bom, lines):
-    stream = (b"\xef\xbb\xbf" if bom else b"") + b"".join(line + end for line, end in lines)
+    stream = (b"\xef\xbb\xbf" if bom else b"") + b"".join(lines)
     cuts = sorted(drawn.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
     chunks = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
     assert decode(*chunks, end=False) == reference(stream)

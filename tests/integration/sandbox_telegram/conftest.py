@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from telegram import Bot
 
 from sandbox.telegram import TelegramSandbox
 from tests.support.clock import Epoch
+from tests.support.telegram_sandbox import wire
 
 
 @pytest.fixture
@@ -24,6 +26,7 @@ async def sandbox(clock: Epoch) -> AsyncIterator[TelegramSandbox]:
 
 @pytest.fixture
 async def bot(sandbox: TelegramSandbox) -> AsyncIterator[Bot]:
-    async with Bot(sandbox.token, base_url=sandbox.api_url + "/bot", base_file_url=sandbox.api_url + "/file/bot") as bot:
+    wires: dict[str, Any] = {"request": wire(), "get_updates_request": wire(1)}
+    async with Bot(sandbox.token, base_url=sandbox.api_url + "/bot", base_file_url=sandbox.api_url + "/file/bot", **wires) as bot:
         yield bot
     assert sandbox.unknown_parameters == []
