@@ -21,8 +21,10 @@ help:
 run: .venv/.synced
 	@exec .venv/bin/dragoman
 
+# Files in their own order: those that wait, of few and long tests, come before the unit tests. Sorted by the number of their tests
+# they would come last, and two workers stand idle while one waits.
 test: .venv/.synced
-	.venv/bin/pytest -n 3 --dist loadfile $(ARGS)
+	.venv/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 crash: .venv/.synced
 	.venv/bin/python -m tests.crash $(ARGS)
