@@ -249,6 +249,7 @@ class ProviderError(Exception):
         billed: Whether it may have been billed; only ``Billed.NO`` may be repeated without asking.
         scope: What else would fail in the same way.
         in_stream: True if it came after the answer had begun.
+        at_cap: EMPTY: the cap on the answer's length was reached before its first word, by hidden thinking as a rule.
         provider: Name of the provider that was asked; the router sets it.
     """
 
@@ -262,6 +263,7 @@ class ProviderError(Exception):
         billed: Billed = Billed.MAYBE,
         scope: Scope = Scope.REQUEST,
         in_stream: bool = False,
+        at_cap: bool = False,
     ) -> None:
         super().__init__(f"{kind}: {detail}" if detail else str(kind))
         self.kind = kind
@@ -271,6 +273,7 @@ class ProviderError(Exception):
         self.billed = billed
         self.scope = scope
         self.in_stream = in_stream
+        self.at_cap = at_cap
         self.provider: str | None = None
 
     def possibly_billed(self) -> ProviderError:
@@ -283,6 +286,7 @@ class ProviderError(Exception):
             billed=Billed.MAYBE,
             scope=self.scope,
             in_stream=self.in_stream,
+            at_cap=self.at_cap,
         )
         same.provider = self.provider
         return same

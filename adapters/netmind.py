@@ -9,10 +9,12 @@ import aiohttp
 from adapters.base import ErrorKind, Health, ProviderError, Scope
 from adapters.http import Budgets
 from adapters.openai_compatible import OpenAICompatible
-from adapters.openai_parameters import Vendor
+from adapters.openai_parameters import THINKING_FIRST_S, Vendor
 
 FORMER_URL = "https://inference-api.netmind.ai/inference-api/openai/v1"
 """The address of Netmind's older document. A key is never sent there unless it is set as the base address."""
+
+_THINKS = {"first_seconds": THINKING_FIRST_S}
 
 NETMIND = Vendor(
     name="netmind",
@@ -24,6 +26,9 @@ NETMIND = Vendor(
         "meta-llama/Meta-Llama-3.1-70B-Instruct": 131_072,
     },
     context=32_768,  # a guess on the low side: its list tells no sizes
+    models=dict.fromkeys(
+        ("openai/o[134]*", "openai/gpt-5*", "deepseek-ai/DeepSeek-R*", "deepseek-ai/DeepSeek-V4*", "*[Tt]hinking*"), _THINKS
+    ),
 )
 
 

@@ -132,7 +132,8 @@ class Answer:
         if reason is FinishReason.CONTENT_FILTER:
             return self._failed(ErrorKind.CONTENT_FILTER, "the answer was withheld")
         if reason is FinishReason.LENGTH:
-            return self._failed(ErrorKind.EMPTY, "the token limit was used up before any text, by hidden reasoning as a rule")
+            detail = "the token limit was used up before any text, by hidden reasoning as a rule"
+            return ProviderError(ErrorKind.EMPTY, detail, status=200, billed=Billed.MAYBE, at_cap=True)
         return self._failed(ErrorKind.EMPTY, "only reasoning, no text" if self._reasoned else "no text")
 
     def _failed(self, kind: ErrorKind, detail: str, scope: Scope = Scope.REQUEST) -> ProviderError:

@@ -110,6 +110,8 @@ class OpenAICompatible:
             raise ProviderError(ErrorKind.NO_PICTURES, "the completion endpoint takes text alone", billed=Billed.NO)
         url = f"{self._url}/completions" if completion else f"{self._url}/chat/completions"
         budgets = self._http.budgets
+        if vendor.first_seconds is not None:
+            budgets = replace(budgets, first=vendor.first_seconds)
         if parameters.stream is False:
             budgets = replace(budgets, first=budgets.total)
         private = private_texts(request)

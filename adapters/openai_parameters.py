@@ -16,6 +16,9 @@ from adapters.base import Parameters
 STOPS = 4
 """Most stop sequences a request may have (Netmind's document; OpenAI's too)."""
 
+THINKING_FIRST_S = 90.0
+"""A model that thinks unheard says its first word so late, in seconds: published means of such models go up to 67 s."""
+
 CHOICES = 8
 """Most answers to one question. OpenAI takes 128, Netmind's document gives no range; each of them is paid for."""
 
@@ -143,6 +146,7 @@ class Vendor:
         context: Window size of any other model; low, as an unknown window must not be overrun.
         images: Its models take pictures; None: not known, a picture is sent and a refusal remembered. Its model list knows better.
         vision: Models (patterns) that take pictures; where any is named, all others take none.
+        first_seconds: So long the first payload of an answer is waited for, instead of the usual time.
         lists_all_models: Its model list is complete.
         models: What is different for some models: by pattern of the model id, fields of this class; the first that fits.
     """
@@ -166,6 +170,7 @@ class Vendor:
     context: int = 8192
     images: bool | None = None
     vision: frozenset[str] = frozenset()
+    first_seconds: float | None = None
     lists_all_models: bool = True
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 

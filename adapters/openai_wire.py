@@ -36,7 +36,8 @@ def request_body(vendor: Vendor, request: ChatRequest, parameters: OpenAIParamet
     body: dict[str, Any] = {"model": request.model, **vendor.extra, **settings, "stream": parameters.stream is not False}
     if completion:
         body["prompt"] = flatten(request)
-        body["stop"] = [*COMPLETION_STOPS, *settings.get("stop", ())][:STOPS]
+        own = settings.get("stop", ())
+        body["stop"] = [*COMPLETION_STOPS[: STOPS - len(own)], *own]  # what somebody has set is never left away
     else:
         body["messages"] = _messages(vendor, request)
     if usage and body["stream"]:

@@ -30,7 +30,7 @@ from adapters.base import (
     Started,
     TextDelta,
 )
-from adapters.cooldowns import Cooldowns
+from adapters.cooldowns import MOST_PLACES, Cooldowns
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,9 @@ PATIENCE_S = 20.0
 
 REPEAT_WITHIN_S = 30.0
 """No repeat begins later than this after the first asking: as long as a first text may take (`adapters.http.Budgets.first`)."""
+
+NAME_CHARS = 100
+"""So much of a model's name is logged."""
 
 _TRANSIENT = frozenset(
     {
@@ -138,6 +141,7 @@ class Router:
         self._chance = chance
         self._now = now
         self._cooldowns = Cooldowns(now)
+        self._others: set[tuple[str, str, str]] = set()
 
     async def stream(self, provider: str, request: ChatRequest) -> AsyncGenerator[Event, None]:
         """Ask `provider` alone, and yield events as they arrive: a chain of one.
@@ -241,6 +245,7 @@ class Router:
                             yield event
                         elif asking.finished is not None:
                             break
+                self._heard_from(asking)
                 if asking.error is None:
                     break
                 if asking.without_state(afresh=candidate.afresh) or asking.shortened(candidate.shorter):
@@ -256,6 +261,14 @@ class Router:
             raise
         finally:
             self._cooldowns.left(visit)
+
+    def _heard_from(self, asking: _Asking) -> None:
+        """Log, once, that a model answered under another name: it may be another one, in the place of one that was withdrawn."""
+        asked, answered = asking.request.model, (asking.model or "")[:NAME_CHARS]
+        who = asking.name, asked, answered
+        if answered not in {"", asked} and who not in self._others and len(self._others) < MOST_PLACES:
+            self._others.add(who)
+            log.info("provider.other_model provider=%s asked=%r answered=%r", *who)
 
     def _asked(self, candidate: Candidate) -> Provider:
         asked = self._providers.get(candidate.provider)
@@ -319,11 +332,13 @@ class _Asking:
         error: Why the last answer was none.
         shown: Something was given out that can't be taken back.
         failures: How often it failed so that it could be asked just so again.
+        model: Who answers, as the provider names it; None: it does not.
     """
 
     def __init__(self, provider: Provider, request: ChatRequest, good: Callable[[], None]) -> None:
         self.events: AsyncGenerator[Event, None]
         self.finished: Finished | None = None
+        self.model: str | None = None
         self.error: ProviderError | None = None
         self.shown = False
         self.failures = 0
@@ -368,6 +383,7 @@ class _Asking:
             self.finished = event
             return False
         elif isinstance(event, Started):
+            self.model = event.model
             first, self._started = not self._started, True
             return first
         elif isinstance(event, Progress):

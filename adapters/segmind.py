@@ -369,7 +369,8 @@ class Segmind:
         if not content.text.strip():
             kind = ErrorKind.CONTENT_FILTER if content.reason is FinishReason.CONTENT_FILTER else ErrorKind.EMPTY
             detail = f"no text, finish reason {content.raw_reason}"
-            raise ProviderError(kind, detail, status=reply.status, billed=Billed.YES)
+            at_cap = content.reason is FinishReason.LENGTH
+            raise ProviderError(kind, detail, status=reply.status, billed=Billed.YES, at_cap=at_cap)
         if job is None:
             cost, left = reply.headers.get("x-cost"), reply.headers.get("x-remaining-credits")
             return _Answer(content, reply.headers.get("x-request-id"), _float(cost), _float(left))

@@ -85,6 +85,7 @@ class Quirks(BaseModel):
     context: Window | None = None
     images: bool | None = None
     vision: frozenset[str] | None = None
+    first_seconds: Seconds | None = None
 
     @model_validator(mode="after")
     def _tags_are_a_pair(self) -> Quirks:
@@ -122,7 +123,6 @@ class Table(Quirks):
     contexts: dict[str, Window] | None = None
     lists_all_models: bool | None = None
     models: dict[str, Quirks] | None = None
-    first_seconds: Seconds | None = None
     idle_seconds: Seconds | None = None
     total_seconds: Seconds | None = None
 

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from adapters.base import ErrorKind, FinishReason, ProviderError
+from adapters.base import ErrorKind, FinishReason, ProviderError, Scope
 from bot.model import ChatKind, Incoming
 from bot.render.text import escape
 from storage.usage import NANOS, Amounts, Standing, Tally, TurnUsage
@@ -94,11 +94,19 @@ def nobody_else(providers: Sequence[str]) -> str:
     return f"{' and '.join(escape(provider) for provider in providers)} did not answer, either."
 
 
+_AT_CAP = "{model} used up the length of its answer by thinking. Set a higher max_tokens with /settings, or choose another with /model."
+_WRONG_ADDRESS = (
+    "{provider} seems to be set up with a wrong address. The operator has to check it; meanwhile choose another with /provider."
+)
+
+
 def provider_error(error: ProviderError, provider: str, model: str) -> str:
     """Say what went wrong with a question, in one sentence and what to do."""
     when = f"in {duration(error.retry_after)}" if error.retry_after else "in a while"
     detail = f" ({escape(error.detail)})" if error.kind is ErrorKind.BAD_REQUEST and error.detail else ""
-    sentence = _PROVIDER_ERRORS[error.kind].format(provider=escape(provider), model=escape(model), when=when, detail=detail)
+    misplaced = error.kind is ErrorKind.BAD_REQUEST and error.scope is Scope.PROVIDER
+    sentence = _WRONG_ADDRESS if misplaced else _AT_CAP if error.at_cap else _PROVIDER_ERRORS[error.kind]
+    sentence = sentence.format(provider=escape(provider), model=escape(model), when=when, detail=detail)
     return f"⚠️ {sentence}"
 
 

@@ -65,6 +65,7 @@ def test_several_of_one_kind_and_every_quirk_can_be_declared(tmp_path: Path) -> 
             headers = { "X-Title" = "us" }
             total_seconds = 300
             [box-two.models."qwen3-*"]
+            first_seconds = 90
             starts_thinking = ["*"]
             think_tags = []
             [my-openai]
@@ -81,6 +82,7 @@ def test_several_of_one_kind_and_every_quirk_can_be_declared(tmp_path: Path) -> 
     assert vendor.of("qwen3-32b").think_tags is None
     assert vendor.of("qwen3-32b").starts_thinking == {"*"}
     assert second.budgets == Budgets(total=300)
+    assert (vendor.of("qwen3-32b").first_seconds, vendor.first_seconds) == (90, None)
     assert third.vendor.of("gpt-5.4").renames == {"max_tokens": "max_completion_tokens"}
 
 

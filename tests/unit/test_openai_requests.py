@@ -92,6 +92,8 @@ def test_a_completion_is_flattened_as_in_the_document_and_ends_where_the_user_wo
     assert sent["stop"] == ["\nUSER:", "</s>", "END"]
     assert "messages" not in sent
     assert len(built(completion=True, stop=["1", "2", "3", "4"])["stop"]) == 4
+    assert built(completion=True, stop=["1", "2", "3", "4"])["stop"] == ["1", "2", "3", "4"]  # none of theirs is left away
+    assert built(completion=True, stop=["1", "2", "3"])["stop"] == ["\nUSER:", "1", "2", "3"]
     assert flatten(replace(PASTA, system=None)).count("\n") == 4
 
 

@@ -246,6 +246,13 @@ async def test_no_text_is_never_a_good_end(provider, server, pieces, kind):
     assert error.kind is kind
 
 
+@pytest.mark.parametrize(("finish", "at_cap"), [("length", True), ("max_tokens", True), ("stop", False)])
+async def test_a_cap_that_was_used_up_before_the_first_word_is_told_apart(provider, server, finish, at_cap):
+    server.tapes = [Tape([delta(reasoning="hm"), delta(finish=finish), DONE])]
+    error, _ = await fails(provider)
+    assert (error.kind, error.at_cap, error.possibly_billed().at_cap) == (ErrorKind.EMPTY, at_cap, at_cap)
+
+
 async def test_a_refusal_is_shown_and_ends_as_filtered(provider, server):
     server.tapes = [Tape([delta(refusal="I can't"), STOP, DONE])]
     events = await ask(provider)

@@ -24,6 +24,7 @@ from adapters.router import RETRIES, Asked, Candidate, Router
 from tests.support.providers import PROMPT, request
 
 END = Finished()
+OTHER = Started("1", "small-2026\nForged line")
 ANSWER = [Started("1"), TextDelta("Hel"), TextDelta("lo"), END]
 
 
@@ -338,3 +339,13 @@ async def test_the_error_of_all_may_have_been_billed_if_one_of_them_may_and_the_
     assert (caught.value.kind, caught.value.status, caught.value.provider) == (ErrorKind.AUTH, 401, "it")
     assert caught.value.billed is Billed.MAYBE
     assert first.billed is Billed.NO
+
+
+async def test_a_model_that_answers_under_another_name_is_logged_once_on_one_line(caplog):
+    caplog.set_level(logging.INFO)
+    same = Started("1", "small")
+    router = Router({"it": Scripted(*([begun, *ANSWER[1:]] for begun in (OTHER, OTHER, same)))})
+    for _ in range(3):
+        assert END in [event async for event in router.stream("it", request("small"))]
+    (line,) = [record.getMessage() for record in caplog.records if "other_model" in record.getMessage()]
+    assert line == "provider.other_model provider=it asked='small' answered='small-2026\\nForged line'"

@@ -172,6 +172,18 @@ async def test_a_typed_model_cannot_leave_its_place_in_the_address(segmind, serv
     assert server.calls == []
 
 
+@pytest.mark.parametrize("mode", ["sync", "async"])
+async def test_a_cap_that_was_used_up_before_the_first_word_is_told_apart(segmind, voice, server, mode):
+    body = {"choices": [{"message": {"content": "<think>hm"}, "finish_reason": "length"}]}
+    if mode == "sync":
+        server.faults.add(Fault(status=200, body=body))
+    else:
+        server.faults.add(Fault(path="*/requests/*", status=200, body={"status": "COMPLETED", "output": body}))
+        server.faults.add(Fault(path="*/requests/*", status=200, body={"status": "COMPLETED", "output": body}))
+    error = await failure(segmind, ask(parameters={"mode": mode}))
+    assert (error.kind, error.at_cap, error.billed) == (ErrorKind.EMPTY, True, Billed.YES)
+
+
 async def test_an_answer_without_text_is_no_answer(segmind, voice, server):
     voice.queue("", "  \n")
     for _ in range(2):

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from adapters.base import ErrorKind, FinishReason, ProviderError
+from adapters.base import ErrorKind, FinishReason, ProviderError, Scope
 from bot import texts
 from bot.model import ChatAddress, ChatKind, EventKind, Incoming, Sender
 from bot.platforms.budgets import TELEGRAM_CALLBACK_TEXT_CHARS
@@ -24,6 +24,17 @@ def test_every_kind_of_failure_has_one_sentence_with_advice(kind: ErrorKind) -> 
     assert "{" not in said
     assert any(word in said for word in ("/retry", "/provider", "/model", "/reset", "Try again", "other words"))
     assert ("canary" in said) == (kind is ErrorKind.BAD_REQUEST)
+
+
+def test_a_cap_that_was_used_up_and_a_wrong_address_have_their_own_advice() -> None:
+    used_up = texts.provider_error(ProviderError(ErrorKind.EMPTY, at_cap=True), "Alpha", "small")
+    assert "max_tokens" in used_up
+    assert used_up != texts.provider_error(ProviderError(ErrorKind.EMPTY), "Alpha", "small")
+    misplaced = ProviderError(ErrorKind.BAD_REQUEST, "https://secret-host redirects", scope=Scope.PROVIDER)
+    said = texts.provider_error(misplaced, "Alpha", "small")
+    assert "operator" in said
+    assert "/provider" in said
+    assert "secret-host" not in said
 
 
 def test_how_long_to_wait_is_told_where_it_is_known() -> None:

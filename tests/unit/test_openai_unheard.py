@@ -1,0 +1,39 @@
+"""A model that thinks unheard says its first word late: it is waited for longer than the others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import aiohttp
+import pytest
+
+from adapters.base import ErrorKind, TextDelta
+from adapters.http import Budgets
+from adapters.netmind import NETMIND
+from adapters.openai_compatible import OpenAICompatible
+from adapters.openai_parameters import Vendor
+from adapters.openai_vendors import GENERIC, OPENAI
+from tests.support.openai_tapes import DONE, MODEL, Tape, TapeServer, delta
+from tests.support.providers import KEY, events, failure, request
+
+SHORT = Budgets(connect=5, first=0.3, idle=0.3, total=60)
+PATIENT = {"first_seconds": 20.0}
+
+
+@pytest.mark.parametrize("vendor", [replace(GENERIC, models={MODEL: PATIENT}), replace(GENERIC, first_seconds=20.0)], ids=["model", "all"])
+async def test_a_model_that_thinks_unheard_may_take_longer_to_its_first_word_and_no_other(
+    session: aiohttp.ClientSession, vendor: Vendor
+) -> None:
+    tape = Tape([b": thinking\n\n", 1.0, delta("Hello"), delta(finish="stop"), DONE])
+    async with TapeServer(tape) as server:
+        patient = OpenAICompatible(session, vendor, key=KEY, base_url=f"{server.url}/v1", budgets=SHORT)
+        assert TextDelta("Hello") in await events(patient, request(MODEL))
+        plain = OpenAICompatible(session, GENERIC, key=KEY, base_url=f"{server.url}/v1", budgets=SHORT)
+        assert (await failure(plain, request(MODEL))).kind is ErrorKind.TIMEOUT_FIRST
+
+
+def test_which_models_think_unheard_is_declared() -> None:
+    thinking = [NETMIND.of("openai/gpt-5.4"), NETMIND.of("deepseek-ai/DeepSeek-V4-Pro"), OPENAI.of("o3-mini"), OPENAI.of("gpt-5.4")]
+    assert [vendor.first_seconds for vendor in thinking] == [90.0] * 4
+    others = [NETMIND.of("meta-llama/Meta-Llama-3.1-8B-Instruct"), NETMIND.of("deepseek-ai/DeepSeek-V3"), OPENAI.of("gpt-4.1-mini")]
+    assert [vendor.first_seconds for vendor in others] == [None] * 3
