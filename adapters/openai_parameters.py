@@ -25,6 +25,10 @@ CHOICES = 8
 
 _QUOTED = re.compile(r'("(?:[^"\\]|\\.|"")*")\s*(?:,|$)', re.DOTALL)
 """A text in quotation marks, up to the comma behind it. A quotation mark in it is doubled, or has a backslash before it."""
+_OPENING, _CURLY = "“”„", "“”„‟"
+_QUOTED_CURLY = re.compile(rf'[{_OPENING}]([^"{_CURLY}]*)["{_CURLY}]\s*(?:,|$)')
+"""The same in the marks that phones put in the place of straight ones. What is meant to contain one stands in straight ones."""
+_STRAIGHT = str.maketrans(dict.fromkeys(_CURLY, '"'))
 
 
 def _sequences(value: Any) -> Any:
@@ -33,21 +37,24 @@ def _sequences(value: Any) -> Any:
         return value
     if value.lstrip().startswith("["):
         return _json(value)
-    if value.strip() == '"':  # it is what the answer is to stop at
-        return ['"']
+    if value.strip() in {'"', *_CURLY}:  # it is what the answer is to stop at
+        return [value.strip()]
     return list(_pieces(value)) or [value]
 
 
 def _pieces(text: str) -> Iterator[str]:
     rest = text.strip()
     while rest:
-        if not rest.startswith('"'):
+        if not rest.startswith(('"', *_OPENING)):
             piece, _, rest = rest.partition(",")
             if piece.strip():
                 yield piece.strip().replace("\\n", "\n")
         elif quoted := _QUOTED.match(rest):
             yield _unquoted(quoted[1])
             rest = rest[quoted.end() :]
+        elif curly := _QUOTED_CURLY.match(rest):
+            yield curly[1].replace("\\n", "\n")
+            rest = rest[curly.end() :]
         else:
             raise ValueError('has an opening quotation mark without its closing one before a comma or the end: write "yes, sir", END')
         rest = rest.lstrip()
@@ -63,10 +70,12 @@ def _unquoted(quoted: str) -> str:
 def _json(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        raise ValueError("is not valid JSON") from None
+    for text in (value, value.translate(_STRAIGHT)):  # a phone may have put curly marks in the place of straight ones
+        try:
+            return json.loads(text)
+        except ValueError:
+            pass
+    raise ValueError("is not valid JSON")
 
 
 TokenId = Annotated[str, StringConstraints(pattern=r"^\d{1,7}$")]
@@ -105,9 +114,9 @@ class OpenAIParameters(Parameters):
     n: int | None = Field(
         None, ge=1, le=CHOICES, description="How many answers one question gets, all paid for; above 1 they arrive all at once."
     )
-    stream: bool | None = Field(None, description="true (default): the answer arrives as it is written; false: all at once.")
+    stream: bool | None = Field(None, description="The answer arrives as it is written: true (default), or false: all at once.")
     endpoint: Literal["chat", "completion"] | None = Field(
-        None, description="chat (default), or completion: the conversation is sent as one text, for models without a chat form."
+        None, description="How the conversation is sent: as chat (default), or for completion as one text, for models without a chat form."
     )
 
 
