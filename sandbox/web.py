@@ -152,7 +152,11 @@ class Page:
                     "user": telegram.user_id,
                     "chats": [{"id": chat, "thread": thread, "name": name} for chat, thread, name in chats],
                     "commands": telegram.commands.get("default", []),
-                    "messages": [message for chat, thread, _ in chats for message in telegram.messages(chat, thread=thread)],
+                    "messages": [
+                        {**message, "marks": telegram.reactions(chat).get(message["message_id"], [])}
+                        for chat, thread, _ in chats
+                        for message in telegram.messages(chat, thread=thread)
+                    ],
                 },
             }
         )

@@ -81,6 +81,21 @@ def test_what_waits_behind_a_running_answer_shows_it_until_its_turn_has_come(vis
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
+def test_what_waits_shows_it_after_the_page_is_loaded_anew_too(visited: Visit, platform: str) -> None:
+    pane = visited.pane(platform)
+    pane.say(" ".join(f"word{number}" for number in range(230)))
+    pane.hears("word0")
+    pane.say("and after that?")
+    pane.root.locator(".reactions", has_text="👀").wait_for(timeout=MODEL_PATIENCE_MS)
+    visited.page.reload()
+    visited.page.locator("#status.good").wait_for()
+    anew = visited.pane(platform)
+    anew.root.locator(".own, .message:not(.bot)", has_text="and after that?").last.locator(".reactions", has_text="👀").wait_for()
+    anew.say("/stop")
+    anew.hears("Stopping")
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
 def test_files_are_attached_and_read(visited: Visit, platform: str) -> None:
     pane = visited.pane(platform)
     pane.attach({"name": "notes.txt", "mimeType": "text/plain", "buffer": b"the secret is 4711"})
