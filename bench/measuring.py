@@ -122,9 +122,15 @@ async def run_all(works: Sequence[tuple[Load, Callable[[], Awaitable[Measured]]]
             measured[place] = await works[place][1]()
 
     few = [place for place, (load, _) in enumerate(works) if len(load.starts) <= LIGHT]
-    async with asyncio.TaskGroup() as group:
-        for place in few:
-            group.create_task(small(place))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for place in few:
+                group.create_task(small(place))
+    except ExceptionGroup as failed:
+        errors, others = failed.split(BenchError)
+        if errors is None or others is not None:
+            raise
+        raise BenchError("\n".join(dict.fromkeys(str(error) for error in errors.exceptions))) from None
     for place, (_, work) in enumerate(works):
         if place not in measured:
             measured[place] = await work()

@@ -12,10 +12,11 @@ from aiohttp.test_utils import make_mocked_request
 
 from bench.answers import token_texts
 from bench.chats import TelegramChats
-from bench.measuring import Measured, even, figures, outcomes, starts
+from bench.measuring import Measured, even, figures, outcomes, run_all, starts
+from bench.processes import BenchError
 from bench.report import markdown
 from bench.speaker import SpeakingNetmind, Speech
-from bench.stage import WAITED, Counter, Found, Told
+from bench.stage import WAITED, Counter, Found, Load, Told
 from bench.trouble import Flood, Outage
 from bot.texts import ordered_wait
 from sandbox.discord import DiscordSandbox
@@ -24,6 +25,25 @@ from sandbox.outside import Outside
 KEY = "key"
 EDIT = make_mocked_request("POST", "/bot1:a/editMessageText")
 WORDS = ["a", "b", "c", "d ", "e", "f"]
+
+
+async def test_what_could_not_be_measured_beside_others_is_told_without_the_group_around_it():
+    load = Load("discord", [0.0], [1.0])
+
+    async def fails():
+        raise BenchError("the bridge ended with 1")
+
+    async def hangs():
+        await asyncio.Event().wait()
+
+    with pytest.raises(BenchError, match=r"^the bridge ended with 1$"):
+        await run_all([(load, hangs), (load, fails)])
+
+    async def slips():
+        raise ZeroDivisionError
+
+    with pytest.raises(ExceptionGroup):  # a fault of the benchmark itself is shown with its place
+        await run_all([(load, slips)])
 
 
 def told(**changes):
