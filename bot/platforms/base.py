@@ -62,6 +62,12 @@ class RefusedError(PlatformError):
     def __init__(self, reason: Refusal, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else str(reason))
         self.reason = reason
+        self.detail = detail
+
+    @property
+    def words(self) -> str:
+        """What to say to the operator, who has no use for our word for the reason."""
+        return self.detail or str(self.reason)
 
 
 class FileTrouble(StrEnum):

@@ -191,6 +191,7 @@ def test_a_token_that_can_not_be_one_is_told_with_its_variable_and_form(
     assert cli.main([command]) == cli.FAILED
     said = "".join(capsys.readouterr())
     assert f"{variable} does not look like a bot token" in said
+    assert ": token: " not in said
     assert "a Telegram token is digits, a colon" in said or "a Discord bot token is three parts" in said
     assert CANARY not in said
 

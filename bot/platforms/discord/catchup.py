@@ -336,7 +336,9 @@ class _Session:
             log.warning("in channel %d more was said than DISCORD_CATCH_UP_MESSAGES: what is older is left out", channel)
         if not stretch.end and place.newest is not None:
             log.info(
-                "nothing of channel %d can be read back: it was deleted, or the bot lacks the permission Read Message History", channel
+                "nothing newer is there to read in channel %d: its newest message was deleted or one person's alone, or the bot lacks the "
+                "permission Read Message History",
+                channel,
             )
         for message in stretch.messages:
             track.arrived(message.id)
