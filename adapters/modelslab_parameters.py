@@ -54,7 +54,7 @@ class ModelsLabParameters(Parameters):
         None, description="Kind of answer; all but text need generator_choices."
     )
     generator_choices: str | None = Field(
-        None, description="By generator_type: the choices, a JSON schema, or a data type.", min_length=1, max_length=4000
+        None, description="What generator_type needs: the choices, a JSON schema, or a data type.", min_length=1, max_length=4000
     )
 
 

@@ -122,7 +122,7 @@ class SegmindParameters(Parameters):
     mode: Literal["sync", "async"] | None = Field(
         None,
         description=(
-            "sync waits on one call; async submits a job and collects it, also after a restart of the bot. "
+            "How it is asked: sync waits on one call; async submits a job and collects it, also after a restart of the bot. "
             "Default: sync; async for the slowest models."
         ),
     )

@@ -19,6 +19,8 @@ FRESH_SECONDS = 300.0
 """A list younger than this is not fetched again."""
 NEAREST, NEAREST_CUTOFF = 3, 0.5
 """How many near names are offered, and how near they must be (difflib's ratio)."""
+CONTAINED_CHARS = 2
+"""So much at least must be typed for a name to be offered because it contains it further behind: nearly every name has an `e`."""
 CLOSE = 0.75
 """How near they must be where there are few names, all of which can be told instead: `top_p` is no misspelt `stop` (0.67)."""
 BUTTON_DATA_CHARS = 64
@@ -90,10 +92,14 @@ class Catalogue:
 
 
 def nearest(name: str, names: Iterable[str], cutoff: float = NEAREST_CUTOFF) -> list[str]:
-    """Return the valid names nearest to a wrong one, best first: those that contain it, then those spelt alike (difflib's ratio)."""
+    """Return the valid names nearest to a wrong one, best first: those that contain it, then those spelt alike (difflib's ratio).
+
+    Of a single letter nothing is made but what begins with it.
+    """
     known = list(names)
     low = name.lower()
-    containing = sorted((item for item in known if low and low in item.lower()), key=len)
+    within = low if len(low) >= CONTAINED_CHARS else None
+    containing = sorted((item for item in known if low and (item.lower().startswith(low) or (within and within in item.lower()))), key=len)
     by_low = {item.lower(): item for item in known}
     tails = {item.lower().rsplit("/", 1)[-1]: item for item in known}
     alike = [by_low[hit] for hit in difflib.get_close_matches(low, by_low, NEAREST, cutoff)]

@@ -17,7 +17,7 @@ from typing import Any
 from adapters.base import Provider, ProviderError
 from bot import controls, texts
 from bot.access import Access
-from bot.catalogue import Catalogue, nearest
+from bot.catalogue import CLOSE, Catalogue, nearest
 from bot.clock import Clock
 from bot.commands.base import Answer, Command, Context, Cooling
 from bot.insist import insist
@@ -307,11 +307,8 @@ class Dispatcher:
             return Answer(texts.DEAD_BUTTON if incoming.kind is EventKind.BUTTON else nothing, note=True)
         command = self._by_name.get(call.name)
         if command is None:
-            return Answer(
-                texts.unknown(
-                    "command", f"/{call.name}", [f"/{name}" for name in nearest(call.name, self._by_name)], more=" /help lists all."
-                )
-            )
+            near = [f"/{name}" for name in nearest(call.name, self._by_name, CLOSE)]
+            return Answer(texts.unknown("command", f"/{call.name}", near, more=" /help lists all."))
         if command.run is None:
             return Answer(f"Write what you want to know after the command: `/{command.name} {command.options[0].name.upper()}`.")
         arguments = {name: text.strip() for name, text in call.arguments.items() if text.strip()}

@@ -217,7 +217,7 @@ def budget_line(standing: Standing) -> str:
 def credits_left(amount: Decimal, at: float | None, unit: str = "credits") -> str:
     """Say what is left on a provider's account; `at`, in epoch seconds, is when the provider said so, None for just now."""
     when = "" if at is None else f" (on {datetime.fromtimestamp(at, UTC):%Y-%m-%d, %H:%M} UTC)"
-    return f"{amount:g}{unit and ' '}{escape(unit)} left{when}"
+    return f"{left(float(amount), unit)}{when}"
 
 
 def left(amount: float, unit: str = "credits") -> str:
@@ -308,7 +308,8 @@ FORGET_SURE = (
     "Remove everything that was said in this conversation, by everybody, from this bot's disk: questions, answers, the persona set here? "
     "That can't be undone. The messages in this chat stay, and so does what a provider itself may keep."
 )
-FORGET_BUTTON = "Forget everything said here"
+FORGET_BUTTON, FORGET_CANCEL = "Forget everything said here", "Cancel"
+NOT_FORGOTTEN = "Nothing was removed. /forget asks anew."
 FORGOTTEN = "Forgotten: nothing of what was said here is on this bot's disk any more. Backups that the operator made before still hold it."
 FORGOTTEN_STOPPED = f"{FORGOTTEN} What was still being answered, or waited, is stopped and goes as soon as it has ended."
 FORGOTTEN_BEFORE = "That was done already. What was said since then is still here: /forget asks anew."

@@ -63,7 +63,7 @@ async def choose_model(context: Context) -> Answer:
         return _offer(choice, names) if names else Answer(f"The model is {texts.code(choice.model)}. {texts.no_models(provider.title)}")
     model = resolve(wanted, names)
     if model is None and (provider.lists_all_models or wanted.startswith("#") or len(wanted) > MODEL_CHARS):
-        return Answer(texts.unknown(f"{provider.title} model", wanted, nearest(wanted, names), more=" /models lists all."))
+        return Answer(texts.unknown(_model_of(provider), wanted, nearest(wanted, names), more=" /models lists all."))
     await context.preferences.set_model(context.conversation, choice.provider, model or wanted)
     answer = f"**{provider.title}** answers with {texts.code(model or wanted)} from now on."
     if model is None:
@@ -73,10 +73,17 @@ async def choose_model(context: Context) -> Answer:
 
 
 def _offer(choice: Choice, names: Sequence[str]) -> Answer:
+    if list(names) == [choice.model]:
+        return Answer(f"The model is {texts.code(choice.model)}, the only one there is here. /provider chooses who answers.")
     shown = list(names[:BUTTON_MODELS])
     rows = tuple((Button(_label(name, chosen=name == choice.model), f"model:{short_name(name, 'model:')}"),) for name in shown)
     more = f" {len(names) - len(shown)} more are in /models." if len(names) > len(shown) else ""
     return Answer(f"The model is {texts.code(choice.model)}. Choose another below, or with `/model NAME`.{more}", rows)
+
+
+def _model_of(provider: Provider) -> str:
+    """Name the kind of thing that was looked for; the local model's title has the word already."""
+    return provider.title if provider.title.lower().endswith(" model") else f"{provider.title} model"
 
 
 def _label(name: str, *, chosen: bool) -> str:
@@ -98,7 +105,7 @@ async def list_models(context: Context) -> Answer:
     if not found:
         return Answer(
             texts.unknown(
-                f"{provider.title} model with", word, nearest(word, names), more=" /models lists all, /provider chooses another provider."
+                f"{_model_of(provider)} with", word, nearest(word, names), more=" /models lists all, /provider chooses another provider."
             )
         )
     sees = {name for name in found if provider.capabilities(name).images}

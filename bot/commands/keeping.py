@@ -7,7 +7,7 @@ from bot.commands.base import Answer, Command, Context, Option, takes_back
 from bot.model import Button, ButtonStyle
 from bot.preferences import MOST_KEEP_DAYS
 
-YES = "yes"
+YES, NO = "yes", frozenset({"no", "cancel"})
 FOR_EVER = frozenset({"forever", "always"})
 
 
@@ -35,8 +35,11 @@ async def forget(context: Context) -> Answer:
     if (refusal := await _refusal(context)) is not None:
         return refusal
     word, _, asked_by = context.arguments.get("confirm", "").lower().partition(" ")
+    if word in NO:
+        return Answer(texts.NOT_FORGOTTEN, note=True)
     if word != YES:
-        return Answer(texts.FORGET_SURE, ((Button(texts.FORGET_BUTTON, f"forget:{YES} {context.event}", ButtonStyle.DANGER),),))
+        sure = Button(texts.FORGET_BUTTON, f"forget:{YES} {context.event}", ButtonStyle.DANGER)
+        return Answer(texts.FORGET_SURE, ((sure, Button(texts.FORGET_CANCEL, "forget:cancel")),))
     store, conversation = context.store, context.conversation
     # From here on it is certain, whatever happens to this process.
     if not await store.forget(conversation, before=context.event, asked=controls.turn_of(asked_by)):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adapters.base import Parameters
+from adapters.base import Parameters, Provider
 from bot import texts
 from bot.catalogue import CLOSE, nearest
 from bot.commands.base import DEFAULT, Answer, Command, Context, Option, takes_back
@@ -16,6 +17,8 @@ REASONING_CHOICES = {"show": True, "hide": False, DEFAULT: None}
 """Words that /reasoning takes, and what they set."""
 CLEARING = frozenset({"none", "off", "-"})
 """Further words that take the persona back to its default."""
+CLAUSE_END = re.compile(r"[.:;] (?=\w)")
+"""Where the help of a parameter has said what it is; what follows explains it."""
 RANGE_KEYS = (("minimum", "at least {}"), ("exclusiveMinimum", "above {}"), ("maximum", "at most {}"), ("exclusiveMaximum", "below {}"))
 
 
@@ -44,13 +47,7 @@ async def settings(context: Context) -> Answer:
     name, value = context.arguments.get("name"), context.arguments.get("value")
     fields = provider.parameters.model_fields
     if name is None:
-        lines = [
-            f"**{field}** = {_shown(provider.parameters, field, choice.parameters)} · {_about(provider.parameters, field)}"
-            for field in fields
-        ]
-        head = f"Settings of **{provider.title}** in this conversation:"
-        foot = "`/settings NAME VALUE` sets one, the value `default` (or `reset`) takes it back."
-        return Answer(f"{head}\n\n{texts.listed(lines, len(lines))}\n\n{foot}")
+        return Answer(_overview(provider, choice.parameters))
     name = name.lower()
     if name not in fields:
         alone = value is None and takes_back(name)
@@ -67,6 +64,17 @@ async def settings(context: Context) -> Answer:
     return Answer(f"**{name}** is back to its default." if clear else f"**{name}** is {texts.value(stored)} from the next question on.")
 
 
+def _overview(provider: Provider, chosen: dict[str, Any]) -> str:
+    """List all settings, a short line for each, what is set here first."""
+    fields = sorted(provider.parameters.model_fields, key=lambda name: name not in chosen)
+    lines = [f"**{name}** = {_shown(provider.parameters, name, chosen, DEFAULT)} · {_brief(provider.parameters, name)}" for name in fields]
+    return (
+        f"Settings of **{provider.title}** in this conversation (`{DEFAULT}`: the provider's own value):\n\n"
+        f"{texts.listed(lines, len(lines))}\n\n"
+        "`/settings NAME` explains one, `/settings NAME VALUE` sets it, the value `default` (or `reset`) takes it back."
+    )
+
+
 def _taking_back(chosen: Mapping[str, Any]) -> str:
     """Say how what is set is taken back: one by one, so that what is chosen meanwhile by others is left."""
     if not chosen:
@@ -75,24 +83,51 @@ def _taking_back(chosen: Mapping[str, Any]) -> str:
     return f"Nothing was changed: one setting at a time is taken back. Here that is {ways}."
 
 
-def _shown(model: type[Parameters], name: str, chosen: dict[str, Any]) -> str:
+def _shown(model: type[Parameters], name: str, chosen: dict[str, Any], unset: str = "the provider's default") -> str:
     if name in chosen:
         return texts.value(chosen[name])
     default = model.model_fields[name].default
-    return "the provider's default" if default is None else f"{texts.value(default)} (default)"
+    return unset if default is None else f"{texts.value(default)} (default)"
 
 
 def _about(model: type[Parameters], name: str) -> str:
     """Describe a parameter from its declaration: help, then range or choices."""
-    schema = model.model_json_schema()["properties"][name]
-    branches = [branch for branch in schema.get("anyOf", [schema]) if branch.get("type") != "null"]
+    branches = _branches(model, name)
     limits = [words.format(branch[key]) for branch in branches for key, words in RANGE_KEYS if key in branch]
-    choices = [str(item) for branch in branches for item in branch.get("enum", [])]
+    bounds = ", ".join(limits) or " or ".join(_choices(branches))
+    return f"{escape(_help(model, name))}{f' ({bounds})' if bounds else ''}."
+
+
+def _brief(model: type[Parameters], name: str) -> str:
+    """Describe a parameter in a few words: the first clause of its help, then range or choices."""
+    branches = _branches(model, name)
+    ranges = [_range(branch) for branch in branches]
+    bounds = ", ".join(text for text in ranges if text) or " or ".join(_choices(branches))
+    about = escape(CLAUSE_END.split(_help(model, name), maxsplit=1)[0])
+    return f"{about}{f' ({bounds})' if bounds else ''}"
+
+
+def _range(branch: Mapping[str, Any]) -> str:
+    """Write a range shortly; empty where there is none."""
+    if "minimum" in branch and "maximum" in branch:
+        return f"{branch['minimum']} to {branch['maximum']}"
+    return ", ".join(words.format(branch[key]) for key, words in RANGE_KEYS if key in branch)
+
+
+def _choices(branches: Sequence[Mapping[str, Any]]) -> list[str]:
     if any(branch.get("type") == "boolean" for branch in branches):
-        choices = ["true", "false"]
-    bounds = ", ".join(limits) or (" or ".join(choices))
-    about = escape(schema.get("description", "").rstrip("."))
-    return f"{about}{f' ({bounds})' if bounds else ''}."
+        return ["true", "false"]
+    return [str(item) for branch in branches for item in branch.get("enum", [])]
+
+
+def _branches(model: type[Parameters], name: str) -> list[Mapping[str, Any]]:
+    """Return what a parameter may be, from its declaration, without null."""
+    schema = model.model_json_schema()["properties"][name]
+    return [branch for branch in schema.get("anyOf", [schema]) if branch.get("type") != "null"]
+
+
+def _help(model: type[Parameters], name: str) -> str:
+    return (model.model_fields[name].description or "").rstrip(".")
 
 
 async def complete_parameter(context: Context, typed: str) -> Sequence[str]:

@@ -151,6 +151,11 @@ def test_what_is_like_nothing_has_no_nearest_name(typed: str) -> None:
     assert nearest(typed, []) == []
 
 
+def test_a_single_letter_is_the_beginning_of_a_name_and_not_just_in_it() -> None:
+    assert nearest("g", ["gpt-4o", "mistral-large"]) == ["gpt-4o"]
+    assert nearest("o3", ["gpt-4o", "openai/o3-mini"]) == ["openai/o3-mini"]
+
+
 def test_a_name_is_found_exactly_then_without_regard_to_case() -> None:
     assert resolve("gpt-4o", ["GPT-4O", "gpt-4o"]) == "gpt-4o"
     assert resolve("GPT-4o", MODELS) == "gpt-4o"

@@ -142,3 +142,25 @@ async def test_help_says_which_words_reasoning_and_forget_take(world: World) -> 
     assert "/reasoning [show/hide/default] — " in said
     assert "CONFIRM" not in said
     assert "CHOICE" not in said
+
+
+async def test_settings_alone_is_a_short_list_with_what_is_set_here_first(world: World) -> None:
+    await world.run("settings", name="n", value="2")
+    head, _, *lines, _, foot = (await world.run("settings")).splitlines()
+    assert "Alpha AI" in head
+    assert lines[0] == "- **n** = `2` · How many answers one question gets, all paid for (1 to 8)"
+    assert lines[2] == "- **temperature** = default · Randomness (0 to 2)"
+    (bias,) = [line for line in lines if "logit_bias" in line]
+    assert bias.endswith('such as {"50256": -100}')
+    assert len(lines) == len(OpenAIParameters.model_fields)
+    assert "`/settings NAME` explains one" in foot
+    explained = await world.run("settings", name="temperature")
+    assert "0 is the most predictable, 2 the wildest (at least 0, at most 2)." in explained
+
+
+async def test_the_local_model_is_no_model_model_and_one_that_is_the_only_one_offers_no_other(world: World) -> None:
+    world.providers["local"] = ScriptedProvider("local", "Local model", names=("small",))
+    await world.run("provider", name="local")
+    assert await world.run("model", name="zzzz") == "There is no Local model `zzzz`. /models lists all."
+    assert (await world.run("models", word="zzzz")).startswith("There is no Local model with `zzzz`.")
+    assert await world.run("model") == "The model is `small`, the only one there is here. /provider chooses who answers."

@@ -130,6 +130,14 @@ async def test_an_unknown_command_gets_the_nearest_names(world: World) -> None:
         assert "/help" in await world.order("qqqqqqq")
 
 
+async def test_an_unknown_command_gets_no_unlike_names(world: World) -> None:
+    async with world.running():
+        assert await world.order("stats") == "There is no command /stats. Did you mean /status?"
+        assert await world.order("e") == "There is no command /e. /help lists all."
+        assert "Did you mean /help?" in await world.order("hlep")
+        assert "Did you mean /model or /models?" in await world.order("mod")
+
+
 async def test_asking_without_a_question_is_told_how(world: World) -> None:
     async with world.running():
         assert "/ask QUESTION" in await world.order("ask", question="  ")

@@ -46,7 +46,7 @@ class TestForget:
             await world.ask("canary-question")
             assert await world.order("forget") == texts.FORGET_SURE
             assert said(world)
-            ((button,),) = world.chat.shown[list(world.chat.shown)[-1]].buttons
+            ((button, _),) = world.chat.shown[list(world.chat.shown)[-1]].buttons
             await world.press(button.data)
             await world.until_said("Forgotten")
             await world.idle()
@@ -63,7 +63,7 @@ class TestForget:
         async with world.running():
             await world.ask("one")
             await world.order("forget")
-            (label,) = world.buttons()[-1].items()
+            label, _ = world.buttons()[-1].items()
             await asyncio.gather(world.press(label[1]), world.press(label[1]))
             await world.idle()
             assert world.texts().count(texts.FORGOTTEN) == 1
@@ -79,6 +79,22 @@ class TestForget:
             await world.idle()
             assert world.texts().count(texts.FORGOTTEN) == 2
             assert said(world) == []
+
+    async def test_cancel_removes_nothing_and_says_so_to_who_pressed(self, tmp_path: Path) -> None:
+        chat = PressableChat()
+        world = World(tmp_path, chat=chat)
+        async with world.running():
+            await world.ask("one")
+            await world.order("forget")
+            before = world.texts()
+            assert list(world.buttons()[-1]) == [texts.FORGET_BUTTON, texts.FORGET_CANCEL]
+            await world.press(world.buttons()[-1][texts.FORGET_CANCEL])
+            await world.idle()
+            assert chat.words == [texts.NOT_FORGOTTEN]
+            assert world.texts() == before
+            assert any("one" in text for text in said(world))
+            assert await world.order("forget", confirm="no") == texts.NOT_FORGOTTEN
+            assert any("one" in text for text in said(world))
 
     async def test_with_yes_it_does_not_ask_back(self, world: World) -> None:
         async with world.running():
