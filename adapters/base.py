@@ -16,9 +16,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from json.encoder import encode_basestring_ascii
 from typing import Any, Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
+
+from adapters.tokens import hundredths
 
 # ------------------------------------------------------------------------------------------------ request
 
@@ -46,8 +49,16 @@ class ImagePart:
 Part: TypeAlias = TextPart | ImagePart
 
 
+class _FoundOut:
+    """Room for what is found out of a message once, as it is sent again with every later question: no part of its value."""
+
+    __slots__ = ("_weight", "_written")
+    _weight: int
+    _written: bytes
+
+
 @dataclass(frozen=True, slots=True)
-class Message:
+class Message(_FoundOut):
     """One message of a transcript."""
 
     role: Literal["user", "assistant"]
@@ -59,6 +70,30 @@ class Message:
         if len(self.parts) == 1 and isinstance(alone := self.parts[0], TextPart):  # nearly every message
             return alone.text
         return "\n\n".join(part.text for part in self.parts if isinstance(part, TextPart))
+
+    @property
+    def weight(self) -> int:
+        """What the text is estimated to have, in hundredths of a token; see `adapters.tokens`."""
+        try:
+            return self._weight
+        except AttributeError:
+            object.__setattr__(self, "_weight", found := hundredths(self.text))
+            return found
+
+    @property
+    def weighed(self) -> bool:
+        """Whether its weight is known already."""
+        return hasattr(self, "_weight")
+
+    @property
+    def written(self) -> bytes:
+        """JSON of its role and text as most providers take them, exactly as `json.dumps` writes it. Pictures are left out."""
+        try:
+            return self._written
+        except AttributeError:
+            found = f'{{"role": "{self.role}", "content": {encode_basestring_ascii(self.text)}}}'.encode()
+            object.__setattr__(self, "_written", found)
+            return found
 
 
 @dataclass(frozen=True, slots=True)

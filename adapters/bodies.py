@@ -1,6 +1,7 @@
-"""JSON bodies with large binary texts in them: they are encoded piece by piece as they are sent, and nothing else stands still meanwhile.
+"""JSON bodies with large binary texts in them, and with lists that are written already.
 
-A picture of 8 MB, encoded and quoted at once, stops everything else for a quarter of a second on a slow machine (measured).
+Binary texts are encoded piece by piece as they are sent, and nothing else stands still meanwhile: a picture of 8 MB, encoded and quoted at
+once, stops everything else for a quarter of a second on a slow machine (measured).
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import base64
 import io
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+
+from adapters.base import ChatRequest, Message, TextPart
 
 STREAMED_FROM_BYTES = 64 * 1024
 """What is larger is sent in pieces."""
@@ -26,6 +29,36 @@ class Base64Text:
 
     prefix: str
     data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenList:
+    """Stands in a JSON body for a list: the JSON of each item, as `json.dumps` would write it."""
+
+    items: Sequence[bytes] = field(repr=False)
+
+    def __bytes__(self) -> bytes:
+        """Return the JSON of the whole list."""
+        return b"[%b]" % b", ".join(self.items)
+
+
+def written_messages(request: ChatRequest, system_role: str | None) -> WrittenList:
+    """Return a request's messages as role and text, by what each keeps of it from one question to the next. Pictures are left out.
+
+    Args:
+        request: What is asked.
+        system_role: Role of the message that the persona is; ``first_user`` puts it before the first user message; None leaves it out.
+    """
+    items = [message.written for message in request.messages]
+    if request.system and system_role is not None:
+        first = next((place for place, message in enumerate(request.messages) if message.role == "user"), None)
+        if system_role != "first_user":
+            items.insert(0, json.dumps({"role": system_role, "content": request.system}).encode())
+        elif first is None:
+            items.insert(0, Message("user", (TextPart(request.system),)).written)
+        else:
+            items[first] = Message("user", (TextPart(f"{request.system}\n\n{request.messages[first].text}"),)).written
+    return WrittenList(items)
 
 
 class Pieces:
@@ -54,22 +87,24 @@ Body: TypeAlias = bytes | io.BytesIO | Pieces
 def encode(body: Any) -> Body:
     """Return a JSON value as a request's body."""
     mark = secrets.token_hex(16)  # no text of anybody's can hold it
-    held: list[Base64Text] = []
+    held: list[Base64Text | WrittenList] = []
 
     def hold(value: Any) -> str:
-        if not isinstance(value, Base64Text):
+        if not isinstance(value, Base64Text | WrittenList):
             raise TypeError(f"{type(value).__name__} is no JSON")
         held.append(value)
         return mark
 
     text = json.dumps(body, default=hold).encode()
-    if not held:
-        return text if len(text) <= STREAMED_FROM_BYTES else io.BytesIO(text)
-    first, *others = text.split(f'"{mark}"'.encode())
-    parts: list[bytes | Base64Text] = [first]
-    for value, rest in zip(held, others, strict=True):
-        parts += [value, rest]
-    return Pieces(parts)
+    if held:
+        first, *others = text.split(f'"{mark}"'.encode())
+        parts: list[bytes | Base64Text] = [first]
+        for value, rest in zip(held, others, strict=True):
+            parts += [value if isinstance(value, Base64Text) else bytes(value), rest]
+        if any(isinstance(part, Base64Text) for part in parts):
+            return Pieces(parts)
+        text = b"".join(part for part in parts if isinstance(part, bytes))
+    return text if len(text) <= STREAMED_FROM_BYTES else io.BytesIO(text)
 
 
 def _length(part: Base64Text) -> int:

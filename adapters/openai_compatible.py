@@ -117,7 +117,7 @@ class OpenAICompatible:
         private = private_texts(request)
         began = asyncio.get_running_loop().time()
         while True:
-            body = request_body(vendor, request, parameters, completion=completion, usage=self._ask_usage)
+            body = request_body(vendor, request, parameters, completion=completion, usage=self._ask_usage, written=True)
             async with self._http.stream_json(url, body, self._headers, budgets=budgets) as stream:
                 if not 200 <= stream.status < 300:  # noqa: PLR2004 - HTTP's numbers
                     reply = await stream.reply(began + budgets.total)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from adapters import told
 from adapters.base import ChatRequest, FinishReason, ImagePart, Message, ModelInfo, TextPart, Usage
-from adapters.bodies import STREAMED_FROM_BYTES, Base64Text
+from adapters.bodies import STREAMED_FROM_BYTES, Base64Text, written_messages
 from adapters.openai_parameters import STOPS, OpenAIParameters, Vendor
 
 # ------------------------------------------------------------------------------------------------- request
@@ -19,7 +19,9 @@ COMPLETION_STOPS = ("\nUSER:", "</s>")
 """Where a completion must end, or the model goes on to play the user."""
 
 
-def request_body(vendor: Vendor, request: ChatRequest, parameters: OpenAIParameters, *, completion: bool, usage: bool) -> dict[str, Any]:
+def request_body(
+    vendor: Vendor, request: ChatRequest, parameters: OpenAIParameters, *, completion: bool, usage: bool, written: bool = False
+) -> dict[str, Any]:
     """Build the JSON of a request.
 
     Args:
@@ -28,6 +30,7 @@ def request_body(vendor: Vendor, request: ChatRequest, parameters: OpenAIParamet
         parameters: What is set.
         completion: For ``/completions``: the transcript is flattened as in Netmind's document.
         usage: Ask for the usage chunk of a stream.
+        written: The messages may stand in it as a `WrittenList`: `adapters.bodies.encode` makes the same of it.
     """
     settings = parameters.model_dump(exclude_none=True, exclude={"stream", "endpoint", *vendor.unsupported})
     if settings.get("n") == 1:
@@ -39,7 +42,8 @@ def request_body(vendor: Vendor, request: ChatRequest, parameters: OpenAIParamet
         own = settings.get("stop", ())
         body["stop"] = [*COMPLETION_STOPS[: STOPS - len(own)], *own]  # what somebody has set is never left away
     else:
-        body["messages"] = _messages(vendor, request)
+        ready = written and not has_pictures(request)
+        body["messages"] = written_messages(request, vendor.system_role) if ready else _messages(vendor, request)
     if usage and body["stream"]:
         body["stream_options"] = {"include_usage": True}
     return body
@@ -95,7 +99,7 @@ def _data_url(picture: ImagePart) -> str | Base64Text:
 
 def private_texts(request: ChatRequest) -> list[str]:
     """Return the texts of a request that must not be seen in an error."""
-    return [*filter(None, [request.system]), *(message.text for message in request.messages)]
+    return [*filter(None, [request.system]), *[message.text for message in request.messages]]
 
 
 # -------------------------------------------------------------------------------------------------- answer
@@ -277,4 +281,4 @@ _REFUSAL_CHARS = 2000
 
 def has_pictures(request: ChatRequest) -> bool:
     """Whether a request shows a picture."""
-    return any(isinstance(part, ImagePart) for message in request.messages for part in message.parts)
+    return ImagePart in {type(part) for message in request.messages for part in message.parts}

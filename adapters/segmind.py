@@ -42,6 +42,7 @@ from adapters.base import (
     TextDelta,
     Usage,
 )
+from adapters.bodies import written_messages
 from adapters.http import Budgets, Http, Reply, retry_after
 from adapters.rate_gate import Place, RateGate
 from adapters.segmind_jobs import COLLECT_TOTAL_S, POLL_WAITS_S, Job, State, read_handle, read_job, read_output, state_of
@@ -416,16 +417,10 @@ def _private(request: ChatRequest) -> list[str]:
 
 def _body(request: ChatRequest, mode: str) -> dict[str, Any]:
     values = {name: value for name, value in request.parameters.items() if value is not None and name not in {"system_mode", "mode"}}
-    messages = [{"role": message.role, "content": message.text} for message in request.messages]
-    body: dict[str, Any] = {"messages": messages, **values}
-    if request.system:
-        if mode == "instruction":
-            body["instruction"] = request.system
-        elif mode == "role":
-            messages.insert(0, {"role": "system", "content": request.system})
-        else:
-            first = next(message for message in messages if message["role"] == "user")
-            first["content"] = f"{request.system}\n\n{first['content']}"
+    system_role = {"instruction": None, "role": "system"}.get(mode, "first_user")
+    body: dict[str, Any] = {"messages": written_messages(request, system_role), **values}
+    if request.system and mode == "instruction":
+        body["instruction"] = request.system
     return body
 
 

@@ -21,15 +21,22 @@ _FOLLOW = bytes(range(0x80, 0xC0))
 
 _OTHER = bytes(set(range(256)) - {*_LETTERS, *_CAPITALS, *_SPACE, *_TWO, *_THREE, *_HANGUL, *_FOUR, *_FOLLOW})
 
-# Tokens per character. Fitted to SmolLM2's tokenizer: with 49,152 entries, and digits one by one, it takes more tokens than larger ones.
+HUNDREDTHS = 100
+"""What is added up is whole hundredths of a token: in whatever order it is done, the sum is the same."""
+
+# Hundredths of a token per character. Fitted to SmolLM2's tokenizer: with 49,152 entries, and digits one by one, it takes more tokens than
+# larger ones.
+_OF_ASCII = (
+    (_LETTERS, 36),
+    (_CAPITALS, 60),
+    (_OTHER, 120),  # digits, punctuation, line ends
+)
 _WEIGHTS = (
-    (_LETTERS, 0.36),
-    (_CAPITALS, 0.6),
-    (_OTHER, 1.2),  # digits, punctuation, line ends
-    (_TWO, 1.5),  # accents, Greek, Cyrillic, Hebrew, Arabic
-    (_THREE, 2.4),  # Chinese, Japanese, Indic scripts, symbols
-    (_HANGUL, 3.0),  # most of it
-    (_FOUR, 3.5),  # emoji
+    *_OF_ASCII,
+    (_TWO, 150),  # accents, Greek, Cyrillic, Hebrew, Arabic
+    (_THREE, 240),  # Chinese, Japanese, Indic scripts, symbols
+    (_HANGUL, 300),  # most of it
+    (_FOUR, 350),  # emoji
 )
 
 _MOST_PER_BYTE = 1.2
@@ -38,13 +45,23 @@ _MOST_PER_BYTE = 1.2
 
 def estimate(text: str) -> int:
     """Return about how many tokens `text` is, rather too many than too few; 0 for no text."""
-    return math.ceil(weight(text))
+    return tokens(hundredths(text))
+
+
+def tokens(weighed: int) -> int:
+    """Return hundredths of a token as tokens, rounded up."""
+    return -(-weighed // HUNDREDTHS)
 
 
 def weight(text: str) -> float:
-    """Return what `estimate` rounds up: the weights of two texts, added, are the weight of both in one."""
-    rest, found = text.encode("utf-8", "replace"), 0.0
-    for which, each in _WEIGHTS:
+    """Return what `estimate` rounds up."""
+    return hundredths(text) / HUNDREDTHS
+
+
+def hundredths(text: str) -> int:
+    """Return the weight in hundredths of a token: the weights of two texts, added, are the weight of both in one."""
+    rest, found = text.encode("utf-8", "replace"), 0
+    for which, each in _OF_ASCII if text.isascii() else _WEIGHTS:
         if not rest:
             break
         # What `translate` deletes is counted in C, and then is in nobody's way: a transcript of 100 KB takes half a millisecond.

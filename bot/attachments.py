@@ -67,14 +67,14 @@ class FileLimits:
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """A transcript whose newest question's files were read.
+    """A question whose files were read.
 
     Attributes:
-        entries: The transcript.
+        question: Its entries.
         notes: What is to be said of files that could not be read.
     """
 
-    entries: Sequence[Entry]
+    question: Sequence[Entry]
     notes: tuple[Note, ...] = ()
 
 
@@ -83,12 +83,12 @@ class Shown:
     """What a model is shown.
 
     Attributes:
-        entries: The transcript, files cut to the model's size.
+        question: Its entries, files cut to the model's size.
         pictures: By entry.
         notes: What is to be said of it below the answer.
     """
 
-    entries: Sequence[Entry]
+    question: Sequence[Entry]
     pictures: Mapping[int, tuple[ImagePart, ...]]
     notes: tuple[Note, ...] = ()
 
@@ -131,16 +131,16 @@ class Attachments:
         self._clock = clock
         self._missed: dict[str, float] = {}
 
-    async def read(self, turn: Turn, entries: Sequence[Entry]) -> Brought | None:
+    async def read(self, turn: Turn, question: Sequence[Entry]) -> Brought | None:
         """Fetch and read the files of a turn's own question; what was read becomes part of the stored transcript.
 
         Returns:
             None if another worker has taken the turn.
         """
-        mine = {entry.id: parts.load(entry.content) for entry in entries if asks(entry, turn)}
+        mine = {entry.id: parts.load(entry.content) for entry in question}
         unread = [(own, place) for own, listed in mine.items() for place, part in enumerate(listed) if part["type"] == parts.ATTACHMENT]
         if not unread:
-            return Brought(entries)
+            return Brought(question)
         notes: list[Note] = []
         taken = self._taken(unread, mine, notes)
         one_pdf = asyncio.Lock()  # a question with many heavy ones leaves room for those of others
@@ -155,14 +155,14 @@ class Attachments:
         contents = {own: parts.dump(mine[own]) for own in changed}
         if contents and not await self._store.fill(turn, contents):
             return None
-        return Brought([entry._replace(content=contents.get(entry.id, entry.content)) for entry in entries], tuple(notes))
+        return Brought([entry._replace(content=contents.get(entry.id, entry.content)) for entry in question], tuple(notes))
 
-    async def shown(self, turn: Turn, brought: Brought, *, model: str, sees: bool, window: int) -> Shown:
-        """Return what a model is shown of a transcript.
+    async def shown(self, brought: Brought, older: Sequence[Entry], *, model: str, sees: bool, window: int) -> Shown:
+        """Return what a model is shown of a question, and which pictures of it and of what was said before.
 
         Args:
-            turn: Whose question is asked.
             brought: From `read`.
+            older: The entries before the question that have pictures, newest first.
             model: The name people read.
             sees: It takes pictures, or nobody knows that it does not.
             window: Its size in tokens.
@@ -171,11 +171,11 @@ class Attachments:
             NothingToAskError: Nothing of the question can be shown to it.
         """
         notes = list(brought.notes)
-        mine = {entry.id: parts.load(entry.content) for entry in brought.entries if asks(entry, turn)}
+        mine = {entry.id: parts.load(entry.content) for entry in brought.question}
         listed = [part for own in mine.values() for part in own]
         pictures: dict[int, list[ImagePart]] = {}
         if sees:
-            pictures = await self._pictures(brought.entries, mine, notes)
+            pictures = await self._pictures(older, mine, notes)
         elif any(part["type"] == parts.PICTURE for part in listed):
             notes.append(["unseen", model])
         said = any(part["type"] == parts.FILE or (part["type"] == parts.TEXT and part["text"].strip()) for part in listed)
@@ -183,11 +183,11 @@ class Attachments:
             raise NothingToAskError(notes)
         shown = {own: tuple(some) for own, some in pictures.items()}
         if not any(part["type"] == parts.FILE for part in listed):
-            return Shown(brought.entries, shown, tuple(notes))
+            return Shown(brought.question, shown, tuple(notes))
         _cut(mine, int(window * FILE_SHARE), notes)
         contents = {own: parts.dump(listed) for own, listed in mine.items()}
-        entries = [entry._replace(content=contents.get(entry.id, entry.content)) for entry in brought.entries]
-        return Shown(entries, shown, tuple(notes))
+        question = [entry._replace(content=contents.get(entry.id, entry.content)) for entry in brought.question]
+        return Shown(question, shown, tuple(notes))
 
     def _taken(self, unread: Sequence[_Place], mine: Mapping[int, list[Part]], notes: list[Note]) -> list[_Place]:
         """Return which files are read: no more than so many, and of those said to be pictures no more than may be shown."""
@@ -280,20 +280,19 @@ class Attachments:
 
     # pictures
 
-    async def _pictures(self, entries: Sequence[Entry], mine: Mapping[int, list[Part]], notes: list[Note]) -> dict[int, list[ImagePart]]:
+    async def _pictures(self, older: Sequence[Entry], mine: Mapping[int, list[Part]], notes: list[Note]) -> dict[int, list[ImagePart]]:
         """Fetch the pictures of a request: the question's own, then the newest of those before, as many as may be shown."""
         own = [(entry, part) for entry, listed in mine.items() for part in listed if part["type"] == parts.PICTURE]
-        mark = f'"{parts.PICTURE}"'
-        older = [
+        before = [
             (entry.id, part)
-            for entry in reversed(entries)
-            if mark in entry.content and entry.role == "user" and entry.id not in mine
+            for entry in older
+            if entry.role == "user"
             for part in parts.load(entry.content)
             if part["type"] == parts.PICTURE
         ]
         chosen: list[tuple[int, Part]] = []
         room = REQUEST_PICTURE_BYTES
-        for entry, part in [*own, *older]:
+        for entry, part in [*own, *before]:
             room -= part["size"]
             if len(chosen) == self._limits.pictures or room < 0:
                 break

@@ -10,6 +10,7 @@ from bot import transcript
 from bot.attachments import Brought, Note
 from bot.model import Incoming
 from bot.outbox import Delivery
+from bot.past import Excerpt
 from bot.preferences import Choice
 from bot.reply import Reply
 from bot.usage import Expected, RefusedError
@@ -30,6 +31,7 @@ class Course:
             than is heard of.
         expected: What is reserved for it; None: nothing since it was claimed.
         thoughts: What the model said to itself.
+        past: What was said before the question, as far as it was read.
         reach: So many characters of what was said before the question were asked for.
         whole: Nothing older than what is at hand would be sent.
         trimmed: Older messages were left out because the model had refused the whole.
@@ -50,6 +52,7 @@ class Course:
     finished: Finished | None = None
     usage: Usage | None = None
     brought: Brought | None = None
+    past: Excerpt | None = None
     reach: int = 0
     whole: bool = False
     notes: tuple[Note, ...] = ()

@@ -1,16 +1,18 @@
-"""What a model is shown of a conversation. No more of its past is read than its window can hold."""
+"""What a model is shown of a conversation. No more of its past is read than its window can hold, and what is at hand of it not again."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 from adapters.base import Capabilities, Message
 from bot import transcript
 from bot.attachments import Attachments, asks
+from bot.clock import Clock
 from bot.course import Course
+from bot.past import Excerpt, Past, Pasts
 from bot.preferences import Choice
 from bot.usage import chosen_cap
-from storage.base import Store
+from storage.base import Entry, Store, Turn
 
 CHARS_PER_TOKEN = 4
 """So many characters of stored content are read for each token that there is room for: English has three, and some are not text."""
@@ -24,11 +26,13 @@ class History:
     Args:
         store: Where it is.
         attachments: Reads the files of questions.
+        clock: Ages what is kept of it.
     """
 
-    def __init__(self, store: Store, attachments: Attachments) -> None:
+    def __init__(self, store: Store, attachments: Attachments, clock: Clock) -> None:
         self._store = store
         self._attachments = attachments
+        self._pasts = Pasts(clock)
 
     async def messages(
         self, course: Course, choice: Choice, capabilities: Capabilities, *, ratio: float = 1.0
@@ -53,11 +57,12 @@ class History:
         chars = max(room, 1) * CHARS_PER_TOKEN
         while await self._bring(course, chars):
             assert course.brought is not None
+            assert course.past is not None
             window = capabilities.context_tokens
-            seen = await self._attachments.shown(course.turn, course.brought, model=choice.model, sees=sees, window=window)
+            older = course.past.pictured()
+            seen = await self._attachments.shown(course.brought, older, model=choice.model, sees=sees, window=window)
             course.notes = seen.notes
-            conversation = transcript.messages(seen.entries, seen.pictures)
-            kept, full = transcript.newest(conversation, room)
+            kept, full = course.past.newest(seen.question, seen.pictures, room)
             if full or course.whole:
                 return kept
             chars *= FURTHER
@@ -67,15 +72,36 @@ class History:
         """Have so much of the past at hand. The question's files are read once, whoever is asked. False: the turn is another worker's."""
         if course.brought is not None and (course.whole or chars <= course.reach):
             return True
-        entries = await self._store.transcript(course.turn, transcript.ENTRIES_READ, chars=chars)
-        course.whole = len(entries) >= transcript.ENTRIES_READ or chars > sum(
-            len(entry.content) for entry in entries if not asks(entry, course.turn)
-        )
+        course.past, question = await self._read(course.turn, chars)
+        course.whole = course.past.count + len(question) >= transcript.ENTRIES_READ or chars > course.past.chars
         course.reach = chars
         if course.brought is None:
-            course.brought = await self._attachments.read(course.turn, entries)
-        else:
-            before = [entry for entry in entries if not asks(entry, course.turn)]
-            question = [entry for entry in course.brought.entries if asks(entry, course.turn)]
-            course.brought = replace(course.brought, entries=[*before, *question])
+            course.brought = await self._attachments.read(course.turn, question)
         return course.brought is not None
+
+    async def _read(self, turn: Turn, chars: int) -> tuple[Excerpt, Sequence[Entry]]:
+        """Return what `Store.transcript` gives for so many characters: what was said before the question, and the question."""
+        kept = self._pasts.get(turn.conversation)
+        if kept is not None:
+            newer = await self._store.transcript_since(turn, kept.place, kept.revision, transcript.ENTRIES_READ)
+            if newer is not None:
+                before, question = _parted(newer, turn)
+                past = kept.then(before, turn.seq - 1)
+                if (excerpt := past.read(chars, transcript.ENTRIES_READ - len(question))) is not None:
+                    self._pasts.put(turn.conversation, past)
+                    return excerpt, question
+        entries = await self._store.transcript(turn, transcript.ENTRIES_READ, chars=chars)
+        before, question = _parted(entries, turn)
+        whole = len(entries) < transcript.ENTRIES_READ and chars > sum(len(entry.content) for entry in before)
+        past = Past.of(before, turn.seq - 1, turn.revision, whole=whole)
+        if kept is None or kept.place < turn.seq:  # not a parked question that is asked again, behind which others were answered
+            self._pasts.put(turn.conversation, past)
+        return Excerpt(past, 0), question
+
+
+def _parted(entries: Sequence[Entry], turn: Turn) -> tuple[list[Entry], list[Entry]]:
+    """Return what was said before a turn's question, and the question, which comes last."""
+    count = len(entries)
+    while count and asks(entries[count - 1], turn):
+        count -= 1
+    return list(entries[:count]), list(entries[count:])

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 
 from adapters.base import ImagePart, Message, TextPart
-from adapters.tokens import estimate, most, weight
+from adapters.tokens import HUNDREDTHS, estimate, hundredths, most
+from adapters.tokens import tokens as whole_tokens
 from bot.parts import KNOWN, TEXT, Part, words
 from storage.base import Entry
 
@@ -56,11 +57,20 @@ def _words(parts: Sequence[Part]) -> str:
 def messages(entries: Sequence[Entry], pictures: Mapping[int, Sequence[ImagePart]] | None = None) -> list[Message]:
     """Turn entries into messages, with their pictures by entry. Where several people speak, each message says whose it is."""
     several = len({entry.author for entry in entries if entry.role == "user"}) > 1
+    made, _ = grouped(entries, pictures, named=several)
+    return made
+
+
+def grouped(
+    entries: Sequence[Entry], pictures: Mapping[int, Sequence[ImagePart]] | None = None, *, named: bool
+) -> tuple[list[Message], list[int]]:
+    """Return the messages that entries make, and which entry each of them begins with. `named`: a person's message says whose it is."""
     # Read at once: one by one takes three times as long, and there may be hundreds.
     stored = json.loads(f"[{','.join([entry.content for entry in entries])}]")
     result: list[Message] = []
+    starts: list[int] = []
     former: Entry | None = None
-    for entry, listed in zip(entries, stored, strict=True):
+    for place, (entry, listed) in enumerate(zip(entries, stored, strict=True)):
         text, shown = _words(listed), pictures.get(entry.id, ()) if pictures else ()
         if former is not None and former.turn == entry.turn and former.role == entry.role and former.author == entry.author:
             # Several parts of one question were written one after the other by one person: it is one message to the model.
@@ -68,11 +78,12 @@ def messages(entries: Sequence[Entry], pictures: Mapping[int, Sequence[ImagePart
             text = f"{begun.text}\n{text}"
             result[-1] = Message(begun.role, (TextPart(text), *begun.parts[1:], *shown))
         else:
-            if several and entry.role == "user" and entry.author_name:
+            starts.append(place)
+            if named and entry.role == "user" and entry.author_name:
                 text = f"{entry.author_name}: {text}"
             result.append(Message("user" if entry.role == "user" else "assistant", (TextPart(text), *shown)))
         former = entry
-    return result
+    return result, starts
 
 
 def room(system: str | None, window: int, answer_tokens: int | None, *, ratio: float = 1.0) -> int:
@@ -102,45 +113,55 @@ def newest(conversation: Sequence[Message], tokens: int) -> tuple[tuple[Message,
     Returns:
         What is kept, and whether there was no room for all of it.
     """
-    beside = sum(_beside(message) for message in conversation)
+    beside = _beside_all(conversation)
     # Often all of it fits, and nothing has to be estimated exactly.
     fits = most("".join([message.text for message in conversation])) + beside <= tokens
-    kept = list(conversation) if fits else _newest(conversation, tokens)
+    kept = list(conversation) if fits else _newest(conversation, tokens * HUNDREDTHS)
     full = len(kept) < len(conversation)
-    return tuple(_from_person(kept)), full
+    return tuple(from_person(kept)), full
 
 
 def estimated(conversation: Sequence[Message], system: str | None) -> int:
     """Return about how many tokens a request's prompt has."""
-    beside = sum(_beside(message) for message in conversation)
-    return estimate("".join([message.text for message in conversation])) + beside + (estimate(system) if system else 0)
+    weighed = sum([message.weight for message in conversation if message.weighed])
+    # Many small texts take longer than all of them in one.
+    rest = hundredths("".join([message.text for message in conversation if not message.weighed]))
+    return whole_tokens(weighed + rest) + _beside_all(conversation) + (estimate(system) if system else 0)
 
 
 def shorter(conversation: Sequence[Message]) -> tuple[Message, ...] | None:
     """Drop the older half of what is sent; the last message stays, and the first is a person's. None: only that one is left."""
-    kept = _from_person(_newest(conversation, sum(_size(message) for message in conversation) / 2))
+    kept = from_person(_newest(conversation, sum(size(message) for message in conversation) / 2))
     return tuple(kept) if len(kept) < len(conversation) else None
 
 
-def _size(message: Message) -> float:
-    return weight(message.text) + _beside(message)
+def size(message: Message) -> int:
+    """Return what a message takes of a window, in hundredths of a token."""
+    return message.weight + _beside(message) * HUNDREDTHS
 
 
-def _from_person(kept: list[Message]) -> list[Message]:
+def from_person(kept: list[Message]) -> list[Message]:
+    """Leave out what the assistant says before the first message of a person; the last message stays."""
     while len(kept) > 1 and kept[0].role == "assistant":
         kept.pop(0)
     return kept
 
 
-def _newest(conversation: Sequence[Message], tokens: float) -> list[Message]:
+def _newest(conversation: Sequence[Message], left: float) -> list[Message]:
+    """Keep the newest messages that take no more than so many hundredths of a token."""
     kept: list[Message] = []
     for message in reversed(conversation):
-        tokens -= _size(message)
-        if tokens < 0 and kept:
+        left -= size(message)
+        if left < 0 and kept:
             break
         kept.append(message)
     kept.reverse()
     return kept
+
+
+def _beside_all(conversation: Sequence[Message]) -> int:
+    more = [message for message in conversation if len(message.parts) != 1]  # nearly every message is one text
+    return MESSAGE_TOKENS * (len(conversation) - len(more)) + sum(map(_beside, more))
 
 
 def _beside(message: Message) -> int:

@@ -125,7 +125,7 @@ class Turns:
         self._typing_on = {name: platform for name, platform in platforms.items() if isinstance(platform, SupportsTyping)}
         self._preferences = preferences
         self._outbox = outbox
-        self._history = History(store, attachments)
+        self._history = History(store, attachments, clock)
         self._clock = clock
 
     async def run(self, turn: Turn, incoming: Incoming) -> None:

@@ -142,7 +142,7 @@ class Accounting:
             return None
         if spending.over is not None:
             raise RefusedError(spending.over, amounts)
-        text_only = all(isinstance(part, TextPart) for message in request.messages for part in message.parts)
+        text_only = {type(part) for message in request.messages for part in message.parts} <= {TextPart}
         comparable = text_only and request.state is None and request.resume is None and not possibly_double
         return Expected(choice, prompt, ratio, amounts, tuple(self._near(spending.standings, amounts)), comparable)
 
