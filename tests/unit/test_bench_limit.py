@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from bisect import bisect_right
 from functools import cache
@@ -131,6 +132,38 @@ def test_shared_limit_is_below_every_schedule_of_a_small_crowd_and_close_to_the_
     )
     bound = shared_limit([Crowd(times, 1, 0.0) for times in chats], overall)
     assert 0.6 * best / 2 <= bound <= best / 2 + 1e-9  # whole calls of so few chats leave a gap that no prices close
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_shared_limit_is_below_every_schedule_of_three_answers_at_whatever_moments(seed):
+    """Tokens and calls on a grid of which the budget's second is no multiple apart from its own."""
+    overall, rng = Budget(BudgetKind.SLIDING, 2, 1.0), random.Random(seed)
+    chats = [sorted(rng.sample([0.25 * place for place in range(10)], 3)) for _ in range(3)]
+
+    @cache
+    def rest(now, recent, shown):
+        """Cost of the tokens not yet shown; `recent`: the calls of the second before."""
+        if all(count == 3 for count in shown):
+            return 0.0
+        recent = tuple(moment for moment in recent if moment > now - 1.0)
+        best = rest(now + 0.25, recent, shown) if now < 4.5 else math.inf
+        if len(recent) < 2:
+            for chat, times in enumerate(chats):
+                ripe = bisect_right(times, now)
+                if ripe > shown[chat]:
+                    after = (*shown[:chat], ripe, *shown[chat + 1 :])
+                    best = min(best, sum(now - token for token in times[shown[chat] : ripe]) + rest(now, (*recent, now), after))
+        return best
+
+    least = rest(0.0, (), (0, 0, 0)) / 9
+    bound = shared_limit([Crowd(times, 1, 0.0) for times in chats], overall)
+    assert 0.5 * least <= bound <= least + 1e-9
+
+
+def test_no_two_periods_worth_of_calls_fit_around_the_end_of_one():
+    times = [[0.0]] + [[0.9 + 0.001 * place] for place in range(50)] + [[1.05 + 0.001 * place] for place in range(50)]
+    bound = shared_limit([Crowd(moments, 1, 0.0) for moments in times], DISCORD_GLOBAL)
+    assert 0.4 < bound < 0.5  # half of them wait for nearly a second
 
 
 def test_shared_limit_of_a_large_crowd_is_half_the_time_between_turns():
