@@ -13,12 +13,18 @@ Question to request: through the whole bridge, from a person's message to the pr
 long the processor worked meanwhile. Each question to a conversation of 10 messages goes to another one, so that it has no more. With the
 default model all that is considered of a conversation (400 entries) fits the window and is sent: how much of what a long one takes longer
 that accounts for is told by one of 400 messages, of which as many are sent.
+
+What was said is kept at hand between the questions of a conversation. The long ones are asked some times before they are measured: theirs
+is at hand (warm). The conversations of 10 messages are asked for the first time: theirs is not; each is asked once more, to compare warm with
+warm. Then the same with nothing kept: each question is as the first one after a start (cold). A figure ends when the request arrives at the
+stand-in for the provider: what sending it takes of that is told by a bare client that sends the same bodies.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import json
 import os
 import sqlite3
@@ -26,13 +32,15 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from unittest.mock import patch
+
+import aiohttp
 
 from bench.chats import Chats, TelegramChats
 from bench.filling import Past, fill
@@ -108,8 +116,8 @@ class Finding:
 
 
 @asynccontextmanager
-async def bridge(outside: Outside, database: Path, mode: Mode) -> AsyncIterator[None]:
-    """Run the bridge on the sandbox; both intakes accept when the block begins."""
+async def bridge(outside: Outside, database: Path, mode: Mode, *, at_hand: bool = True) -> AsyncIterator[None]:
+    """Run the bridge on the sandbox; both intakes accept when the block begins. `at_hand`: It keeps what was said between questions."""
     values = {
         **outside.platform_settings(),
         **outside.provider_settings(),
@@ -121,6 +129,8 @@ async def bridge(outside: Outside, database: Path, mode: Mode) -> AsyncIterator[
     settings = load(None, **values, database_url=f"sqlite:///{database}", default_provider="netmind", log_level="error")
     with ExitStack() as patches:
         patches.enter_context(patch("bot.app.SqliteStore", partial(SqliteStore, synchronous=mode.synchronous)))
+        if not at_hand:
+            patches.enter_context(patch("bot.past.KEPT_BYTES", 0))
         if mode.sync_seconds:
             patches.enter_context(patch.object(SlowDisk, "seconds", mode.sync_seconds))
             patches.enter_context(patch("sqlite3.connect", partial(sqlite3.connect, factory=SlowDisk)))
@@ -258,7 +268,7 @@ async def pasts(folder: Path, long: int, large: int, rounds: int) -> list[Findin
 
 
 class Arrivals:
-    """Stands in for a stand-in's clock, and notes how long the processor had worked at each moment that it told."""
+    """Stands in for a stand-in's clock, which tells when a request's head is there, and notes how long the processor had worked by then."""
 
     def __init__(self) -> None:
         self._worked: dict[float, float] = {}
@@ -273,32 +283,124 @@ class Arrivals:
         return self._worked[at]
 
 
+Times: TypeAlias = dict[str, list[tuple[float, float]]]
+"""What was asked → of each question, how many seconds passed and how many the processor worked until the provider had the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Asks conversations of one large database through the whole bridge."""
+
+    outside: Outside
+    chats: TelegramChats
+    arrivals: Arrivals
+    bodies: dict[str, Any]
+
+    async def ask(self, what: str, chat: str) -> tuple[float, float]:
+        """Ask; return the seconds until the provider has the request, and those that the processor worked. The body is noted."""
+        began, worked = time.time(), time.process_time()
+        await first_text(self.chats, chat, "and now?")
+        call = self.outside.netmind.calls_to("POST", "/chat/completions")[-1]
+        self.bodies[what] = call.body
+        return call.at - began, self.arrivals.worked(call.at) - worked
+
+    async def in_turn(self, talks: Sequence[Mapping[str, str]]) -> Times:
+        """Ask rounds of conversations, by what they are; they take turns in who comes first. The first rounds don't count."""
+        times: Times = {what: [] for what in talks[0]}
+        for number, talk in enumerate(talks):
+            asked = list(talk.items())
+            first = number % len(asked)
+            for what, chat in (*asked[first:], *asked[:first]):
+                took = await self.ask(what, chat)
+                if number >= WARM_UP:
+                    times[what].append(took)
+                await asyncio.sleep(REST_SECONDS / len(asked))
+        return times
+
+    async def bare(self, whats: Sequence[str], times: int) -> Times:
+        """Send the same bodies by nothing but a client that has them as bytes already."""
+        url = f"{self.outside.netmind.base_url}/chat/completions"
+        headers = {"Authorization": f"Bearer {self.outside.provider_settings()['netmind_api_key']}", "Content-Type": "application/json"}
+        written = {what: json.dumps(self.bodies[what]).encode() for what in whats}
+        taken: Times = {what: [] for what in whats}
+        async with aiohttp.ClientSession() as session:
+            for number in range(WARM_UP + times):
+                for what, body in written.items():
+                    began, worked = time.time(), time.process_time()
+                    async with session.post(url, data=io.BytesIO(body), headers=headers) as response:
+                        await response.read()
+                    call = self.outside.netmind.calls_to("POST", "/chat/completions")[-1]
+                    if number >= WARM_UP:
+                        taken[what].append((call.at - began, self.arrivals.worked(call.at) - worked))
+        return taken
+
+
 async def turns_with_a_past(folder: Path, long: int, large: int, questions: int) -> list[Finding]:
-    """Compare conversations of one large database through the whole bridge. They take turns in who comes first."""
+    """Compare conversations of one large database through the whole bridge."""
     file, arrivals = folder / "bridge.db", Arrivals()
+    few, many, most, again = str(SHARED_ENTRIES), str(ENTRIES_READ), str(long), "again"
     async with Outside() as outside:
         outside.netmind.now = arrivals
         chats = TelegramChats(outside, groups=False)
         account = str(outside.telegram.bot_id)
-        fresh = [chats.new() for _ in range(WARM_UP + questions)]
-        kept = {ENTRIES_READ: chats.new(), long: chats.new()}
-        talks = [*((SHARED_ENTRIES, chat) for chat in fresh), *kept.items()]
+        rounds = WARM_UP + questions
+        fresh, later = ([chats.new() for _ in range(rounds + more)] for more in (2, 0))
+        kept = {many: chats.new(), most: chats.new()}
+        sizes = {**dict.fromkeys([*fresh, *later], SHARED_ENTRIES), kept[many]: ENTRIES_READ, kept[most]: long}
         others = [Past(address(f"other{number}"), 1000) for number in range(max(0, large - long) // 1000)]
-        await _make(file, [*(Past(ChatAddress("telegram", account, chat), size) for size, chat in talks), *others])
-        times: dict[int, list[tuple[float, float]]] = {size: [] for size in (SHARED_ENTRIES, *kept)}
-        sent: dict[int, int] = {}
+        await _make(file, [*(Past(ChatAddress("telegram", account, chat), size) for chat, size in sizes.items()), *others])
+        asking = Asking(outside, chats, arrivals, {})
         async with bridge(outside, file, Mode("FULL", "FULL")):
-            for number in range(WARM_UP + questions):
-                asked_of = [(SHARED_ENTRIES, fresh[number]), *kept.items()]
-                for size, chat in (*asked_of[number % 3 :], *asked_of[: number % 3]):
-                    began, worked = time.time(), time.process_time()
-                    await first_text(chats, chat, f"question {number}")
-                    call = outside.netmind.calls_to("POST", "/chat/completions")[-1]
-                    sent[size] = len(call.body["messages"])
-                    if number >= WARM_UP:
-                        times[size].append((call.at - began, arrivals.worked(call.at) - worked))
-                    await asyncio.sleep(REST_SECONDS / len(asked_of))
-    return bridge_findings(times, sent, long)
+            warm = await asking.in_turn([{few: new, again: former, **kept} for former, new in zip(fresh, fresh[2:], strict=False)])
+        async with bridge(outside, file, Mode("FULL", "FULL"), at_hand=False):
+            cold = await asking.in_turn([{few: chat, most: kept[most]} for chat in later])
+        bare = await asking.bare([few, most], questions)
+    sent = {what: len(body["messages"]) for what, body in asking.bodies.items()}
+    return [
+        *bridge_findings(
+            {int(what): warm[what] for what in (few, many, most)}, {int(what): sent[what] for what in (few, many, most)}, long
+        ),
+        *again_findings(warm[most], warm[again], long, sent[again]),
+        *cold_findings(cold[few], cold[most], long),
+        *bare_findings(bare[few], bare[most], (sent[few], sent[most])),
+    ]
+
+
+def _medians(taken: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return the medians of milliseconds that passed and that the processor worked."""
+    passed, worked = (statistics.median(one) * 1000 for one in zip(*taken, strict=True))
+    return passed, worked
+
+
+def again_findings(most: Sequence[tuple[float, float]], again: Sequence[tuple[float, float]], long: int, sent: int) -> list[Finding]:
+    (passed, worked), (others, others_worked) = _medians(most), _medians(again)
+    return [
+        Finding(f"warm, too: 12 messages stored, {sent} sent, asked for the second time, p50", others, "ms"),
+        Finding("  the processor works", others_worked, "ms"),
+        Finding(f"  ratio, warm to warm, of {long} to these", passed / others, "x"),
+        Finding("  the same of the processor's time", worked / others_worked, "x"),
+    ]
+
+
+def cold_findings(few: Sequence[tuple[float, float]], most: Sequence[tuple[float, float]], long: int) -> list[Finding]:
+    (passed, worked), (others, others_worked) = _medians(most), _medians(few)
+    return [
+        Finding(f"cold, as the first question after a start: {SHARED_ENTRIES} messages stored, p50", others, "ms"),
+        Finding("  the processor works", others_worked, "ms"),
+        Finding(f"cold, as the first question after a start: {long} messages stored, p50", passed, "ms"),
+        Finding("  the processor works", worked, "ms"),
+        Finding(f"  ratio, cold, of {long} to {SHARED_ENTRIES}", passed / others, "x"),
+        Finding("  the same of the processor's time", worked / others_worked, "x"),
+    ]
+
+
+def bare_findings(few: Sequence[tuple[float, float]], most: Sequence[tuple[float, float]], sent: tuple[int, int]) -> list[Finding]:
+    (passed, worked), (others, others_worked) = _medians(most), _medians(few)
+    return [
+        Finding(f"outside the bridge: a bare client's request of {sent[1]} messages, p50", passed, "ms"),
+        Finding(f"  that is more than with {sent[0]} by", passed - others, "ms"),
+        Finding("  of the processor's time", worked - others_worked, "ms"),
+    ]
 
 
 def bridge_findings(times: dict[int, list[tuple[float, float]]], sent: dict[int, int], long: int) -> list[Finding]:
@@ -321,7 +423,8 @@ def bridge_findings(times: dict[int, list[tuple[float, float]]], sent: dict[int,
         ratio = figures[long] / figures[as_many]
         found.append(Finding(what or f"  ratio of {long} stored to {as_many}, of which as many are sent", ratio, "x", MOST_RATIO))
     more, sending = worked[long] - worked[few], worked[as_many] - worked[few]
-    found.append(Finding(f"  of what the processor works more for {long} than for {few}, sending more takes", 100 * sending / more, "%"))
+    share = 100 * sending / more if more > 0 else 0.0
+    found.append(Finding(f"  of what the processor works more for {long} than for {few}, sending more takes", share, "%"))
     return found
 
 
