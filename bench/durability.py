@@ -14,10 +14,10 @@ long the processor worked meanwhile. Each question to a conversation of 10 messa
 default model all that is considered of a conversation (400 entries) fits the window and is sent: how much of what a long one takes longer
 that accounts for is told by one of 400 messages, of which as many are sent.
 
-What was said is kept at hand between the questions of a conversation. The long ones are asked some times before they are measured: theirs
-is at hand (warm). The conversations of 10 messages are asked for the first time: theirs is not; each is asked once more, to compare warm with
-warm. Then the same with nothing kept: each question is as the first one after a start (cold). A figure ends when the request arrives at the
-stand-in for the provider: what sending it takes of that is told by a bare client that sends the same bodies.
+What was said is kept at hand between the questions of a conversation. The long ones are asked some times before they are measured, and then
+it is at hand (warm). The conversations of 10 messages are asked for the first time, and then it is not; each is asked once more, to compare
+warm with warm. Then the same with nothing kept: each question is as the first one after a start (cold). A figure ends when the request
+arrives at the stand-in for the provider: what sending it takes of that is told by a bare client that sends the same bodies.
 """
 
 from __future__ import annotations
