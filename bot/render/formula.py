@@ -7,6 +7,7 @@ not the parser: `bot.render.mask` shows the parser what is a formula, and hides 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from bot.render.latex import readable
@@ -164,10 +165,17 @@ def _may_be_meant(content: str, opening: str) -> bool:
 
 def _open_braces(content: str) -> int:
     """Count the braces that are not closed; -1 if the parser would not take it for a formula at all."""
+    if "$" not in content and "{" not in content and "}" not in content:
+        return 0
     count = 0
     for sign in _BRACE.findall(content):
-        count += {"{": 1, "}": -1}.get(sign, 0)
-        if count < 0 or sign == "$":
+        if sign == "{":
+            count += 1
+        elif sign == "}":
+            count -= 1
+        elif sign == "$":
+            return -1
+        if count < 0:
             return -1
     return count
 
@@ -192,6 +200,7 @@ def _is_escaped(text: str, at: int) -> bool:
     return (at - before) % 2 == 1
 
 
+@lru_cache(maxsize=256)
 def _is_meant(content: str, opening: str) -> bool:
     """Tell whether what stands between the signs is a formula."""
     if not content.strip() or _open_braces(content) != 0:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import repeat
 from typing import Any, NamedTuple, TypeAlias
 
 import pyromark
 
 from bot.render.document import BOLD, CODE, ITALIC, STRIKE, Block, Kind, Span
 from bot.render.latex import readable
+from bot.render.links import is_link
 from bot.render.mask import NONE, Masked, Places, flattened, is_definition, mask
 from bot.render.symbols import SUPERSCRIPTS
 from bot.render.table import Cell, table_spans
@@ -35,12 +35,6 @@ _NOTE = "\0note"  # target of footnotes: not one that a text could hold
 _NOWHERE: pyromark.event.Range = {"start": 0, "end": 0}
 _MARKS = {"Emphasis": ITALIC, "Strong": BOLD, "Strikethrough": STRIKE}
 _LANGUAGE = re.compile(r"[\w+#.-]{1,32}", re.ASCII)
-# What is made a link of. Telegram refuses a whole text for one address without a dot in its host, or with a wrong port. What is not made a
-# link is written out; names and passwords before the host, which may mislead, and IPv6 addresses are left to that, too.
-_HOST = r"(?:(?!\s)[\w\x80-\U0010ffff-])+"
-_LINK = re.compile(
-    rf"https?://{_HOST}(?:\.{_HOST})+\.?(?::(?:[1-9]\d{{0,3}}|[1-5]\d{{4}}|6[0-4]\d{{3}}))?(?:[/?#][^\s<>\"]{{0,500}})?", re.IGNORECASE
-)
 
 
 def read(source: str, *, located: bool = False, number: int | None = None, targets: Mapping[str, str] = NONE) -> list[Block]:
@@ -60,11 +54,10 @@ def read(source: str, *, located: bool = False, number: int | None = None, targe
 
 
 def _read(source: str, masked: Masked, number: int | None, *, located: bool, deepest: int) -> list[Block]:
+    reader = _Reader(source, masked, number, located=located, deepest=deepest)
     if located:
-        events = parsed(source, masked)
-    else:
-        events = zip(pyromark.events(masked.text, options=_OPTIONS, broken_link_callback=_resolver(source, masked)), repeat(_NOWHERE))
-    return _Reader(source, masked, number, located=located, deepest=deepest).read(events)
+        return reader.read_located(parsed(source, masked))
+    return reader.read(pyromark.events(masked.text, options=_OPTIONS, broken_link_callback=_resolver(source, masked)))
 
 
 def parsed(source: str, masked: Masked) -> Iterable[tuple[pyromark.event.Event, pyromark.event.Range]]:
@@ -86,7 +79,7 @@ def _resolver(source: str, masked: Masked) -> _Resolver | None:
         if _NOTE_LABEL.fullmatch(link["reference"]):
             return (_NOTE, "")
         target = masked.targets.get(masked.unmask(link["reference"]).casefold(), "")
-        if not _LINK.fullmatch(target):
+        if not is_link(target):
             return None
         data = data or masked.text.encode()
         return None if is_definition(data, link["span"]["end"]) else (target, "")
@@ -152,28 +145,69 @@ class _Reader:
         self._rule_at = 0
         self._in_table = False
 
-    def read(self, pairs: Iterable[tuple[Any, pyromark.event.Range]]) -> list[Block]:  # noqa: C901, PLR0912 - a call for each would cost most
-        """Go through the events, each a string or a dictionary with one entry, and their places."""
-        located, plain = self._located, not (self._located or self._masked)
-        pieces = self._pieces
+    def read(self, events: Iterable[Any]) -> list[Block]:  # noqa: C901, PLR0912 - a call for each would cost most
+        """Go through the events, each a string or a dictionary with one entry."""
+        unmask, masked, marks_of = self._unmask, self._masked, _MARKS
+        text = ""  # that has no span yet; it comes in pieces
+        tag: Any = None
+        for event in events:
+            if type(event) is str:
+                if event != "Rule":
+                    text += "\n"
+                    continue
+                name = event
+            else:
+                name, tag = event.popitem()
+                if name == "Text":
+                    text += tag
+                    continue
+            if text:
+                if masked and not text.isascii():
+                    text = unmask(text)
+                self._spans.append(_new(Span, (text, self._marks, self._url, 0, 0)))
+                text = ""
+            if name == "End":
+                if type(tag) is not str:
+                    self._end(tag)
+                elif tag in marks_of:
+                    self._marks &= ~marks_of[tag]
+                elif tag in _ENDS:
+                    _ENDS[tag](self, _NOWHERE)
+            elif name == "Start":
+                if type(tag) is not str:
+                    ((kind, value),) = tag.items()
+                    self._start(kind, value, _NOWHERE)
+                elif tag in marks_of:
+                    self._marks |= marks_of[tag]
+                elif tag in _STARTS:
+                    _STARTS[tag](self, _NOWHERE)
+            elif name == "Code":
+                if masked and not tag.isascii():
+                    tag = unmask(tag)
+                self._spans.append(_new(Span, (tag, self._marks | CODE, self._url, 0, 0)))
+            elif name == "Rule":
+                self._rule(_NOWHERE)
+            else:
+                self._other(name, tag, _NOWHERE)
+        if text:
+            self._spans.append(_new(Span, (unmask(text), self._marks, self._url, 0, 0)))
+        self._flush()
+        return self._blocks
+
+    def read_located(self, pairs: Iterable[tuple[Any, pyromark.event.Range]]) -> list[Block]:  # noqa: C901, PLR0912 - the same with places
+        """Go through the events and their places."""
         for event, where in pairs:
             if type(event) is str:
                 if event == "Rule":
                     self._rule(where)
-                elif located:
+                else:
                     self._piece("\n", where)
-                else:
-                    pieces.append("\n")
                 continue
-            if "Text" in event:
-                if located:
-                    self._piece(event["Text"], where)
-                else:
-                    pieces.append(event["Text"])
+            ((name, tag),) = event.items()
+            if name == "Text":
+                self._piece(tag, where)
                 continue
-            (name,) = event
-            tag = event[name]
-            if pieces:
+            if self._pieces:
                 self._join()
             if name == "End":
                 if type(tag) is not str:
@@ -190,8 +224,6 @@ class _Reader:
                     self._marks |= _MARKS[tag]
                 elif tag in _STARTS:
                     _STARTS[tag](self, where)
-            elif plain and name == "Code":
-                self._spans.append(_new(Span, (tag, self._marks | CODE, self._url, 0, 0)))
             else:
                 self._other(name, tag, where)
         self._flush()
@@ -241,7 +273,7 @@ class _Reader:
             self._add_formula(value, where)
         elif name == "TaskListMarker":
             self._task = value
-        else:  # text if `located`; HTML that was not masked
+        else:  # HTML that was not masked
             self._add(value, 0, where)
 
     def _locate_code(self) -> None:
@@ -265,21 +297,21 @@ class _Reader:
 
     def _open_link(self, url: str) -> None:
         self._links.append((url, len(self._spans)))
-        self._url = url if _LINK.fullmatch(url) else None
+        self._url = url if is_link(url) else None
 
     def close_link(self, where: pyromark.event.Range) -> None:
         url, first = self._links.pop()
         if url == _NOTE:
             self._close_note(first, where)
             return
-        allowed = not self._in_table and _LINK.fullmatch(url) is not None  # a table becomes code, which holds no links
+        allowed = not self._in_table and is_link(url)  # a table becomes code, which holds no links
         label = _label(self._spans, first, len(url) + len("mailto:"))
         if url and (is_blank(label) or not (allowed or url in {label, f"mailto:{label}"})):
             start = self._spans[-1].end if label else self._char(where["start"])
             shown = url if is_blank(label) else f" ({url})"
             self._spans.append(Span(shown, self._marks, url if allowed else None, start, max(start, self._char(where["end"]))))
         outer = self._links[-1][0] if self._links else ""
-        self._url = outer if _LINK.fullmatch(outer) else None
+        self._url = outer if outer and is_link(outer) else None
 
     def _close_note(self, first: int, where: pyromark.event.Range) -> None:
         """Write the sign of a footnote, at its place in the text or before the note itself."""

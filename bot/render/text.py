@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _DIRTY = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
@@ -16,6 +17,7 @@ _UNSEEN = frozenset({"Cf", "Mn", "Zs", "Zl", "Zp"})  # categories
 _BLANKS = frozenset("\t\n\u115f\u1160\u2800\u3164\uffa0\ufffc")  # of other categories, but as empty
 
 _ZWJ, _EMOJI_STYLE = "\u200d", "\ufe0f"
+_WIDENS = -1
 _EXTENDERS = re.compile("[\u200d\ufe00-\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f\u1160-\u11ff]")
 _LONGEST_CLUSTER = 64  # a cluster longer than this is an attack, not a letter
 
@@ -68,13 +70,22 @@ def display_width(text: str) -> int:
     width = last = 0  # the width of the last one that takes room
     joined = False
     for char in text:
-        if char == _EMOJI_STYLE:
+        room = _room(char)
+        if room == _WIDENS:
             width, last = width + (last == 1), 2  # shown as an emoji, which is wide
-        elif not (joined or _extends(char)):
-            last = 2 if unicodedata.east_asian_width(char) in "WF" else 1
-            width += last
+        elif room and not joined:
+            last = room
+            width += room
         joined = char == _ZWJ
     return width
+
+
+@lru_cache(maxsize=1024)
+def _room(char: str) -> int:
+    """Return how many columns a character takes by itself; `_WIDENS` if it makes the one before it wide."""
+    if char == _EMOJI_STYLE:
+        return _WIDENS
+    return 0 if _extends(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
 def _extends(char: str) -> bool:
