@@ -28,6 +28,7 @@ _SIGNS = ((BOLD, "**"), (STRIKE, "~~"), (ITALIC, "*"))
 _SIGNS_OF = [[pair for pair in _SIGNS if marks & pair[0]] for marks in range(2 * CODE)]  # of every combination of marks
 _AROUND = [("".join([sign for _, sign in pairs]), "".join([sign for _, sign in reversed(pairs)])) for pairs in _SIGNS_OF]
 _SPECIAL = re.compile(r"[\\*`_~|<\]@]")
+_UNSAFE = re.compile(rf"{_SPECIAL.pattern}|\n|://")  # without any of it, text means itself but for the start of its line
 _URL = re.compile(r"(https?://[^\s<>]+)", re.IGNORECASE)
 _MENTION = re.compile(r"<(?:[@#:]|a:|t:|id:|/[^<>\n]{0,100}:\d)")
 _LINE_START = re.compile(r"([ \t]*)(?:([>#+-])|(\d{1,9})([.)]))")
@@ -112,7 +113,32 @@ def _inline(spans: Sequence[Span], marks: int, *, line_start: bool) -> str:
         text, own, url, _, _ = spans[0]
         if not own and url is None:
             return _escape(text, line_start=line_start)
+    if not marks and (simple := _simple(spans, line_start=line_start)) is not None:
+        return simple
     return _Inline(line_start=line_start).write(spans, marks)
+
+
+def _simple(spans: Sequence[Span], *, line_start: bool) -> str | None:
+    """Write marked text between text that is not, nothing of which has to be escaped; None if it is not that simple."""
+    if _UNSAFE.search("".join([span[0] for span in spans if not span[1] & CODE])):
+        return None
+    parts: list[str] = []
+    before = 0
+    for text, marks, url, _, _ in spans:
+        if url is not None:
+            return None
+        if not marks:
+            if not before and (parts or text.isspace()):
+                return None
+            parts.append(text if parts else _escape(text, line_start=line_start))
+        elif before or not text or text[0].isspace() or text[-1].isspace():
+            return None
+        else:
+            begin, end = _AROUND[marks]
+            said = _code(text) if marks & CODE else text if parts else _escape(text, line_start=line_start)
+            parts.append(f"{begin}{said}{end}")
+        before = marks
+    return "".join(parts)
 
 
 class _Inline:

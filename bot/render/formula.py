@@ -7,7 +7,6 @@ not the parser: `bot.render.mask` shows the parser what is a formula, and hides 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import NamedTuple
 
 from bot.render.latex import readable
@@ -200,7 +199,6 @@ def _is_escaped(text: str, at: int) -> bool:
     return (at - before) % 2 == 1
 
 
-@lru_cache(maxsize=256)
 def _is_meant(content: str, opening: str) -> bool:
     """Tell whether what stands between the signs is a formula."""
     if not content.strip() or _open_braces(content) != 0:

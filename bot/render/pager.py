@@ -15,6 +15,7 @@ from bot.render.base import Draft, Rendered, Style
 from bot.render.boundary import boundaries
 from bot.render.document import Block, Kind
 from bot.render.heal import heal
+from bot.render.items import Items
 from bot.render.markdown import read
 from bot.render.mask import NONE, definitions, holds_stand_in
 from bot.render.split import Above, Cut, Splitter, drop
@@ -76,6 +77,7 @@ class Pager:
         self._number: int | None = None  # of the list item that `_tail` begins with
         self._settled = _Settled(0, self._top)
         self._stem: tuple[Draft, list[Block], Draft] = (style.draft, [], style.draft)  # see _after
+        self._items = Items()
         self._settles = True
         self._divided = 0  # the last place that divides `_tail`
         self._defines = False  # references, perhaps
@@ -227,9 +229,11 @@ class Pager:
 
     def _read(self, source: str, start: int, *, located: bool = False) -> list[Block]:
         """Read what begins at `start` of the tail."""
+        cut = self._cut
+        if not (located or self._targets or (cut != _START and not start)):
+            return self._items.read(source, None if start else self._number)
         if start:
             return read(source, targets=self._targets)
-        cut = self._cut
         blocks = read(source, located=located or cut != _START, number=self._number, targets=self._targets)
         return drop(blocks, cut, source) if cut != _START else blocks
 
