@@ -57,9 +57,9 @@ class Measured:
 async def run(load: Load) -> Measured:
     """Run one load with a sandbox and a bridge of its own."""
     async with world("bench.stage") as outside:
-        await outside.do(do="prepare", **asdict(load))
+        await outside.do("prepare", asdict(load))
         async with bridge(outside.environment, "-m", "bot.cli", "run") as running:
-            await outside.do(do="ready")
+            await outside.do("ready")
             pid = running.process.pid
             before = processor_seconds(pid)
             found = await _go(outside, load)
@@ -82,7 +82,7 @@ async def run_client(load: Load, rule: str) -> Measured:
     """Run one load with a sandbox of its own and the client of another rule (`bench.clients`)."""
     load = replace(load, asked=False)
     async with world("bench.stage") as outside:
-        prepared = await outside.do(do="prepare", **asdict(load))
+        prepared = await outside.do("prepare", asdict(load))
         discord = load.place == "discord"
         order = Order(rule, outside.environment, discord, prepared["chats"], prepared["first"], load.starts)
         with tempfile.TemporaryDirectory(prefix="dragoman-bench-") as folder:
@@ -107,7 +107,7 @@ async def _go(outside: World, load: Load) -> Found:
     longest = max(load.starts) + max(load.lengths) + load.patience + GRACE_SECONDS
     with tempfile.TemporaryDirectory(prefix="dragoman-bench-") as folder:
         file = Path(folder) / "found.json"
-        await outside.do(do="go", file=str(file), patience=longest)
+        await outside.do("go", {"file": str(file)}, patience=longest)
         raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return Found(**{**raw, "told": [Told(**told) for told in raw["told"]]})
 

@@ -35,14 +35,19 @@ class World:
         self.process = process
         self.environment = environment
 
-    async def do(self, *, patience: float = LINE_SECONDS, **order: Any) -> dict[str, Any]:
-        """Send an order and return what came of it; `patience` in seconds.
+    async def do(self, do: str, order: Mapping[str, Any] | None = None, *, patience: float = LINE_SECONDS) -> dict[str, Any]:
+        """Send an order and return what came of it.
+
+        Args:
+            do: Its name.
+            order: What belongs to it.
+            patience: Seconds that the answer may take. Not the order's own, if it has something of this name.
 
         Raises:
             BenchError: It was refused, or took too long.
         """
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(order).encode() + b"\n")
+        self.process.stdin.write(json.dumps({**(order or {}), "do": do}).encode() + b"\n")
         answer = await _line(self.process, patience)
         if "error" in answer:
             raise BenchError(answer["error"])

@@ -97,19 +97,19 @@ async def measure(outside: World, modules: Sequence[str]) -> dict[str, float]:
 
 async def _plain_start(outside: World) -> dict[str, float]:
     async with _bridge(outside, "-m", "bot.cli", "run") as running:
-        moments = {key: moment - running.started for key, moment in (await outside.do(do="accepting")).items()}
+        moments = {key: moment - running.started for key, moment in (await outside.do("accepting")).items()}
         await asyncio.sleep(SETTLE_SECONDS)
         found = {**moments, "total": max(moments["discord"], moments["telegram"]), **_memory(running.process.pid)}
         for kind in ("first", "warm"):
             for platform in ("discord", "telegram"):
-                found[f"{kind}_{platform}"] = (await outside.do(do="ask", platform=platform))["seconds"]
+                found[f"{kind}_{platform}"] = (await outside.do("ask", {"platform": platform}))["seconds"]
         return {**found, **_logged(running.log.read_text(), running.started)}
 
 
 async def _start_in_two_steps(outside: World, modules: Sequence[str]) -> dict[str, float]:
     async with _bridge(outside, "-c", IN_TWO_STEPS, *modules) as running:
         assert running.process.stdout is not None
-        accepting = await outside.do(do="accepting")
+        accepting = await outside.do("accepting")
         used = processor_seconds(running.process.pid)
         words = (await asyncio.wait_for(running.process.stdout.readline(), LINE_SECONDS)).split()
         libraries, used_by_libraries, imported = (float(word) for word in words)
@@ -123,7 +123,7 @@ async def _bridge(outside: World, *arguments: str) -> AsyncIterator[Running]:
     """Run a bridge until the block ends; the sandbox then forgets it."""
     async with bridge(outside.environment, *arguments) as running:
         yield running
-    await outside.do(do="forget")
+    await outside.do("forget")
 
 
 async def _output(arguments: Sequence[str], values: dict[str, str], folder: Path) -> list[str]:

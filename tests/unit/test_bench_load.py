@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from asyncio.subprocess import Process
+from dataclasses import asdict
+from types import SimpleNamespace
+from typing import cast
 
 import aiohttp
 import pytest
@@ -13,7 +17,7 @@ from aiohttp.test_utils import make_mocked_request
 from bench.answers import token_texts
 from bench.chats import TelegramChats
 from bench.measuring import Measured, even, figures, outcomes, run_all, starts
-from bench.processes import BenchError
+from bench.processes import BenchError, World
 from bench.report import markdown
 from bench.speaker import SpeakingNetmind, Speech
 from bench.stage import WAITED, Counter, Found, Load, Told
@@ -181,3 +185,16 @@ def test_the_word_why_an_answer_came_late_is_no_part_of_it_and_nothing_else_is_l
     assert WAITED.sub("", f"abc\n\n{word}") == "abc"
     for other in (f"abc {word}", f"abc\n\n{word} d", f"abc\n\n{word[:-1]}"):
         assert WAITED.sub("", other) == other
+
+
+async def test_an_order_reaches_the_sandbox_with_all_that_belongs_to_it() -> None:
+    """A load is given up after its patience, which is not how long the order may take."""
+    sent: list[bytes] = []
+    answers = asyncio.StreamReader()
+    answers.feed_data(b"{}\n")
+    process = cast("Process", SimpleNamespace(stdin=SimpleNamespace(write=sent.append), stdout=answers))
+    load = Load("discord", [0.0], [1.0], patience=150.0, round_trip=0.5)
+    await World(process, {}).do("prepare", asdict(load))
+    [order] = map(json.loads, sent)
+    assert order.pop("do") == "prepare"
+    assert Load(**order) == load
