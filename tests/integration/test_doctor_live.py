@@ -21,7 +21,8 @@ from bot.settings import load
 from sandbox.faults import Fault
 from sandbox.outside import Outside
 from sandbox.providers import ScriptedVoice
-from tests.integration.test_tls import OPENSSL, context
+from tests.integration.test_tls import context
+from tests.support.certificates import OPENSSL
 from tests.support.scripted import ScriptedProvider
 
 __all__ = ["context"]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,22 +10,13 @@ from aiohttp import web
 
 from adapters.base import Billed, ErrorKind, ProviderError
 from adapters.http import Http, open_session
-
-OPENSSL = shutil.which("openssl")
+from tests.support.certificates import OPENSSL, certificate
 
 
 @pytest.fixture
 def context(tmp_path: Path) -> ssl.SSLContext:
     """A server's side with a certificate that it made itself."""
-    assert OPENSSL is not None
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    files = ["-keyout", str(key), "-out", str(certificate)]
-    command = [OPENSSL, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *files, *subject]
-    subprocess.run(command, check=True, capture_output=True)
-    made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    made.load_cert_chain(certificate, key)
-    return made
+    return certificate(tmp_path)[0]
 
 
 @pytest.mark.skipif(OPENSSL is None, reason="openssl, which makes the certificate, is not installed")

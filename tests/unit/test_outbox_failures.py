@@ -33,6 +33,28 @@ async def test_an_outage_is_outlasted_and_a_repeated_create_makes_one_message(wo
     assert [page.text for page in world.platform.shown.values()] == ["whole"]
 
 
+async def test_connects_that_hang_keep_their_places_for_a_while_and_starve_nobody(world: World) -> None:
+    """The account gives out fewer places while some are held. All that wait have theirs as soon as the budget can serve so many."""
+    chats, hangs, every = 300, 10.0, 3
+    send, tried, budget = world.platform.send, set[str](), LIMITS.overall.budget
+
+    async def hanging(target: Target, page: Page, *, nonce: str, first: bool) -> Receipt:
+        if int(target.chat.chat) % every == 0 and nonce not in tried:
+            tried.add(nonce)
+            await world.clock.sleep(hangs)
+            raise UnavailableError("can't be reached")
+        return await send(target, page, nonce=nonce, first=first)
+
+    world.platform.send = hanging  # type: ignore[method-assign]
+    ends = [asyncio.ensure_future(world.outbox.post(turn(number), target(str(number)), [Page("whole")])) for number in range(chats)]
+    held = chats * budget.seconds + chats / every * (hangs + budget.seconds)
+    await world.clock.run(1.1 * held / budget.calls + hangs)
+    assert all(end.done() for end in ends)
+    await asyncio.gather(*ends)
+    assert len(tried) == chats / every
+    assert len(world.platform.shown) == chats
+
+
 async def test_a_reply_that_fails_for_hours_while_others_arrive_is_given_up_and_in_an_outage_none_is(world: World) -> None:
     send, refused = world.platform.send, {"odd", "away"}
 
