@@ -10,14 +10,16 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from adapters.base import Provider, ProviderError
 from bot import controls, texts
 from bot.access import Access
+from bot.calls import Call, Calls
 from bot.catalogue import CLOSE, Catalogue, nearest
+from bot.choices import Choices
 from bot.clock import Clock
 from bot.commands.base import Answer, Command, Context, Cooling
 from bot.insist import insist
@@ -40,19 +42,8 @@ log = logging.getLogger(__name__)
 
 HOLD_STEP_SECONDS = 0.1
 """A question of which more is expected is looked at again after so long: its last piece lets it go at once."""
-LOOKED_AT = 200
-"""So many later commands are looked at at once."""
 ENDING_SECONDS = 5.0
 """So long a press under an answer waits for the end of its turn to be stored."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """A command that is called, with its arguments, still unchecked; by a button under the answer of `turn`, if it is one of those."""
-
-    name: str
-    arguments: Mapping[str, str]
-    turn: int | None = None
 
 
 class Dispatcher:
@@ -79,7 +70,8 @@ class Dispatcher:
     ) -> None:
         self.commands = commands
         self._accounting = accounting
-        self._by_name = {command.name: command for command in commands}
+        self._calls = Calls(commands)
+        self._choices = Choices(store, self._calls, access)
         self._store = store
         self._turns = turns
         self._outbox = outbox
@@ -246,24 +238,24 @@ class Dispatcher:
 
     # commands and buttons
 
-    def carry_out(self, accepted: Accepted, incoming: Incoming) -> Coroutine[Any, Any, None]:
+    def carry_out(self, accepted: Accepted, incoming: Incoming, *, late: bool = False) -> Coroutine[Any, Any, None]:
         """Return the work of an event that asks no model anything: a command, a button, a message without text.
 
-        What it raises keeps the event open: it is to be carried out again.
+        What it raises keeps the event open: it is to be carried out again. `late`: it came a while ago, and undoes nothing chosen since.
 
         Those of a conversation are carried out in order, urgent ones at once. A question that comes after this call waits for a change that
         came before it.
         """
-        call = self._call_of(incoming)
-        command = self._by_name.get(call.name) if call else None
+        call, command = self._calls.of(incoming), self._calls.command_of(incoming)
         done = asyncio.Event()
         slipped = call is not None and self._slipped(call, incoming)
         if command is not None and command.changes:
             self._changing.setdefault(accepted.conversation, {})[accepted.event] = done
         self._enter()  # from now on: an orderly end that begins before the work's first step must wait for it, too
-        return self._carry_out(accepted, incoming, done, urgent=command is not None and command.urgent, slipped=slipped)
+        ready = Answer(texts.SLIPPED, note=True) if slipped else None
+        return self._carry_out(accepted, incoming, done, urgent=command is not None and command.urgent, ready=ready, late=late)
 
-    def _slipped(self, call: _Call, incoming: Incoming) -> bool:
+    def _slipped(self, call: Call, incoming: Incoming) -> bool:
         """Tell whether a press was meant for Stop, in whose place another button stands by now."""
         if call.name != controls.STOP:
             return self._presses.slipped(call.turn, incoming)
@@ -271,11 +263,17 @@ class Dispatcher:
             self._presses.stopping(call.turn, incoming)
         return False
 
-    async def _carry_out(self, accepted: Accepted, incoming: Incoming, done: asyncio.Event, *, urgent: bool, slipped: bool) -> None:
+    async def _carry_out(
+        self, accepted: Accepted, incoming: Incoming, done: asyncio.Event, *, urgent: bool, ready: Answer | None, late: bool
+    ) -> None:
         try:
             try:
                 async with nullcontext() if urgent else self._lanes.of(accepted.conversation):
-                    answer = Answer(texts.SLIPPED, note=True) if slipped else await self._answer(accepted, incoming)
+                    # In the lane: what was chosen before this one's turn came is known only now.
+                    if late and await insist(self._clock, lambda: self._choices.overtaken(accepted, incoming)):
+                        ready = Answer(texts.OVERTAKEN)
+                    answer = ready or await self._answer(accepted, incoming)
+                    note = self._choices.made(accepted, incoming, answer)
             finally:
                 done.set()
                 self._changing.get(accepted.conversation, {}).pop(accepted.event, None)
@@ -294,20 +292,22 @@ class Dispatcher:
                     log.warning("command.undeliverable event=%d: %s", accepted.event, error)
                     if error.refusal is Refusal.TOKEN:
                         return  # it stays open, and is carried out when the token is good
-            await insist(self._clock, lambda: self._store.finish_event(accepted.event))
+            noted = () if note is None else (note,)
+            await insist(self._clock, lambda: self._store.finish_event(accepted.event, *noted))
+            self._choices.finished(accepted)
         finally:
             self._leave()
 
     async def _answer(self, accepted: Accepted, incoming: Incoming) -> Answer | None:
         if not self._access.admits(incoming):
             return Answer(texts.refusal(incoming), note=True)
-        call = self._call_of(incoming)
+        call = self._calls.of(incoming)
         if call is None:
             nothing = texts.NOTHING_SAID if self.takes_files(incoming.chat) else texts.NO_TEXT
             return Answer(texts.DEAD_BUTTON if incoming.kind is EventKind.BUTTON else nothing, note=True)
-        command = self._by_name.get(call.name)
+        command = self._calls.by_name.get(call.name)
         if command is None:
-            near = [f"/{name}" for name in nearest(call.name, self._by_name, CLOSE)]
+            near = [f"/{name}" for name in nearest(call.name, self._calls.by_name, CLOSE)]
             return Answer(texts.unknown("command", f"/{call.name}", near, more=" /help lists all."))
         if command.run is None:
             return Answer(f"Write what you want to know after the command: `/{command.name} {command.options[0].name.upper()}`.")
@@ -342,21 +342,6 @@ class Dispatcher:
             log.warning("who administers a group could not be found out: %s", error)
             return None
 
-    def _call_of(self, incoming: Incoming) -> _Call | None:
-        """Return what a command or button event calls. A forged button gets no further than a typed command would."""
-        if incoming.button is None:
-            return _Call(incoming.command.name, incoming.command.arguments) if incoming.command is not None else None
-        name, _, argument = incoming.button.data.partition(":")
-        command = self._by_name.get(name)
-        if command is None or not command.button:
-            return None
-        if command.turn:
-            turn, argument = controls.split(argument)
-            if turn is None or (argument and not command.options):
-                return None
-            return _Call(name, {command.options[0].name: argument} if argument else {}, turn)
-        return _Call(name, {command.options[0].name: argument} if argument and command.options else {})
-
     def _context(self, conversation: int, chat: ChatAddress, server: str | None, event: int, arguments: Mapping[str, str]) -> Context:
         return Context(self._store, self._preferences, self._catalogue, self._providers, chat, server, conversation, event, arguments)
 
@@ -380,8 +365,8 @@ class Dispatcher:
 
     async def _say(self, accepted: Accepted, incoming: Incoming, answer: Answer) -> None:
         platform = self._platforms[incoming.chat.platform]
-        command = self._by_name.get(incoming.command.name) if incoming.command else None
-        private = command is not None and command.private
+        command = self._calls.command_of(incoming)
+        private = command is not None and command.private and incoming.button is None
         target = Target.answering(incoming, await self._route(accepted), private=private)
         await self._outbox.post(Owner(OwnerKind.EVENT, accepted.event), target, pages(platform, answer.text, answer.buttons))
 
@@ -391,50 +376,20 @@ class Dispatcher:
         """Return the event that could not be read when it came; see `bot.rereading.read_again`."""
         return await read_again(kept, self._platforms)
 
-    async def overtaken(self, event: StoredEvent, incoming: Incoming) -> bool:
-        """Tell whether something was chosen since an event came that chooses the same: carried out now, it would undo that.
-
-        What was read again before a crash, and carried out then, has the key of `incoming`: it is no other choice.
-        """
-        chosen, after = self._chooses(incoming), event.id
-        while chosen is not None:
-            later = await self._store.commands_after(event.conversation, after, LOOKED_AT)
-            for one in later:
-                with suppress(ValueError):  # written by another version
-                    said = load(one.payload)
-                    if self._chooses(said) == chosen and said.key != incoming.key and self._access.admits(said):
-                        return True
-            if len(later) < LOOKED_AT:
-                break
-            after = later[-1].id
-        return False
-
     async def too_late(self, event: StoredEvent, incoming: Incoming) -> bool:
         """Tell whether what an event turned out to be, long after it came, must not be carried out as if it came now.
 
         A stop or /reset would concern what was asked and said since.
         """
-        call = self._call_of(incoming)
-        command = self._by_name.get(call.name) if call is not None else None
+        command = self._calls.command_of(incoming)
         concerns_what_is_there = command is not None and (command.changes or command.urgent or command.turn) and command.choice is None
-        return concerns_what_is_there or await self.overtaken(event, incoming)
-
-    def _chooses(self, incoming: Incoming) -> tuple[str, str, int | None] | None:
-        """Return what a command or a press chooses anew; None if it chooses nothing."""
-        call = self._call_of(incoming)
-        command = self._by_name.get(call.name) if call is not None else None
-        if call is None or command is None or command.choice is None:
-            return None
-        given = [call.arguments.get(option.name, "").strip() for option in command.options]
-        if not all(given):
-            return None  # it only shows what holds
-        return command.choice, given[0].lower() if len(given) > 1 else "", call.turn
+        return concerns_what_is_there or await self._choices.overtaken(Accepted(event.id, event.conversation, None), incoming)
 
     # completions
 
     async def complete(self, chat: ChatAddress, server: str | None, command: str, option: str, text: str) -> Sequence[str]:
         """Suggest values for an option, best first; what can't be had suggests nothing."""
-        declared = self._by_name.get(command)
+        declared = self._calls.by_name.get(command)
         known = {item.name: item for item in declared.options} if declared else {}
         if option not in known or (completer := known[option].complete) is None:
             return []

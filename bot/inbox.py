@@ -108,19 +108,8 @@ class Inbox:
         """Carry out, once more, what came a while ago."""
         if incoming.kind is EventKind.UNREADABLE:
             self._spawn(self._read_again(event, incoming))  # its platform may have to be connected first
-        # An event that is open and handed to nobody waits for the next start: a store that fails for a moment must not bring that about.
-        elif await insist(self._parking.clock, lambda: self._dispatcher.overtaken(event, incoming)):
-            self._spawn(self._let_go(event, incoming))  # to say so may take a while, and what comes next does not depend on it
         else:
-            self._hand_on(Accepted(event.id, event.conversation, None), incoming)
-
-    async def _let_go(self, event: StoredEvent, incoming: Incoming) -> None:
-        """Say that something newer holds."""
-        await self._parking.tell(event.id, incoming, texts.OVERTAKEN)
-        try:
-            await insist(self._parking.clock, lambda: self._store.finish_event(event.id))
-        except StoreError as error:
-            log.warning("event.not_finished event=%d, it is looked at again at the next start: %s", event.id, error)
+            self._hand_on(Accepted(event.id, event.conversation, None), incoming, late=True)
 
     async def _read_again(self, event: StoredEvent, kept: Incoming) -> None:
         """Take what could not be read as the event that it is, if it can be read by now. Done twice, as after a crash, it is one event."""
@@ -163,9 +152,9 @@ class Inbox:
             await self._store.withdraw(incoming.chat, incoming.message_id)
         await self._store.finish_event(accepted.event)
 
-    def _hand_on(self, accepted: Accepted, incoming: Incoming, pause: float = FIRST_RETRY_SECONDS) -> None:
+    def _hand_on(self, accepted: Accepted, incoming: Incoming, pause: float = FIRST_RETRY_SECONDS, *, late: bool = False) -> None:
         edit = incoming.kind is EventKind.EDIT
-        work = self._edited(accepted, incoming) if edit else self._dispatcher.carry_out(accepted, incoming)
+        work = self._edited(accepted, incoming) if edit else self._dispatcher.carry_out(accepted, incoming, late=late)
         self._spawn(work).add_done_callback(partial(self._ended, accepted, incoming, pause))
 
     def _ended(self, accepted: Accepted, incoming: Incoming, pause: float, task: asyncio.Task[None]) -> None:
@@ -185,7 +174,7 @@ class Inbox:
             return
         await self._parking.clock.sleep(pause)
         if not self._dispatcher.closing and self._dispatcher.serves(incoming.chat):
-            self._hand_on(accepted, incoming, min(2 * pause, LONGEST_RETRY_SECONDS))
+            self._hand_on(accepted, incoming, min(2 * pause, LONGEST_RETRY_SECONDS), late=True)
 
     async def _given_up(self, event: int, incoming: Incoming, error: Exception | None) -> bool:
         try:

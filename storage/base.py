@@ -160,8 +160,8 @@ class Store(AlternativeStore, DeliveryStore, UsageStore, TroubleStore, MarkStore
         """Read one event back."""
         ...
 
-    async def finish_event(self, event_id: int) -> None:
-        """Mark an event that no turn carries as carried out."""
+    async def finish_event(self, event_id: int, error: str | None = None) -> None:
+        """Mark an event that no turn carries as carried out; `error` says why nothing came of it."""
         ...
 
     async def reply_route(self, event_id: int) -> ReplyRoute | None:

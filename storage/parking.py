@@ -81,6 +81,14 @@ async def count(tx: Tx, event_id: int, now: float, reason: str = "") -> Trouble:
     return Trouble(row["failures"], max(0.0, now - row["since"]), row["reason"])
 
 
+async def over(tx: Tx, event_id: int, now: float, error: str | None) -> None:
+    """Note that an event was carried out, or why nothing came of it: it is in no trouble any more."""
+    await tx.fetch("trouble_drop", event_id)
+    if error is not None:
+        await tx.fetch("event_in_vain", event_id, error)
+    await finish(tx, event_id, now)
+
+
 async def finish(tx: Tx, event_id: int, now: float) -> None:
     """Note that an event was carried out, or parked; what was forgotten meanwhile is removed."""
     for row in await tx.fetch("event_finish", event_id, now):

@@ -65,11 +65,15 @@ WHERE e.id = $1;
 SELECT id, key, kind, conversation, payload FROM event WHERE finished_at IS NULL ORDER BY id;
 
 -- name: commands_after
--- Commands and presses of a conversation above an event that were carried out and are kept, oldest first.
+-- Commands and presses of a conversation above an event that were carried out, not in vain, and are kept, oldest first.
 SELECT e.id, e.key, e.kind, e.conversation, e.payload FROM event e
-WHERE e.conversation = $1 AND e.id > $2 AND e.payload <> '' AND e.kind IN ('command', 'button') AND e.finished_at IS NOT NULL
+WHERE e.conversation = $1 AND e.id > $2 AND e.payload <> '' AND e.kind IN ('command', 'button') AND e.finished_at IS NOT NULL AND e.error IS NULL
   AND NOT EXISTS (SELECT 1 FROM trouble t WHERE t.event = e.id AND t.parked_at IS NOT NULL)
 ORDER BY e.id LIMIT $3;
+
+-- name: event_in_vain
+-- Note why nothing came of an event.
+UPDATE event SET error = $2 WHERE id = $1 AND finished_at IS NULL;
 
 -- name: event_finish
 -- Note that an event was carried out, and tell whether it was forgotten meanwhile.

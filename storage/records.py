@@ -34,7 +34,7 @@ from storage.base import (
 from storage.claims import NotServedError, claim
 from storage.marking import MarkRecords
 from storage.merging import join, ready_at
-from storage.parking import ParkingRecords, closed, finish, give_up, stored_event
+from storage.parking import ParkingRecords, closed, give_up, over, stored_event
 from storage.questions import edit, fill
 from storage.removal import clear_away, forget, step
 from storage.revisions import PastRecords, Watched
@@ -89,9 +89,9 @@ class Records(UsageRecords, ParkingRecords, MarkRecords, PastRecords):
             raise StoreError(f"There is no event {event_id} in the database")
         return stored_event(rows[0])
 
-    async def finish_event(self, event_id: int) -> None:
-        """Mark an event that no turn carries as carried out."""
-        await self._db.unit(lambda tx: _finish_event(tx, event_id, self._now()))
+    async def finish_event(self, event_id: int, error: str | None = None) -> None:
+        """Mark an event that no turn carries as carried out, or say why nothing came of it."""
+        await self._db.unit(lambda tx: over(tx, event_id, self._now(), error))
 
     async def reply_route(self, event_id: int) -> ReplyRoute | None:
         """Return the event's reply route while it has not expired."""
@@ -347,11 +347,6 @@ async def _accept(tx: Tx, event: NewEvent, now: float) -> Accepted | None:
             turn = await _new_turn(tx, conversation, event_id, chat, now, merge=event.turn.merge)
         await _ask(tx, turn, event.turn, chat, now)
     return Accepted(event_id, conversation, turn, joined)
-
-
-async def _finish_event(tx: Tx, event_id: int, now: float) -> None:
-    await tx.fetch("trouble_drop", event_id)
-    await finish(tx, event_id, now)
 
 
 async def _new_turn(

@@ -61,7 +61,10 @@ class TroubleStore(Protocol):
         ...
 
     async def commands_after(self, conversation: int, event_id: int, limit: int) -> Sequence[StoredEvent]:
-        """List commands and presses that came to a conversation after an event and were carried out, oldest first, at most `limit`."""
+        """List commands and presses that came to a conversation after an event and were carried out, oldest first, at most `limit`.
+
+        Not those of which nothing came (see `Store.finish_event`).
+        """
         ...
 
     async def read_at_last(self, event_id: int) -> None:

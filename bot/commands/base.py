@@ -22,12 +22,14 @@ class Answer:
         text: Markdown.
         note: If a button called, it is a word to the person who pressed it, and no message where the platform can say it otherwise.
         shows: The turn whose answer is to be shown as it is stored by now.
+        chose: What the command was to choose is chosen (see `Command.choice`).
     """
 
     text: str
     buttons: tuple[tuple[Button, ...], ...] = ()
     note: bool = False
     shows: int | None = None
+    chose: bool = False
 
 
 Cooling: TypeAlias = Callable[[str, str], tuple[float, ErrorKind] | None]
@@ -129,6 +131,7 @@ class Command:
         changes: What it sets holds for every question after it: these wait until it is set.
         choice: What it chooses, once all its options are given (of several the first one says which of them). A later choice of the same
             holds, also if this one is carried out after it. None: it chooses nothing that a later one undoes.
+        within: What that is part of: a later choice of it overtakes this one, too.
     """
 
     name: str
@@ -142,6 +145,7 @@ class Command:
     urgent: bool = False
     changes: bool = False
     choice: str | None = None
+    within: str | None = None
 
     def bind(self, text: str) -> dict[str, str]:
         """Bind the words after a command to its options, the last option taking the rest."""

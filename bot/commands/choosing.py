@@ -37,7 +37,7 @@ async def choose_provider(context: Context) -> Answer:
         return Answer(texts.unknown("provider", wanted, nearest(wanted, context.providers, CLOSE), list(context.providers)))
     await context.preferences.set_provider(context.conversation, name)
     choice = await context.choice()
-    return Answer(f"**{context.providers[name].title}** answers from now on, with the model {texts.code(choice.model)}.")
+    return Answer(f"**{context.providers[name].title}** answers from now on, with the model {texts.code(choice.model)}.", chose=True)
 
 
 async def _on_offer(context: Context) -> tuple[Choice, Provider, list[str]] | Answer:
@@ -69,7 +69,7 @@ async def choose_model(context: Context) -> Answer:
     if model is None:
         near = ", ".join(texts.code(name) for name in nearest(wanted, names))
         answer += f" It is not in my list of {provider.title}'s models, which is not complete{f'; near it are {near}' if near else ''}."
-    return Answer(answer)
+    return Answer(answer, chose=True)
 
 
 def _offer(choice: Choice, names: Sequence[str]) -> Answer:
@@ -143,7 +143,7 @@ COMMANDS = (
         (Option("name", "The provider, such as netmind", complete=complete_provider),),
         button=True,
         changes=True,
-        choice="who answers",
+        choice="provider",
     ),
     Command(
         "model",
@@ -152,7 +152,8 @@ COMMANDS = (
         (Option("name", "The model's id; a part of it lists what fits", complete=complete_model),),
         button=True,
         changes=True,
-        choice="who answers",
+        choice="model",
+        within="provider",
     ),
     Command("models", "List the provider's models", list_models, (Option("word", "Only those that contain this"),), private=True),
 )

@@ -102,7 +102,6 @@ COMMANDS = (
         button=True,
         turn=True,
         changes=True,
-        choice="answer",
     ),
     Command("reset", "Start afresh: the model sees nothing of what was said before", reset, changes=True),
 )

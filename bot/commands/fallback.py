@@ -27,7 +27,7 @@ async def fallback(context: Context) -> Answer:
         if changed:
             await context.preferences.set_fallback(context.conversation, names)
     first = context.providers[chosen].title if chosen in named and chosen in context.providers else None
-    return Answer(texts.fallback(await titles(context), changed=changed, first=first))
+    return Answer(texts.fallback(await titles(context), changed=changed, first=first), chose=changed)
 
 
 async def _names(context: Context, wanted: Sequence[str]) -> tuple[str, ...] | Answer | None:

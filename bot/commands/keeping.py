@@ -21,13 +21,13 @@ async def keep(context: Context) -> Answer:
         return refusal
     if wanted in FOR_EVER or takes_back(wanted):
         await context.preferences.set_keep_days(context.conversation, None)
-        return Answer(texts.kept(None, most))
+        return Answer(texts.kept(None, most), chose=True)
     number = wanted.removesuffix("days").removesuffix("day").removesuffix("d").strip()
     longest = most or MOST_KEEP_DAYS
     if not (number.isascii() and number.isdigit() and 1 <= int(number) <= longest):
         return Answer(texts.keep_refused(wanted, longest, limited=most is not None))
     await context.preferences.set_keep_days(context.conversation, int(number))
-    return Answer(texts.kept(int(number), most))
+    return Answer(texts.kept(int(number), most), chose=True)
 
 
 async def forget(context: Context) -> Answer:

@@ -35,7 +35,7 @@ async def persona(context: Context) -> Answer:
         await context.preferences.set_persona(context.conversation, None if clear else text)
     except InvalidPreferenceError as error:
         return Answer(f"That can't be the persona: {escape(str(error))}.")
-    return Answer("The persona is back to the default." if clear else "The persona is set, from the next question on.")
+    return Answer("The persona is back to the default." if clear else "The persona is set, from the next question on.", chose=True)
 
 
 async def settings(context: Context) -> Answer:
@@ -61,7 +61,8 @@ async def settings(context: Context) -> Answer:
         stored = await context.preferences.set_parameter(context.conversation, choice, name, None if clear else value)
     except InvalidPreferenceError as error:
         return Answer(f"{texts.code(value)} does not fit **{name}**: {escape(str(error))}. {_about(provider.parameters, name)}")
-    return Answer(f"**{name}** is back to its default." if clear else f"**{name}** is {texts.value(stored)} from the next question on.")
+    said = f"**{name}** is back to its default." if clear else f"**{name}** is {texts.value(stored)} from the next question on."
+    return Answer(said, chose=True)
 
 
 def _overview(provider: Provider, chosen: dict[str, Any]) -> str:
@@ -145,7 +146,7 @@ async def reasoning(context: Context) -> Answer:
         if wanted not in REASONING_CHOICES:
             return Answer(texts.reasoning_refused(wanted, list(REASONING_CHOICES)))
         await context.preferences.set_reasoning(context.conversation, REASONING_CHOICES[wanted])
-    return Answer(texts.reasoning((await context.choice()).reasoning, changed=bool(wanted)))
+    return Answer(texts.reasoning((await context.choice()).reasoning, changed=bool(wanted)), chose=bool(wanted))
 
 
 async def complete_reasoning(_: Context, typed: str) -> Sequence[str]:

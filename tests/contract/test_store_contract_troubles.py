@@ -208,6 +208,7 @@ async def test_commands_that_were_carried_out_after_an_event_are_listed_in_order
     async def listed(after: int, limit: int = 10) -> list[int]:
         return [one.id for one in await store.commands_after(first.conversation, after, limit)]
 
+    await store.finish_event(made[3], "it was refused")
     assert await listed(first.event) == [made[0], made[2]]
     assert await listed(first.event, 1) == [made[0]]
     assert await listed(made[0]) == [made[2]]

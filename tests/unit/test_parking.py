@@ -11,6 +11,7 @@ import pytest
 from adapters.base import Finished, TextDelta
 from bot import texts
 from bot.access import Access, AllowList
+from bot.inbox import FIRST_RETRY_SECONDS
 from bot.model import CommandCall, EventKind, Page, Receipt, Sender, Target
 from bot.parking import WATCH_SECONDS, reason_of
 from bot.patience import ParkingRule
@@ -200,6 +201,19 @@ async def test_a_command_that_fails_each_time_is_parked_and_carried_out_by_the_n
         (("settings", {"name": "temperature", "value": "1"}), [("settings", {"name": "penalty", "value": "2"})], False),
         (("keep", {"days": "7"}), [("keep", {"days": "9"})], True),
         (("system", {"text": "a pirate"}), [("system", {"text": "a cook"})], True),
+        (("provider", {"name": "beta"}), [("provider", {"name": "alpha"})], True),
+        (("provider", {"name": "beta"}), [("model", {"name": "small"}), ("settings", {"name": "temperature", "value": "1"})], False),
+        (("settings", {"name": "temperature", "value": "1"}), [("provider", {"name": "beta"})], False),
+        (("fallback", {"names": "beta"}), [("fallback", {"names": "off"})], True),
+        (("reasoning", {"choice": "show"}), [("reasoning", {"choice": "hide"})], True),
+        # What was refused undid nothing, and is no newer choice.
+        (("provider", {"name": "beta"}), [("provider", {"name": "nobody"})], False),
+        (("model", {"name": "large"}), [("model", {"name": "no-such-model"})], False),
+        (("settings", {"name": "temperature", "value": "1"}), [("settings", {"name": "temperature", "value": "99"})], False),
+        (("keep", {"days": "7"}), [("keep", {"days": "never"})], False),
+        (("system", {"text": "a pirate"}), [("system", {"text": "a cook" * 2000})], False),
+        (("fallback", {"names": "beta"}), [("fallback", {"names": "nobody"})], False),
+        (("reasoning", {"choice": "show"}), [("reasoning", {"choice": "perhaps"})], False),
     ],
 )
 async def test_a_choice_that_is_tried_again_undoes_no_newer_one(
@@ -246,6 +260,64 @@ async def test_a_store_that_fails_for_a_moment_leaves_no_command_that_is_tried_a
         await world.idle()
         watch.cancel()
     assert not failures
+
+
+async def parked(world: World, name: str, **arguments: str) -> int:
+    """A command that is parked; return its event."""
+    event = world.event(EventKind.COMMAND, command=CommandCall(name, arguments))
+    accepted = await world.now.store.accept(NewEvent(event.key, event.kind, event.chat, dump(event)))
+    assert accepted is not None
+    await world.now.store.park_event(accepted.event)
+    return accepted.event
+
+
+async def test_a_newer_choice_counts_while_its_answer_is_still_on_its_way(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world.running() as core:
+        event = await parked(world, "keep", days="7")
+        send, held = world.chat.send, asyncio.Event()
+
+        async def slowly(target: Target, page: Page, *, nonce: str, first: bool) -> Receipt:
+            await held.wait()
+            return await send(target, page, nonce=nonce, first=first)
+
+        monkeypatch.setattr(world.chat, "send", slowly)
+        await world.command("keep", days="9")
+        await eventually(lambda: world.rows("SELECT value FROM setting") == [("9",)])
+        want_again(world.database, [event])
+        watch = asyncio.create_task(core.inbox.watch())
+        await eventually(lambda: not survey(world.database).parked)
+        held.set()
+        await world.until_said(texts.OVERTAKEN)
+        watch.cancel()
+        await world.idle()
+        assert world.rows("SELECT value FROM setting") == [("9",)]
+
+
+async def test_a_choice_that_fails_and_is_tried_again_by_itself_undoes_no_newer_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.insist.STORE_PAUSE_SECONDS", 0.001)
+    async with world.running() as core:
+        route, failures, again = core.store.reply_route, [StoreUnavailableError("locked")] * 6, asyncio.Event()
+
+        async def sometimes(event: int) -> object:
+            if event == 1 and failures:
+                raise failures.pop()
+            return await route(event)
+
+        sleep = world.chat.clock.sleep
+
+        async def until_then(seconds: float) -> None:
+            await (again.wait() if seconds == FIRST_RETRY_SECONDS else sleep(seconds))
+
+        monkeypatch.setattr(core.store, "reply_route", sometimes)
+        monkeypatch.setattr(world.chat.clock, "sleep", until_then)
+        await world.command("keep", days="7")
+        await eventually(lambda: not failures)
+        await world.command("keep", days="9")
+        await world.until_said("9 days")
+        again.set()
+        await world.until_said(texts.OVERTAKEN)
+        await world.idle()
+        assert world.rows("SELECT value FROM setting") == [("9",)]
 
 
 async def test_a_newer_choice_of_a_stranger_or_one_that_is_parked_itself_counts_for_nothing(world: World) -> None:

@@ -151,7 +151,9 @@ async def test_what_the_store_would_not_take_is_taken_whatever_the_platform(tmp_
     assert survey(world.database).newest_set_aside[0].reason == "TypeError: date; what memory sent can't be read again"
 
 
-@pytest.mark.parametrize("late", [CommandCall("stop"), CommandCall("reset"), CommandCall("forget", {"confirm": "yes"})])
+@pytest.mark.parametrize(
+    "late", [CommandCall("stop"), CommandCall("reset"), CommandCall("forget", {"confirm": "yes"}), CommandCall("other", {"number": "2"})]
+)
 async def test_a_command_that_would_concern_what_came_since_is_not_carried_out(world: World, chat: ReadingChat, late: CommandCall) -> None:
     async with world.running():
         await set_aside(world)
