@@ -20,6 +20,7 @@ from bot.app import missing_tokens, open_bridge, secrets_of
 from bot.bridge import BridgeError
 from bot.doctor import examine
 from bot.platforms.base import PlatformError, RefusedError
+from bot.platforms.set_aside import why_never
 from bot.report import KINDS, usage_table
 from bot.settings import Settings, SettingsError, load, misspelt
 from storage.backup import back_up
@@ -184,7 +185,7 @@ def _backup(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _retry(settings: Settings, arguments: argparse.Namespace) -> int:
-    wishes = want_again(settings.database_path, None if arguments.all else arguments.events)
+    wishes = want_again(settings.database_path, None if arguments.all else arguments.events, why_never=why_never)
     soon = "the running bot tries it again within seconds" if wishes.in_use else "no bot runs: the next start tries it again"
     for event in wishes.taken:
         print(f"event {event}: {soon}")

@@ -33,7 +33,7 @@ from bot.preferences import Preferences
 from bot.presses import Presses
 from bot.reply import Buttons, Reply
 from bot.rereading import read_again
-from bot.turn import HopelessError, Turns, UnshownError
+from bot.turn import HopelessError, TokenRefusedError, Turns, UnshownError
 from bot.usage import Accounting
 from bot.waiting import Waiting
 from storage.base import Accepted, Owner, OwnerKind, Store, StoredEvent, StoreError, Turn, TurnState
@@ -182,8 +182,9 @@ class Dispatcher:
             log.error("turn.unreadable turn=%d event=%d", turn.id, turn.event)  # noqa: TRY400 - the error quotes what people wrote
             await self._store.close(turn, TurnState.FAILED, error="its event can't be read back")
             return
-        if turn.stop_requested and await self._taken_back(turn):
-            await self._store.close(turn, TurnState.STOPPED)  # who took it back knows; nothing more is to be said of it
+        if turn.stop_requested and turn.state is not TurnState.ANSWERED and await self._taken_back(turn):
+            await self._take_away(turn, incoming)
+            await self._store.close(turn, TurnState.STOPPED)
             return
         if self._parking.due(turn):
             await self._parking.park(turn, incoming)
@@ -212,6 +213,25 @@ class Dispatcher:
         """Tell whether nothing is left of a question: all its messages were taken back while it waited."""
         newest = await self._store.transcript(turn, 1)
         return not newest or newest[-1].turn != turn.id
+
+    async def _take_away(self, turn: Turn, incoming: Incoming) -> None:
+        """Put words in the place of what an attempt before the parking left in the chat, with its Stop button.
+
+        Nothing is said where nothing was shown: who took it back knows.
+
+        Raises:
+            TokenRefusedError: The platform refuses the bot's token: the turn stays open.
+        """
+        owner = Owner(OwnerKind.TURN, turn.id)
+        if not await self._store.deliveries(owner):
+            return
+        try:
+            words = pages(self._platforms[turn.chat.platform], texts.WITHDRAWN)
+            await self._outbox.post(owner, Target.answering(incoming, turn.route), words)
+        except DeliveryError as error:
+            log.warning("turn.undeliverable turn=%d: %s", turn.id, error)
+            if error.refusal is Refusal.TOKEN:
+                raise TokenRefusedError from error
 
     async def _crashed(self, turn: Turn, incoming: Incoming) -> None:
         try:

@@ -657,8 +657,8 @@ UPDATE event SET payload = '', error = NULL, finished_at = $2 WHERE id = $1 AND 
 UPDATE event SET error = $2 WHERE id = $1 AND kind = 'unreadable';
 
 -- name: event_standing
--- How it stands with an event: what it is, whether its content is kept, whether it is finished, and how often it has failed.
-SELECT e.kind, CASE WHEN e.payload = '' THEN 0 ELSE 1 END AS kept, CASE WHEN e.finished_at IS NULL THEN 0 ELSE 1 END AS finished,
+-- How it stands with an event: its key, what it is, whether its content is kept, whether it is finished, and how often it has failed.
+SELECT e.key, e.kind, CASE WHEN e.payload = '' THEN 0 ELSE 1 END AS kept, CASE WHEN e.finished_at IS NULL THEN 0 ELSE 1 END AS finished,
        tn.state AS turn, t.failures
 FROM event e LEFT JOIN trouble t ON t.event = e.id LEFT JOIN turn tn ON tn.event = e.id
 WHERE e.id = $1;

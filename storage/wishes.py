@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,10 +40,19 @@ class Wishes:
     in_use: bool
 
 
-def want_again(path: Path, events: Sequence[int] | None) -> Wishes:
+def _nothing_forbids(_key: str) -> str | None:
+    return None
+
+
+def want_again(path: Path, events: Sequence[int] | None, *, why_never: Callable[[str], str | None] = _nothing_forbids) -> Wishes:
     """Ask for another try of parked events, of all where `events` is None. Asking twice does no more than asking once.
 
     What could not be read is tried again where it is named: a newer version may be able to.
+
+    Args:
+        path: The database.
+        events: Their numbers.
+        why_never: Tells by its key why an event that could not be read is of no use by now; None: it may be.
 
     Raises:
         SchemaTooNewError: A newer program wrote the database.
@@ -58,14 +67,25 @@ def want_again(path: Path, events: Sequence[int] | None) -> Wishes:
             raise StoreError(f"The database {path} is of an older version: start this version of the bridge once, it brings it up to date.")
         database.execute("BEGIN IMMEDIATE")
         now = time.time()
+        never: Mapping[int, str] = {}
         if events is None:
             taken = sorted(row["event"] for row in run(database, "parked_want_all", now))
         else:
-            taken = [event for event in dict.fromkeys(events) if _want(database, event, now)]
-        refused = [Refused(event, _why_not(database, event)) for event in dict.fromkeys(events or ()) if event not in taken]
+            never = _never(database, dict.fromkeys(events), why_never)
+            taken = [event for event in dict.fromkeys(events) if event not in never and _want(database, event, now)]
+        refused = [
+            Refused(event, never.get(event) or _why_not(database, event)) for event in dict.fromkeys(events or ()) if event not in taken
+        ]
         database.execute("COMMIT")
     in_use, _ = lock_of(path.resolve()).held()
     return Wishes(tuple(taken), tuple(refused), in_use)
+
+
+def _never(database: sqlite3.Connection, events: Iterable[int], why_never: Callable[[str], str | None]) -> Mapping[int, str]:
+    """Return which events are of no use to be read again, and why."""
+    standing = {event: row for event in events for row in run(database, "event_standing", event)}
+    kept = {event: why_never(row["key"]) for event, row in standing.items() if row["kind"] == "unreadable" and row["kept"]}
+    return {event: why for event, why in kept.items() if why is not None}
 
 
 def _want(database: sqlite3.Connection, event: int, now: float) -> bool:

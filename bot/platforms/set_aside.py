@@ -7,10 +7,17 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from bot.model import EventKind, Incoming
+from bot.platforms.budgets import DISCORD_INTERACTION_ACK_SECONDS
 
 REASON_CHARS = 200
 NOT_STORED = ":not-stored"
 """Ends the key of an event that could be read and that the store would not take."""
+GIVEN_UP = ":given-up"
+"""Ends the key of an event that its platform has given up by the time that it could be read again."""
+WHY_GIVEN_UP = (
+    f"it is a command or a press on Discord, which ended it {DISCORD_INTERACTION_ACK_SECONDS:g} s after it came, unanswered, and told "
+    "whoever called it: it can't be answered any more and has to be called again"
+)
 RAW_CHARS = 100_000
 """So much of what came is kept; ours, far more than any real event has."""
 
@@ -21,6 +28,11 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, KeyError | TypeError):
         return f"{type(error).__name__}: {error}"[:REASON_CHARS]
     return type(error).__name__
+
+
+def why_never(key: str) -> str | None:
+    """Say why an event that was set aside can't be tried again, by its key; None if it can."""
+    return WHY_GIVEN_UP if key.endswith(GIVEN_UP) else None
 
 
 def raw_of(payload: Any) -> str:

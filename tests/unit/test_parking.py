@@ -108,6 +108,59 @@ async def test_a_running_bridge_grants_the_wish_within_seconds(world: World, mon
         watch.cancel()
 
 
+async def test_what_was_parked_with_a_part_of_its_answer_and_is_taken_back_keeps_no_stop_button(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.alpha.will(TextDelta("the first part"), asyncio.Event())
+    async with world.running():
+        said = await world.say("one")
+        await world.until_said("the first part")
+        assert list(world.buttons()[0]) == [texts.LABEL_STOP]
+    async with world.running() as core:
+        poisoned = poison(world, monkeypatch, 1, StoreError("no"))
+        await eventually(lambda: world.turns()[0][0] == "parked")
+        gate = asyncio.Event()
+        world.alpha.will(gate, TextDelta("heard: two"), Finished())
+        await world.say("two")
+        await eventually(lambda: len(world.alpha.requests) == 2)
+        poisoned.clear()
+        want_again(world.database, [1])
+        watch = asyncio.create_task(core.inbox.watch())
+        await eventually(lambda: world.turns()[0][0] == "accepted")
+        await world.come(EventKind.EDIT, message_id=said.message_id)  # it was deleted
+        await eventually(lambda: world.rows("SELECT stop_requested FROM turn WHERE id = 1") == [(1,)])
+        gate.set()
+        await world.idle()
+        watch.cancel()
+    assert [state for state, _ in world.turns()] == ["stopped", "done"]
+    assert world.texts()[0] == texts.WITHDRAWN
+    assert world.buttons()[0] == {}
+    assert len(world.alpha.requests) == 2
+
+
+async def test_a_stored_answer_is_shown_whole_although_its_question_is_asked_again_and_stop_was_pressed(world: World) -> None:
+    edit = world.chat.edit
+    world.alpha.will(TextDelta("the whole"), shown := asyncio.Event(), TextDelta(" answer"), Finished())
+
+    async def never(*_: object, **__: object) -> Receipt:
+        return await asyncio.Event().wait()  # type: ignore[return-value]
+
+    async with world.running() as core:
+        await world.say("one")
+        await world.until_said("the whole")
+        world.chat.edit = never  # type: ignore[method-assign]
+        shown.set()
+        await eventually(lambda: world.turns() == [("answered", 1)])
+        await world.press("retry:1")
+        await eventually(lambda: len(world.turns()) == 2)
+        assert await core.store.stop_turn(1, 1)
+    world.chat.edit = edit  # type: ignore[method-assign]
+    async with world.running():
+        await world.idle()
+    assert world.turns()[0] == ("done", 2)
+    assert world.texts()[0] == "the whole answer"
+
+
 async def test_an_answer_that_can_not_be_shown_is_parked_with_its_words_and_shown_by_the_next_try(world: World) -> None:
     refusing = [True]
     send = world.chat.send

@@ -10,7 +10,7 @@ import discord
 
 from bot.model import ChatAddress, ChatKind, EventKind, Incoming, Sender
 from bot.platforms.discord.reading import NAME
-from bot.platforms.set_aside import raw_of
+from bot.platforms.set_aside import GIVEN_UP, WHY_GIVEN_UP, raw_of
 
 UNKNOWN: Final = "unknown"
 CREATED, EDITED, CALLED = "MESSAGE_CREATE", "MESSAGE_UPDATE", "INTERACTION_CREATE"
@@ -33,6 +33,8 @@ def odd(kind: str, raw: Any, account: int, reason: str) -> Incoming | None:
     number = _id(raw, "id")
     if number == UNKNOWN or kind == EDITED:  # a message is edited more than once
         number = f"{number}:{hashlib.sha256(raw_of(kept).encode()).hexdigest()[:16]}"
+    if not message:
+        number += GIVEN_UP
     server = _id(raw, "guild_id")
     return Incoming(
         key=f"{NAME}:{account}:odd:{kind}:{number}",
@@ -54,7 +56,7 @@ def read_kept(kept: Incoming) -> tuple[str, dict[str, Any]]:
     """
     kind = kept.key.split(":")[3]
     if kind not in {CREATED, EDITED}:
-        raise TypeError("a command or a press can't be answered so late")
+        raise TypeError(WHY_GIVEN_UP)
     raw = json.loads(kept.raw or "")
     if not isinstance(raw, dict):
         raise TypeError("it was not kept as a message")
