@@ -13,7 +13,8 @@ from pydantic import SecretStr
 from adapters import http, local, modelslab, netmind, openai_compatible, segmind
 from adapters.base import Provider
 from adapters.router import Router
-from bot.attachments import Attachments
+from bot.access import Access
+from bot.attachments import Attachments, FileLimits
 from bot.bridge import Bridge, log_in_to_all
 from bot.catalogue import Catalogue
 from bot.clock import Clock, SystemClock
@@ -26,6 +27,7 @@ from bot.merging import Merging
 from bot.model import ChatAddress
 from bot.outbox import Outbox
 from bot.parking import Parking
+from bot.patience import ParkingRule
 from bot.platforms.base import Memo, Platform, SupportsCatchUp
 from bot.preferences import Defaults, Preferences
 from bot.settings import Settings, SettingsError
@@ -246,19 +248,77 @@ def _outbox(settings: Settings, platforms: Mapping[str, Platform], store: Sqlite
     return outbox
 
 
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """What a bridge is made of and has to be closed again, in the order in which it is opened."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a bridge is made of: what is opened and has to be closed again, and what the operator chose."""
 
+    store: Store
     clock: Clock
-    store: SqliteStore
-    providers: dict[str, Provider]
-    defaults: Defaults
-    menu: LateMenu
-    platforms: dict[str, Platform]
+    providers: Mapping[str, Provider]
+    platforms: Mapping[str, Platform]
     accounts: dict[str, str]
-    catalogue: Catalogue
     outbox: Outbox
+    router: Router
+    catalogue: Catalogue
+    accounting: Accounting
+    defaults: Defaults
+    access: Access
+    parking_rule: ParkingRule
+    file_limits: FileLimits | None = None
+    merge_window: float = 0.0
+    long_answer_pages: int = 0
+    reask: bool = True
+    commands: Sequence[Command] = COMMANDS
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What stands between intake and egress, wired."""
+
+    preferences: Preferences
+    dispatcher: Dispatcher
+    inbox: Inbox
+    housekeeper: Housekeeper
+
+
+def wire(parts: Parts) -> Core:
+    """Make every box between intake and egress."""
+    store, outbox, platforms, clock = parts.store, parts.outbox, parts.platforms, parts.clock
+    preferences = Preferences(store, parts.providers, parts.defaults)
+    turns = Turns(
+        store=store,
+        router=parts.router,
+        providers=parts.providers,
+        platforms=platforms,
+        preferences=preferences,
+        outbox=outbox,
+        attachments=Attachments(store, platforms, clock, parts.file_limits),
+        clock=clock,
+        accounting=parts.accounting,
+        long_answer_pages=parts.long_answer_pages,
+        reask=parts.reask,
+    )
+    parking = Parking(store, outbox, platforms, clock, parts.parking_rule)
+    waiting = Waiting(store, outbox, platforms, spending(outbox.meters, clock), clock)
+    dispatcher = Dispatcher(
+        store=store,
+        turns=turns,
+        outbox=outbox,
+        platforms=platforms,
+        accounts=parts.accounts,
+        providers=parts.providers,
+        preferences=preferences,
+        catalogue=parts.catalogue,
+        access=parts.access,
+        commands=parts.commands,
+        cooling=parts.router.cooling,
+        clock=clock,
+        parking=parking,
+        accounting=parts.accounting,
+        waiting=waiting,
+    )
+    inbox = Inbox(store, dispatcher, parts.access, Merging(platforms, parts.merge_window), parking=parking, waiting=waiting)
+    return Core(preferences, dispatcher, inbox, Housekeeper(store, preferences, clock))
 
 
 @asynccontextmanager
@@ -283,48 +343,25 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
         catalogue = Catalogue(providers, clock)
         stack.push_async_callback(catalogue.aclose)
         outbox = _outbox(settings, platforms, store, clock)
-        yield _wired(settings, _Opened(clock, store, providers, defaults, menu, platforms, accounts, catalogue, outbox))
-
-
-def _wired(settings: Settings, opened: _Opened) -> Bridge:
-    clock, store, outbox = opened.clock, opened.store, opened.outbox
-    providers, platforms = opened.providers, opened.platforms
-    preferences = Preferences(store, providers, opened.defaults)
-    router = Router(providers, sleep=clock.sleep, now=clock.now)
-    accounting = Accounting(store, settings.prices, settings.budgets)
-    turns = Turns(
-        store=store,
-        router=router,
-        providers=providers,
-        platforms=platforms,
-        preferences=preferences,
-        outbox=outbox,
-        attachments=Attachments(store, platforms, clock, settings.file_limits),
-        clock=clock,
-        accounting=accounting,
-        long_answer_pages=settings.long_answer_pages,
-        reask=settings.reask_after_crash == "ask",
-    )
-    parking = Parking(store, outbox, platforms, clock, settings.parking_rule)
-    waiting = Waiting(store, outbox, platforms, spending(outbox.meters, clock), clock)
-    dispatcher = Dispatcher(
-        store=store,
-        turns=turns,
-        outbox=outbox,
-        platforms=platforms,
-        accounts=opened.accounts,
-        providers=providers,
-        preferences=preferences,
-        catalogue=opened.catalogue,
-        access=settings.rule,
-        commands=COMMANDS,
-        cooling=router.cooling,
-        clock=clock,
-        parking=parking,
-        accounting=accounting,
-        waiting=waiting,
-    )
-    opened.menu.completer = dispatcher.complete
-    inbox = Inbox(store, dispatcher, settings.rule, Merging(platforms, settings.merge_window_seconds), parking=parking, waiting=waiting)
-    housekeeper = Housekeeper(store, preferences, clock)
-    return Bridge(store, providers, platforms, opened.accounts, outbox, dispatcher, inbox, clock, housekeeper)
+        core = wire(
+            Parts(
+                store=store,
+                clock=clock,
+                providers=providers,
+                platforms=platforms,
+                accounts=accounts,
+                outbox=outbox,
+                router=Router(providers, sleep=clock.sleep, now=clock.now),
+                catalogue=catalogue,
+                accounting=Accounting(store, settings.prices, settings.budgets),
+                defaults=defaults,
+                access=settings.rule,
+                parking_rule=settings.parking_rule,
+                file_limits=settings.file_limits,
+                merge_window=settings.merge_window_seconds,
+                long_answer_pages=settings.long_answer_pages,
+                reask=settings.reask_after_crash == "ask",
+            )
+        )
+        menu.completer = core.dispatcher.complete
+        yield Bridge(store, providers, platforms, accounts, outbox, core.dispatcher, core.inbox, clock, core.housekeeper)

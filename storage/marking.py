@@ -6,13 +6,11 @@ from collections.abc import Sequence
 
 from storage.base import ChatAddress
 from storage.marks import Mark
-from storage.tx import Db, Row, Tx
+from storage.tx import OverDb, Row, Tx
 
 
-class MarkRecords:
+class MarkRecords(OverDb):
     """The methods of `storage.marks.MarkStore`; see there."""
-
-    _db: Db
 
     async def mark(self, turn: int, chat: ChatAddress, message_id: str) -> bool:
         """Note that a message is about to show a mark. False: its turn waits no more."""

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from storage.base import EventKind, StoredEvent, Turn, TurnState
 from storage.removal import clear_away
 from storage.troubles import Trouble
-from storage.tx import Db, Row, Tx
+from storage.tx import OverDb, Row, Tx
 
 UNEXPLAINED = "it was cut off each time: the process ended in the middle of it, or could not say why"
 """The reason where none was noted."""
 
 
-class ParkingRecords:
-    """The methods of `storage.troubles.TroubleStore`; see there.
-
-    Args:
-        db: The driver.
-        now: Epoch seconds.
-    """
-
-    def __init__(self, db: Db, now: Callable[[], float]) -> None:
-        self._db = db
-        self._now = now
+class ParkingRecords(OverDb):
+    """The methods of `storage.troubles.TroubleStore`; see there."""
 
     async def failed(self, event_id: int, reason: str) -> Trouble:
         """Count a failure of an event that no turn carries."""

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from storage.base import Turn
-from storage.tx import Db, Row, Tx
+from storage.tx import OverDb, Row, Tx
 from storage.usage import Amounts, Limit, Money, Reservation, Spending, Standing, Tally, TurnUsage
 
 FIGURES = ("questions", "input_tokens", "output_tokens", "estimated", "possibly_double", "unpriced", "cost")
 """What is summed, as `storage.usage.Tally` has it."""
 
 
-class UsageRecords:
-    """`storage.usage.UsageStore`; see there.
-
-    Args:
-        db: The driver.
-        now: Epoch seconds.
-    """
-
-    def __init__(self, db: Db, now: Callable[[], float]) -> None:
-        self._db = db
-        self._now = now
+class UsageRecords(OverDb):
+    """`storage.usage.UsageStore`; see there."""
 
     async def spend(self, turn: Turn, reservation: Reservation) -> Spending | None:
         """Reserve what a claimed turn is about to use, unless a limit is exceeded. None: fenced."""

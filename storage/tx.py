@@ -58,3 +58,16 @@ class Db(Protocol):
         be called in another thread.
         """
         ...
+
+
+class OverDb:
+    """What is written over a database.
+
+    Args:
+        db: The driver.
+        now: Epoch seconds.
+    """
+
+    def __init__(self, db: Db, now: Callable[[], float]) -> None:
+        self._db = db
+        self._now = now

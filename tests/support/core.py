@@ -1,4 +1,4 @@
-"""The core as `bot.app` wires it, on a real store, with a chat in memory and scripted providers."""
+"""The core, wired by `bot.app`, on a real store, with a chat in memory and scripted providers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from typing import Any
 from adapters.base import Provider
 from adapters.router import Router
 from bot.access import Access
-from bot.attachments import Attachments, FileLimits
+from bot.app import Parts, wire
+from bot.attachments import FileLimits
 from bot.budgets import Budgets
 from bot.catalogue import Catalogue
 from bot.clock import Clock, SystemClock
@@ -24,7 +25,6 @@ from bot.commands.registry import COMMANDS
 from bot.dispatcher import Dispatcher
 from bot.housekeeping import Housekeeper
 from bot.inbox import Inbox
-from bot.merging import Merging
 from bot.model import (
     Attachment,
     ButtonPress,
@@ -40,16 +40,12 @@ from bot.model import (
     Target,
 )
 from bot.outbox import Outbox
-from bot.parking import Parking
 from bot.patience import ParkingRule
 from bot.platforms.base import Allowance, Call, Platform
 from bot.platforms.budgets import Budget, BudgetKind
 from bot.preferences import Defaults, Preferences
 from bot.prices import Prices
-from bot.spending import spending
-from bot.turn import Turns
 from bot.usage import Accounting
-from bot.waiting import Waiting
 from storage.sqlite import SqliteStore
 from tests.support.chat import MemoryPlatform
 from tests.support.scripted import ScriptedProvider
@@ -189,48 +185,33 @@ class World:
         clock = self.chat.clock
         providers: Mapping[str, Provider] = self.providers
         platforms: Mapping[str, Platform] = {"memory": self.chat}
-        preferences = Preferences(store, providers, self.defaults or Defaults(next(iter(self.providers))))
         outbox = Outbox(platforms, store, clock, rule=self.parking_rule)
-        router = Router(providers, sleep=lambda _: asyncio.sleep(0))
-        accounting = Accounting(store, self.prices, self.budgets, self.epoch)
-        turns = Turns(
-            store=store,
-            router=router,
-            providers=providers,
-            platforms=platforms,
-            preferences=preferences,
-            outbox=outbox,
-            attachments=Attachments(store, platforms, clock, self.file_limits),
-            clock=clock,
-            accounting=accounting,
-            long_answer_pages=self.long_answer_pages,
-            reask=self.reask,
-        )
         catalogue = Catalogue(providers, clock)
-        parking = Parking(store, outbox, platforms, clock, self.parking_rule)
-        waiting = Waiting(store, outbox, platforms, spending(outbox.meters, clock), clock)
-        dispatcher = Dispatcher(
-            store=store,
-            turns=turns,
-            outbox=outbox,
-            platforms=platforms,
-            accounts=dict.fromkeys(platforms, "bot"),
-            providers=providers,
-            preferences=preferences,
-            catalogue=catalogue,
-            access=self.access,
-            commands=self.commands,
-            cooling=router.cooling,
-            clock=clock,
-            parking=parking,
-            accounting=accounting,
-            waiting=waiting,
+        accounting = Accounting(store, self.prices, self.budgets, self.epoch)
+        wired = wire(
+            Parts(
+                store=store,
+                clock=clock,
+                providers=providers,
+                platforms=platforms,
+                accounts=dict.fromkeys(platforms, "bot"),
+                outbox=outbox,
+                router=Router(providers, sleep=lambda _: asyncio.sleep(0)),
+                catalogue=catalogue,
+                accounting=accounting,
+                defaults=self.defaults or Defaults(next(iter(self.providers))),
+                access=self.access,
+                parking_rule=self.parking_rule,
+                file_limits=self.file_limits,
+                merge_window=self.merge_window,
+                long_answer_pages=self.long_answer_pages,
+                reask=self.reask,
+                commands=self.commands,
+            )
         )
-        inbox = Inbox(store, dispatcher, self.access, Merging(platforms, self.merge_window), parking=parking, waiting=waiting)
-        drain = asyncio.create_task(store.run(dispatcher.drain))
-        self.core = Core(
-            store, preferences, catalogue, dispatcher, inbox, outbox, drain, Housekeeper(store, preferences, clock), accounting
-        )
+        inbox = wired.inbox
+        drain = asyncio.create_task(store.run(wired.dispatcher.drain))
+        self.core = Core(store, wired.preferences, catalogue, wired.dispatcher, inbox, outbox, drain, wired.housekeeper, accounting)
         try:
             for name in platforms:
                 await inbox.recover(name)
