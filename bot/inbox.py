@@ -58,7 +58,7 @@ class Inbox:
         if question is not None:
             sender = incoming.sender
             merge = self._merging.of(incoming)
-            turn = NewTurn(parts.question(question, files), incoming.message_id, sender.id, sender.name, merge)
+            turn = NewTurn(parts.question(question, files), incoming.message_id, sender.id, sender.name, merge, incoming.version)
         unreadable = incoming.kind is EventKind.UNREADABLE
         event = NewEvent(
             key=incoming.key,

@@ -96,7 +96,7 @@ class Incoming:
         album: Names what several messages came together as, each with a file; None for a message that stands alone.
         raw: What came from the platform, of an event that could not be read.
         reply_to: The message that a command was written as a reply to.
-        version: Of an edit: grows from one edit of the message to the next, as the platform dates them; 0 where that is not known.
+        version: Grows from one edit of a message to the next, as the platform dates them; 0: it was never edited, or that is not known.
     """
 
     key: str

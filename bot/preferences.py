@@ -23,6 +23,8 @@ PERSONA_CHARS = 8000
 KEEP_DAYS = "keep_days"
 """Key of how long what is said in a conversation is kept."""
 MOST_KEEP_DAYS = 36_500
+PERSONA = "persona"
+"""Key of who the model is told to be."""
 REASONING = "reasoning"
 """Key of whether reasoning is shown."""
 FALLBACK = "fallback"
@@ -138,7 +140,7 @@ class Preferences:
         raw = {key.removeprefix(prefix): json.loads(value) for key, value in merged.items() if key.startswith(prefix)}
         parameters = _still_valid(provider.parameters, raw) if provider else {}
         shown = merged.get(REASONING, _SHOWN if self._defaults.reasoning else _HIDDEN) == _SHOWN
-        return Choice(name, model, merged.get("persona", self._defaults.persona) or None, parameters, shown)
+        return Choice(name, model, merged.get(PERSONA, self._defaults.persona) or None, parameters, shown)
 
     @property
     def most_days(self) -> int | None:
@@ -181,7 +183,11 @@ class Preferences:
         """
         if persona is not None and len(persona) > PERSONA_CHARS:
             raise InvalidPreferenceError(f"a persona has at most {PERSONA_CHARS} characters, this one has {len(persona)}")
-        await self._store.put_setting(conversation_scope(conversation), "persona", persona)
+        await self._store.put_setting(conversation_scope(conversation), PERSONA, persona)
+
+    def words(self, conversation: int) -> Sequence[tuple[str, str]]:
+        """Return scope and key of what people chose in words of their own, which may tell of them."""
+        return [(conversation_scope(conversation), PERSONA)]
 
     async def set_reasoning(self, conversation: int, shown: bool | None) -> None:  # noqa: FBT001 - the value itself
         """Show or hide what the model says to itself; None goes back to what is inherited."""

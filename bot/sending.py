@@ -94,25 +94,33 @@ class Lane:
     async def _work(self) -> None:
         try:
             while self._deliveries and not self._outbox.closing:
-                self._wake.clear()
-                ready = self._soonest()
-                if ready is None or ready[0] > 0:
-                    self._stand_back()
-                    await (self._wake.wait() if ready is None else self._sleep(ready[0]))
-                    continue
-                delivery = ready[1]
-                if not self._counts_overall(delivery):
-                    self._stand_back()
-                    await self._attend(delivery, None)
-                elif (place := self._ask(delivery)) is None:
-                    await self._turn_or_due()
-                else:
-                    try:
-                        await self._attend(delivery, place)
-                    finally:
-                        self._allocator.take_back(place)
+                try:
+                    await self._next()
+                except Exception:  # a lane that ended here would leave its replies waiting until the next start
+                    log.exception("outbox.lane_failed, it goes on after a pause")
+                    await self._outbox.clock.sleep(BACKOFF_SECONDS)
         finally:
             self._stand_back()
+
+    async def _next(self) -> None:
+        """Make the call that may go out first, or wait until one may."""
+        self._wake.clear()
+        ready = self._soonest()
+        if ready is None or ready[0] > 0:
+            self._stand_back()
+            await (self._wake.wait() if ready is None else self._sleep(ready[0]))
+            return
+        delivery = ready[1]
+        if not self._counts_overall(delivery):
+            self._stand_back()
+            await self._attend(delivery, None)
+        elif (place := self._ask(delivery)) is None:
+            await self._turn_or_due()
+        else:
+            try:
+                await self._attend(delivery, place)
+            finally:
+                self._allocator.take_back(place)
 
     def _ask(self, delivery: Delivery) -> Place | None:
         self._wanting = delivery

@@ -299,12 +299,13 @@ class Store(AlternativeStore, DeliveryStore, UsageStore, TroubleStore, MarkStore
         """
         ...
 
-    async def forget(self, conversation: int, *, before: int, asked: int | None = None) -> bool:
+    async def forget(self, conversation: int, *, before: int, asked: int | None = None, settings: Sequence[tuple[str, str]] = ()) -> bool:
         """Start afresh, and mark that nothing is to stay of what older events than `before` brought, nor the content of that one.
 
         What is over is removed by `sweep`, what is still open as soon as it ends. The keys of events stay: duplicates are recognised.
 
         `asked`: The event that asked whether to. False: it was answered already, another event forgot it; nothing is marked.
+        `settings`: Scope and key of what goes with it. Done once more, as after a crash, what was set since stays.
         """
         ...
 

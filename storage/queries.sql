@@ -255,8 +255,8 @@ SELECT COUNT(*) AS n FROM turn WHERE conversation = $1 AND state IN ('accepted',
 
 -- name: entry_insert
 -- Add to the transcript.
-INSERT INTO entry (turn, role, author, author_name, content, chat, message_id, superseded, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, FALSE, $8)
+INSERT INTO entry (turn, role, author, author_name, content, chat, message_id, superseded, created_at, version)
+VALUES ($1, $2, $3, $4, $5, $6, $7, FALSE, $8, $9)
 RETURNING id, turn;
 
 -- name: entry_find
@@ -507,8 +507,8 @@ DELETE FROM delivery WHERE id = $1;
 SELECT id FROM conversation WHERE id > $1 ORDER BY id LIMIT $2;
 
 -- name: conversation_forget
--- Mark that what older events brought, and the given one itself, is to leave nothing behind.
-UPDATE conversation SET forgotten_event = $2 WHERE id = $1 AND forgotten_event < $2;
+-- Mark that what older events brought, and the given one itself, is to leave nothing behind. No row: it is marked.
+UPDATE conversation SET forgotten_event = $2 WHERE id = $1 AND forgotten_event < $2 RETURNING id;
 
 -- name: conversation_forgotten
 -- The newest event of a conversation that asked for everything before it to be forgotten, 0 if none has.

@@ -222,9 +222,9 @@ class Records(UsageRecords, ParkingRecords, MarkRecords, PastRecords):
 
         await self._db.unit(unit)
 
-    async def forget(self, conversation: int, *, before: int, asked: int | None = None) -> bool:
+    async def forget(self, conversation: int, *, before: int, asked: int | None = None, settings: Sequence[tuple[str, str]] = ()) -> bool:
         """Start afresh, and mark what older events brought for removal."""
-        return await self._db.unit(lambda tx: forget(tx, conversation, before=before, asked=asked))
+        return await self._db.unit(lambda tx: forget(tx, conversation, before=before, asked=asked, settings=settings))
 
     async def sweep(self, conversation: int, *, older_than: float | None, after: int = 0, limit: int = SWEPT_AT_ONCE) -> Sweep:
         """Remove some of what is marked as forgotten or came too long ago."""
@@ -368,11 +368,11 @@ async def _new_turn(
 
 
 async def _ask(tx: Tx, turn: int, new: NewTurn, chat: int, now: float) -> None:
-    await tx.fetch("entry_insert", turn, "user", new.author, new.author_name, new.content, chat, new.message_id, now)
+    await tx.fetch("entry_insert", turn, "user", new.author, new.author_name, new.content, chat, new.message_id, now, new.version)
 
 
 async def _reply(tx: Tx, turn: int, content: str, chat: int, now: float) -> int:
-    rows = await tx.fetch("entry_insert", turn, "assistant", None, None, content, chat, None, now)
+    rows = await tx.fetch("entry_insert", turn, "assistant", None, None, content, chat, None, now, 0)
     return int(rows[0]["id"])
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from storage.base import Sweep
 from storage.tx import Db, Tx
 
 
-async def forget(tx: Tx, conversation: int, *, before: int, asked: int | None) -> bool:
+async def forget(tx: Tx, conversation: int, *, before: int, asked: int | None, settings: Sequence[tuple[str, str]]) -> bool:
     """Start afresh, and mark what older events brought for removal; False if another event did since `asked`."""
     forgotten = (await tx.fetch("conversation_forgotten", conversation))[0]["forgotten_event"]
     if asked is not None and asked < forgotten != before:
         return False
     await tx.fetch("conversation_reset", conversation, before)
     await tx.fetch("states_drop", conversation)
-    await tx.fetch("conversation_forget", conversation, before)
+    if await tx.fetch("conversation_forget", conversation, before):  # carried out once more it removes nothing that was set since
+        for scope, key in settings:
+            await tx.fetch("setting_drop", scope, key)
     return True
 
 

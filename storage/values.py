@@ -78,6 +78,7 @@ class NewTurn:
         author: Platform id of the person.
         author_name: The name people read.
         merge: None: it is a question of its own.
+        version: Of its text, as the platform orders the edits of a message; 0: it was never edited, as far as is known.
     """
 
     content: str = field(repr=False)
@@ -85,6 +86,7 @@ class NewTurn:
     author: str
     author_name: str
     merge: Merge | None = None
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,10 +42,10 @@ async def forget(context: Context) -> Answer:
         return Answer(texts.FORGET_SURE, ((sure, Button(texts.FORGET_CANCEL, "forget:cancel")),))
     store, conversation = context.store, context.conversation
     # From here on it is certain, whatever happens to this process.
-    if not await store.forget(conversation, before=context.event, asked=controls.turn_of(asked_by)):
+    words = context.preferences.words(conversation)
+    if not await store.forget(conversation, before=context.event, asked=controls.turn_of(asked_by), settings=words):
         return Answer(texts.FORGOTTEN_BEFORE, note=True)
     stopped = await store.stop(conversation, queued=True, before=context.event)
-    await context.preferences.set_persona(conversation, None)
     after: int | None = 0
     while after is not None:
         after = (await store.sweep(conversation, older_than=None, after=after)).resume

@@ -79,7 +79,8 @@ def test_edits_are_ordered_by_the_moment_that_discord_gives_them(state):
     assert versions == sorted(set(versions))
     assert versions[1] == versions[0] + 1
     assert versions[2] % 1_000_000 == 0
-    assert from_message(edits[0], BOT, member=True, edited=False).version == 0
+    assert from_message(edits[1], BOT, member=True, edited=False).version == versions[1]  # as the history has it
+    assert from_message(message(state), BOT, member=True, edited=False).version == 0
 
 
 def test_a_file_without_a_type_is_bytes(state):

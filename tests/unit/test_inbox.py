@@ -229,6 +229,16 @@ async def test_what_is_running_at_the_end_is_taken_up_again_and_not_half_forgott
 # ------------------------------------------------------------------------------------------------ edits
 
 
+async def test_an_edit_older_than_the_text_that_came_first_changes_nothing(world: World) -> None:
+    async with world.running() as core:
+        await core.drain_no_more()
+        said = await world.say("edited twice", version=2)  # as it is read back from a history
+        await world.come(EventKind.EDIT, text="edited once", message_id=said.message_id, version=1)
+        await eventually(lambda: not world.rows("SELECT id FROM event WHERE finished_at IS NULL"))
+    async with world.running():
+        assert await world.until_said("heard") == "heard: edited twice"
+
+
 async def test_an_edit_of_what_is_not_known_is_taken_and_harms_nobody(world: World) -> None:
     async with world.running():
         await world.come(EventKind.EDIT, text="new text", message_id="never seen")

@@ -121,6 +121,26 @@ class TestForget:
             assert any("there" in text for text in said(world))
             assert not any('here"' in text.replace("there", "") for text in said(world))
 
+    async def test_run_again_after_a_crash_it_removes_no_persona_that_was_set_since(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with world.running() as core:
+            await world.order("system", text="a pirate")
+            finish, forgetting = core.store.finish_event, 2
+
+            async def not_that_one(event: int, *error: str) -> None:
+                await (asyncio.Event().wait() if event == forgetting else finish(event, *error))
+
+            monkeypatch.setattr(core.store, "finish_event", not_that_one)
+            await world.command("forget", confirm="yes")
+            await world.until_said(texts.FORGOTTEN)
+            assert world.rows("SELECT value FROM setting") == []
+            await world.command("system", text="a cook")
+            await eventually(lambda: world.rows("SELECT id FROM event WHERE finished_at IS NULL") == [(forgetting,)])
+        async with world.running():
+            await world.idle()
+        assert world.rows("SELECT value FROM setting") == [("a cook",)]
+
     async def test_one_that_a_crash_cut_off_is_finished_at_the_next_start(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         async with world.running() as core:
             await world.ask("one")

@@ -13,6 +13,7 @@ from bot.model import Button, Page, Receipt, Target
 from bot.outbox import DeliveryError
 from bot.platforms.base import Call, Refusal, RefusedError, UnavailableError
 from bot.reply import Reply
+from bot.sending import Lane
 from storage.base import StoreUnavailableError
 from tests.support.chat import LIMITS, PLAIN, MemoryDeliveries, target
 from tests.support.outbox import Text, World, lived, turn
@@ -22,6 +23,21 @@ from tests.support.outbox import Text, World, lived, turn
 async def world() -> AsyncIterator[World]:
     async with lived() as world:
         yield world
+
+
+async def test_a_fault_of_the_lane_itself_leaves_no_reply_waiting(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    soonest, faults = Lane._soonest, [ValueError(), ValueError()]
+
+    def sometimes(lane: Lane) -> object:
+        if faults:
+            raise faults.pop()
+        return soonest(lane)
+
+    monkeypatch.setattr(Lane, "_soonest", sometimes)
+    posting = asyncio.ensure_future(world.outbox.post(turn(), target(), [Page("said")]))
+    await world.clock.run(2)
+    assert posting.done()
+    assert world.platform.shown["1"].text == "said"
 
 
 async def test_an_outage_is_outlasted_and_a_repeated_create_makes_one_message(world: World) -> None:

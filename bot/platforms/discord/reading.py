@@ -78,7 +78,7 @@ def from_message(message: discord.Message, account: int, *, member: bool | None,
     """Return a message, or its new text after an edit."""
     private = isinstance(message.channel, discord.DMChannel)
     when = message.edited_at.isoformat() if edited and message.edited_at is not None else ""
-    version = (message.edited_at - EPOCH) // MICROSECOND if edited and message.edited_at is not None else 0
+    version = (message.edited_at - EPOCH) // MICROSECOND if message.edited_at is not None else 0
     return Incoming(
         key=f"{NAME}:{account}:edit:{message.id}:{when}" if edited else f"{NAME}:{account}:message:{message.id}",
         kind=EventKind.EDIT if edited else EventKind.MESSAGE,
