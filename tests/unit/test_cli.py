@@ -14,15 +14,12 @@ from typing import Any
 import pytest
 
 from bot import cli
-from bot.payload import dump
-from bot.platforms.discord.odd import odd
-from bot.platforms.set_aside import WHY_GIVEN_UP
 from bot.settings import VARIABLES, Settings
 from sandbox.outside import Outside
-from storage.base import NewEvent, TurnState
+from storage.base import TurnState
 from storage.sqlite import SqliteStore
 from storage.statements import migrations
-from tests.support.stores import HERE, accept, ask, opened
+from tests.support.stores import ask
 
 CANARY = "canary-4f1d"
 ROOT = Path(__file__).parents[2]
@@ -286,21 +283,6 @@ async def test_retry_says_for_each_event_what_becomes_of_it(capsys: pytest.Captu
         assert capsys.readouterr().out.splitlines() == [f"event 1: {soon}", f"event 2: {soon}"]
     finally:
         await store.aclose()
-
-
-def test_retry_of_what_discord_has_given_up_is_refused_with_the_reason(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    async def fill() -> None:
-        async with opened(SqliteStore(tmp_path / "data" / "d.db")) as store:
-            for kind in ("INTERACTION_CREATE", "MESSAGE_CREATE"):
-                kept = odd(kind, {"id": "555", "channel_id": "77"}, 1, "KeyError: 'data'")
-                assert kept is not None
-                await accept(store, NewEvent(kept.key, kept.kind, HERE, dump(kept), error=kept.text))
-
-    asyncio.run(fill())
-    assert cli.main(["retry", "1", "2"]) == cli.FAILED
-    told = capsys.readouterr()
-    assert told.out.splitlines() == ["event 2: no bot runs: the next start tries it again"]
-    assert told.err.splitlines() == [f"event 1: {WHY_GIVEN_UP}"]
 
 
 def test_retry_of_nothing_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

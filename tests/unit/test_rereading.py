@@ -11,12 +11,17 @@ from typing import Any
 
 import pytest
 
-from bot import texts
+from bot import cli, texts
 from bot.model import ButtonPress, CommandCall, EventKind, Incoming
-from bot.platforms.set_aside import not_stored
+from bot.payload import dump
+from bot.platforms.discord.odd import odd
+from bot.platforms.set_aside import WHY_GIVEN_UP, not_stored
+from storage.base import NewEvent
 from storage.beside import survey
+from storage.sqlite import SqliteStore
 from storage.wishes import want_again
 from tests.support.core import Chat, World, eventually
+from tests.support.stores import HERE, accept, opened
 
 SECRET = "canary-words-of-a-person"
 
@@ -232,3 +237,24 @@ async def test_a_choice_that_was_carried_out_before_a_crash_is_not_said_to_be_to
     assert len(chat.read) == 2
     assert world.texts() == told
     assert texts.TOO_LATE not in told
+
+
+def test_retry_of_what_discord_has_given_up_is_refused_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    database = tmp_path / "d.db"
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{database}")
+    monkeypatch.chdir(tmp_path)
+
+    async def fill() -> None:
+        async with opened(SqliteStore(database)) as store:
+            for kind in ("INTERACTION_CREATE", "MESSAGE_CREATE"):
+                kept = odd(kind, {"id": "555", "channel_id": "77"}, 1, "KeyError: 'data'")
+                assert kept is not None
+                await accept(store, NewEvent(kept.key, kept.kind, HERE, dump(kept), error=kept.text))
+
+    asyncio.run(fill())
+    assert cli.main(["retry", "1", "2"]) == cli.FAILED
+    told = capsys.readouterr()
+    assert told.out.splitlines() == ["event 2: no bot runs: the next start tries it again"]
+    assert told.err.splitlines() == [f"event 1: {WHY_GIVEN_UP}"]
