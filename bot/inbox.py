@@ -112,7 +112,14 @@ class Inbox:
             self._hand_on(Accepted(event.id, event.conversation, None), incoming, late=True)
 
     async def _read_again(self, event: StoredEvent, kept: Incoming) -> None:
-        """Take what could not be read as the event that it is, if it can be read by now. Done twice, as after a crash, it is one event."""
+        """Read once more what could not be read. A store that is away is waited for: the event is open, and in nobody else's hands."""
+        pause = FIRST_RETRY_SECONDS
+        while not await self._read_at_last(event, kept):
+            await self._parking.clock.sleep(pause)
+            pause = min(2 * pause, LONGEST_RETRY_SECONDS)
+
+    async def _read_at_last(self, event: StoredEvent, kept: Incoming) -> bool:
+        """Take it as the event that it is, if it can be read by now; False if the store is away. Done twice, it is one event."""
         try:
             fresh = await self._dispatcher.read_again(kept)
             if fresh is not None and await self._dispatcher.too_late(event, fresh):
@@ -122,11 +129,17 @@ class Inbox:
             await self._store.read_at_last(event.id)
             log.info("event.read_at_last event=%d%s", event.id, "" if fresh is not None else ", it is nothing for the bot")
         except StoreUnavailableError as error:
-            log.warning("event.not_read_again event=%d, it is tried at the next start: %s", event.id, error)
+            log.warning("event.not_read_again event=%d, it is tried again: %s", event.id, error)
+            return False
         except Exception as error:  # noqa: BLE001 - it is set aside as before, and must be in nobody's way
             reason = str(error) if isinstance(error, UnreadableStillError) else f"not stored: {type(error).__name__}"
             log.warning("event.unreadable_still event=%d: %s", event.id, reason)
-            await insist(self._parking.clock, lambda: self._store.unreadable_still(event.id, reason))
+            try:
+                await insist(self._parking.clock, lambda: self._store.unreadable_still(event.id, reason))
+            except StoreError as problem:
+                log.warning("event.not_set_aside_again event=%d, it is tried again: %s", event.id, problem)
+                return False
+        return True
 
     async def _read_back(self, event: StoredEvent) -> Incoming | None:
         try:

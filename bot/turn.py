@@ -362,7 +362,8 @@ class Turns:
                         course.keep(event)
                     case Submitted(handle):
                         choice = course.choice
-                        if not await self._store.submitted(course.turn, handle, provider=choice.provider, model=choice.model):
+                        noted = partial(self._store.submitted, course.turn, handle, provider=choice.provider, model=choice.model)
+                        if not await insist(self._clock, noted):  # a job that nobody knows of would be asked, and paid for, again
                             raise _Fenced
                     case _:
                         log.debug("turn.event turn=%d %s", course.turn.id, type(event).__name__)

@@ -16,7 +16,7 @@ from bot.model import ButtonPress, CommandCall, EventKind, Incoming
 from bot.payload import dump
 from bot.platforms.discord.odd import odd
 from bot.platforms.set_aside import WHY_GIVEN_UP, not_stored
-from storage.base import NewEvent
+from storage.base import NewEvent, StoreUnavailableError
 from storage.beside import survey
 from storage.sqlite import SqliteStore
 from storage.wishes import want_again
@@ -130,6 +130,28 @@ async def test_a_crash_before_it_is_read_again_loses_nothing(world: World, chat:
         await world.idle()
         await eventually(lambda: not survey(world.database).set_aside)
     assert world.alpha.asked == ["one"]
+
+
+async def test_a_store_that_is_away_while_it_is_read_again_costs_no_restart(
+    world: World, chat: ReadingChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.running():
+        await set_aside(world)
+    chat.known[SECRET] = world.event(text="one")
+    want_again(world.database, [1])
+    async with watched(world):
+        accept, failures = world.now.inbox.accept, [StoreUnavailableError("locked")]
+
+        async def sometimes(incoming: Incoming) -> bool:
+            if failures:
+                raise failures.pop()
+            return await accept(incoming)
+
+        monkeypatch.setattr(world.now.inbox, "accept", sometimes)
+        monkeypatch.setattr("bot.inbox.FIRST_RETRY_SECONDS", 0.001)
+        await world.until_said("heard: one")
+        await world.idle()
+        assert not failures
 
 
 async def test_what_is_nothing_for_the_bot_is_let_go(world: World, chat: ReadingChat) -> None:

@@ -17,6 +17,7 @@ from bot.model import EventKind
 from bot.platforms.base import Refusal, RefusedError, UnavailableError
 from bot.preferences import Defaults
 from bot.turn import MOST_ATTEMPTS
+from storage.base import StoreUnavailableError
 from tests.support.core import World, eventually
 from tests.support.scripted import ScriptedProvider
 
@@ -317,6 +318,25 @@ async def test_the_handle_of_a_job_is_stored_before_the_next_event_is_pulled_and
         await world.until_said("heard: one")
     assert [request.resume for request in world.alpha.requests] == [None, "job-1"]
     assert world.alpha.requests[0].turn == world.alpha.requests[1].turn
+
+
+async def test_a_job_whose_handle_can_not_be_stored_for_a_moment_is_not_asked_for_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.insist.STORE_PAUSE_SECONDS", 0.001)
+    world.alpha.will(Submitted("job-1"), TextDelta("collected"), Finished())
+    async with world.running() as core:
+        submitted, failures = core.store.submitted, [StoreUnavailableError("locked")] * 2
+
+        async def sometimes(*what: Any, **more: Any) -> bool:
+            if failures:
+                raise failures.pop()
+            return await submitted(*what, **more)
+
+        monkeypatch.setattr(core.store, "submitted", sometimes)
+        assert await world.ask("one") == "collected"
+    assert len(world.alpha.requests) == 1
+    assert world.turns() == [("done", 1)]
 
 
 async def test_a_worker_that_lost_its_turn_says_and_writes_nothing_more(world: World, caplog: pytest.LogCaptureFixture) -> None:
