@@ -123,6 +123,10 @@ class ChatRequest:
     pace: Callable[[], float] | None = field(default=None, repr=False, compare=False)
 
 
+ADVISED = "advised"
+"""Key in the schema of a parameter: the range that the provider advises, where it takes more than that."""
+
+
 class Parameters(BaseModel):
     """Base of each provider's settable parameters.
 

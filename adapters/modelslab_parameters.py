@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from adapters.base import Parameters
+from adapters.base import ADVISED, Parameters
 
 MAX_NEW_TOKENS = 1024
 """Most tokens of one answer; also our default, because the provider's own, 128, cuts most answers off."""
@@ -29,7 +29,11 @@ class ModelsLabParameters(Parameters):
     max_new_tokens: int | None = Field(MAX_NEW_TOKENS, ge=1, le=MAX_NEW_TOKENS, description="Most tokens the answer may have.")
     do_sample: bool | None = Field(True, description="Sample from the likely tokens; false always takes the likeliest one.")
     temperature: float | None = Field(
-        None, gt=0, le=2, description="Randomness. The provider advises 0.1 to 0.3 and uses 0.3 by itself; higher values are taken too."
+        None,
+        gt=0,
+        le=2,
+        description="Randomness. The provider advises 0.1 to 0.3 and uses 0.3 by itself; higher values are taken too.",
+        json_schema_extra={ADVISED: [0.1, 0.3]},
     )
     top_k: int | None = Field(
         None, ge=1, le=128, description="Only so many of the likeliest tokens are considered; the provider's own: 50."

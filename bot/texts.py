@@ -94,6 +94,11 @@ def nobody_else(providers: Sequence[str]) -> str:
     return f"{' and '.join(escape(provider) for provider in providers)} did not answer, either."
 
 
+def advised(least: float, most: float) -> str:
+    """Say, behind a setting that was taken, what the provider advises."""
+    return f" The provider advises {least:g} to {most:g}: outside of that its answers may be worse."
+
+
 _AT_CAP = "{model} used up the length of its answer by thinking. Set a higher max_tokens with /settings, or choose another with /model."
 _WRONG_ADDRESS = (
     "{provider} seems to be set up with a wrong address. The operator has to check it; meanwhile choose another with /provider."

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adapters.base import Parameters, Provider
+from adapters.base import ADVISED, Parameters, Provider
 from bot import texts
 from bot.catalogue import CLOSE, nearest
 from bot.commands.base import DEFAULT, Answer, Command, Context, Option, takes_back
@@ -61,8 +61,14 @@ async def settings(context: Context) -> Answer:
         stored = await context.preferences.set_parameter(context.conversation, choice, name, None if clear else value)
     except InvalidPreferenceError as error:
         return Answer(f"{texts.code(value)} does not fit **{name}**: {escape(str(error))}. {_about(provider.parameters, name)}")
-    said = f"**{name}** is back to its default." if clear else f"**{name}** is {texts.value(stored)} from the next question on."
-    return Answer(said, chose=True)
+    done = f"{texts.value(stored)} from the next question on.{_advice(provider.parameters, name, stored)}"
+    return Answer(f"**{name}** is {'back to its default.' if clear else done}", chose=True)
+
+
+def _advice(model: type[Parameters], name: str, value: Any) -> str:
+    """Say that a value is taken which the provider advises against; empty: it does not."""
+    advised = model.model_json_schema()["properties"][name].get(ADVISED)
+    return texts.advised(*advised) if advised and value is not None and not advised[0] <= value <= advised[1] else ""
 
 
 def _overview(provider: Provider, chosen: dict[str, Any]) -> str:

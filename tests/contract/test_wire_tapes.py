@@ -43,7 +43,7 @@ from adapters.openai_vendors import PRESETS
 from adapters.segmind import Segmind
 from tests.support.wire import Asked, RawServer, Reply, Script, late, stream, whole
 
-KEY = "SG_canary-key-0a1b2c3d4e5f"
+KEY = "canary-0a1b2c3d4e5f"  # of no form that is known for keys: what stands in an error is found by its value alone
 PROMPT = "canary prompt: the quick brown fox hides 4711 silver coins"
 CHAT = "49afc793-canary-chat-id-bac9"
 LLAMA, NET, ZEPHYR = "llama-v3p1-8b-instruct", "meta-llama/Meta-Llama-3.1-8B-Instruct", "zephyr-7b-beta"

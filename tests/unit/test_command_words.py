@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters.base import Health
+from adapters.modelslab_parameters import ModelsLabParameters
 from adapters.openai_parameters import OpenAIParameters, Vendor, parameters_of
 from adapters.segmind import SegmindParameters
 from bot import texts
@@ -26,6 +27,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             "alpha": ScriptedProvider(parameters=OpenAIParameters),
             "beta": ScriptedProvider("beta", "Beta", parameters=TWO),
             "gamma": ScriptedProvider("gamma", "Gamma", parameters=SegmindParameters),
+            "delta": ScriptedProvider("delta", "Delta", parameters=ModelsLabParameters),
         },
     )
     async with world.running():
@@ -164,3 +166,14 @@ async def test_the_local_model_is_no_model_model_and_one_that_is_the_only_one_of
     assert await world.run("model", name="zzzz") == "There is no Local model `zzzz`. /models lists all."
     assert (await world.run("models", word="zzzz")).startswith("There is no Local model with `zzzz`.")
     assert await world.run("model") == "The model is `small`, the only one there is here. /provider chooses who answers."
+
+
+@pytest.mark.parametrize(
+    ("value", "advised"), [("1", False), ("0.31", False), ("0.05", False), ("0.3", True), ("0.1", True), ("default", True)]
+)
+async def test_a_value_that_the_provider_advises_against_is_taken_and_that_is_said(world: World, value: str, advised: bool) -> None:
+    await world.run("provider", name="delta")
+    said = await world.run("settings", name="temperature", value=value)
+    assert said.startswith("**temperature** is")
+    assert ("The provider advises 0.1 to 0.3" in said) is not advised
+    assert "advises" not in await world.run("settings", name="top_k", value="7")

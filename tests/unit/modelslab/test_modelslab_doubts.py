@@ -25,6 +25,14 @@ async def test_an_answer_whose_connection_was_cut_is_found_in_the_queue(modelsla
     assert len(bodies(server)) == 2
 
 
+@pytest.mark.parametrize("status", [200, 400])
+async def test_what_the_server_itself_calls_failed_is_not_looked_for(modelslab, server, status):
+    state, said = await begun(modelslab)
+    server.faults.add(Fault(path=CHAT, status=status, body={"status": "failed", "message": "It broke"}))
+    await failure(modelslab, ask(*said, "two", state=state))
+    assert not bodies(server, "get_queued_response")
+
+
 async def test_a_question_that_never_arrived_is_not_answered_by_the_turn_before(modelslab, server):
     state, said = await begun(modelslab)
     server.faults.add(Fault(path=CHAT, drop="before"))
