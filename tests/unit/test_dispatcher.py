@@ -18,7 +18,7 @@ from bot.dispatcher import pages
 from bot.model import Button, ChatAddress, ChatKind, ReplyRoute, Sender
 from bot.platforms.base import Refusal, RefusedError
 from storage.base import StoreError
-from tests.support.core import Chat, World, eventually
+from tests.support.core import PATIENCE_SECONDS, Chat, World, eventually
 
 HERE = ChatAddress("memory", "bot", "1")
 
@@ -72,11 +72,16 @@ async def test_commands_do_not_wait_behind_a_running_answer(world: World) -> Non
 
 async def test_commands_of_a_conversation_are_carried_out_in_order(tmp_path: Path) -> None:
     done: list[str] = []
+    elsewhere = asyncio.Event()
 
     async def slowly(context: Context) -> Answer:
-        await asyncio.sleep(0.05 if context.arguments["what"] == "a" else 0)
-        done.append(context.arguments["what"])
-        return Answer(f"did {context.arguments['what']}")
+        what = context.arguments["what"]
+        if what == "a":
+            await asyncio.wait_for(elsewhere.wait(), PATIENCE_SECONDS)
+        done.append(what)
+        if what == "x":
+            elsewhere.set()
+        return Answer(f"did {what}")
 
     world = World(tmp_path, commands=[Command("do", "Do it", slowly, (Option("what", "What"),))])
     async with world.running():
