@@ -7,8 +7,12 @@ import logging
 from collections.abc import Generator, Iterator
 
 import pytest
+from hypothesis import settings
 
 from bot import logs
+
+settings.register_profile("dragoman", deadline=None)  # no test is judged by how fast the machine is
+settings.load_profile("dragoman")
 
 
 @pytest.hookimpl(wrapper=True)

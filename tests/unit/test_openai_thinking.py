@@ -50,7 +50,7 @@ def test_a_whole_answer_with_a_lone_closing_tag_is_split_there():
     assert split_whole("<think>hm</think>Hello") == ("Hello", "hm")
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(st.sampled_from(["<", "</", "think", "think>", "<think>", "</think>", "`", " ", "\n", "x", "yz"]), max_size=12), st.data())
 def test_nothing_depends_on_where_the_pieces_are_cut(parts, drawn):
     whole = "".join(parts)
@@ -59,7 +59,7 @@ def test_nothing_depends_on_where_the_pieces_are_cut(parts, drawn):
     assert split(*pieces) == split(whole)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.text(alphabet="ab <>/`\nthink"))
 def test_an_answer_without_whole_tags_is_untouched(text):
     if "<think>" not in text and "</think>" not in text:

@@ -170,7 +170,7 @@ def test_what_hardly_fits_comes_to_an_end(platform, document):
     grow(Pager(style), document, style, 7)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.text(alphabet="a字」：😀\u200d *_~`[]()<>!#-+=|\\\n1.:$@", max_size=30) | st.sampled_from(sorted(DOCUMENTS.values())), max_size=5
@@ -276,7 +276,7 @@ def test_a_note_waits_for_the_end():
     assert [page.text for page in Pager(discord.STYLE).pages("a", note=NOTE)] == ["a"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(alphabet="ab \n\n`~*>-[](1.|<#\\", max_size=120), st.sampled_from(sorted(STYLES)), st.integers(40, 90))
 def test_a_note_changes_nothing_but_the_end_of_the_last_page(text, platform, limit):
     plain, pages = with_note(platform, text, limit=limit)

@@ -88,7 +88,7 @@ def ends_of(text, chunks):
     return ends
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(TEXTS, CHUNKS, st.sampled_from(sorted(STYLES)))
 def test_any_text_in_any_pieces_looks_as_if_rendered_at_once(text, chunks, platform):
     assert_grows_as_if_at_once(text, STYLES[platform], ends_of(text, chunks))
@@ -116,7 +116,7 @@ def test_pages_end_where_they_would_if_nothing_were_kept(name, limit, platform):
     assert grow(text, style, ends) == unsettled(text, style, ends)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(TEXTS, CHUNKS, st.sampled_from(sorted(STYLES)), st.integers(40, 200))
 def test_pages_of_any_text_end_where_they_would_if_nothing_were_kept(text, chunks, platform, limit):
     style, ends = replace(STYLES[platform], limit=limit), ends_of(text, chunks)

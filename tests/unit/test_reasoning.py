@@ -148,7 +148,7 @@ PIECES = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(PIECES, st.sampled_from(sorted(STYLES)), st.integers(100, 400))
 def test_once_the_answer_begins_it_stays_and_pages_that_are_followed_never_change(pieces, platform, limit):
     style = replace(STYLES[platform], limit=limit)

@@ -107,7 +107,7 @@ def test_the_parts_of_a_document_read_as_the_whole(name):
     assert read(text) == [block for start, end in pairwise(places) for block in read(text[start:end])]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(st.lists(st.sampled_from(LINES), max_size=12).map("\n".join))
 def test_the_parts_of_any_text_read_as_the_whole(text):
     assert_divides(text)

@@ -90,7 +90,7 @@ def test_nothing_is_hidden_as_a_spoiler(text):
         assert not SPOILER.search(outside_code(render(text[:end]).text))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(alphabet="a|||*_~`[]()\\ \n", max_size=40))
 def test_no_text_is_hidden_as_a_spoiler(text):
     assert not SPOILER.search(outside_code(render(text).text.replace("`\u200b`\u200b`", "")))
@@ -102,7 +102,7 @@ def test_every_word_is_still_there(name, document):
     assert re.findall(r"[^\W_¹²]{3,}", render(document + "\n\nend").text) == [*said, "end"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(alphabet="ab😀@<>#&:/1every *_~`[]()!-+=|\\\n.", max_size=80) | st.text(max_size=60))
 def test_any_text_is_taken(text):
     rendered = render(text)
@@ -111,7 +111,7 @@ def test_any_text_is_taken(text):
     assert STYLE.measure(rendered) == len(rendered.text)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(alphabet="ab@<>#&:/1 *_~`[]()!-+=|\\$.", max_size=60))
 def test_escaped_text_means_itself(text):
     text = text.strip()

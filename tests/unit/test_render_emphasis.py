@@ -75,7 +75,7 @@ def test_a_text_of_stand_ins_is_shown_as_it_is():
     assert telegram.write(read(text)).text == text
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(alphabet="aé字「」：。*` \n[](<:)😀", max_size=50))
 def test_places_in_the_source_are_those_without_stand_ins(text):
     for block in read(text, located=True):

@@ -57,7 +57,7 @@ def test_latex_becomes_readable(source, text):
     assert readable(source) == text
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(
         st.sampled_from(
@@ -142,7 +142,7 @@ SIGNS = [
 ]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(st.sampled_from(SIGNS), max_size=25).map("".join))
 def test_what_the_parser_is_shown_for_a_formula_is_never_seen(markdown):
     for located in (False, True):

@@ -105,7 +105,7 @@ def test_healing_changes_only_the_end():
         assert heal(ANSWER[:end]).startswith(ANSWER[: max(0, end - 60)].rstrip())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(alphabet="ab *_~`[]()<>!#-+=|\\\n1.:$", max_size=80))
 def test_healing_takes_any_text(text):
     healed = heal(clean(text))

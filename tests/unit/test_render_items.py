@@ -34,7 +34,7 @@ OTHERS = [
 LINES = st.lists(st.sampled_from(BULLETS)) | st.lists(st.sampled_from(NUMBERS)) | st.lists(st.sampled_from([*BULLETS, *NUMBERS, *OTHERS]))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(LINES.map("\n".join), st.integers(1, 20), st.none() | st.integers(1, 9))
 def test_every_prefix_of_a_list_reads_as_if_read_at_once(text, step, number):
     items = Items()

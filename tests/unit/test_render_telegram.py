@@ -141,7 +141,7 @@ def test_pages_full_of_names_fit_and_hold_them_all():
     assert sum(page.text.count("@\u2060durov") for page in pages) == 2000
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(alphabet="@@@durové_ *`[](\u202e\n-./:1", max_size=80))
 def test_no_text_links_a_name(text):
     rendered = render(text)
@@ -188,7 +188,7 @@ def test_an_address_that_is_taken_is_a_link(url):
     assert [entity.url for entity in render(f"[label]({url})").entities] == [url]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(alphabet="ab.:/@[]1%-é\u3000\\?#", max_size=12))
 def test_no_link_is_refused(rest):
     for entity in render(f"[label](<https://{rest}>) <http://{rest}>").entities:
@@ -224,7 +224,7 @@ def test_long_documents_are_valid(name):
     assert_valid(render(LONG_DOCUMENTS[name]))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(alphabet="ab😀é\u200d *_~`[]()<>!#-+=|\\\n1.:$@&;\t\r\x00", max_size=80) | st.text(max_size=60))
 def test_any_text_is_valid(text):
     assert_valid(render(text))

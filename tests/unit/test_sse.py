@@ -128,7 +128,7 @@ LINES = [
 ENDED = st.sampled_from([line + end for line in LINES for end in (b"\n", b"\r\n", b"\r")])
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000)
 @given(st.data(), st.booleans(), st.lists(ENDED, max_size=25))
 def test_any_stream_cut_anywhere_equals_the_reference(drawn, bom, lines):
     stream = (b"\xef\xbb\xbf" if bom else b"") + b"".join(lines)

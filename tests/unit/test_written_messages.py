@@ -62,7 +62,7 @@ def as_one(body: Any) -> bytes:
 @pytest.mark.parametrize("system_role", ["as it is", "system", "developer", "first_user"])
 @pytest.mark.parametrize("vendor", VENDORS.values(), ids=VENDORS)
 @given(asked=requests(parts) | requests(several), usage=st.booleans(), completion=st.booleans())
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_every_dialect_sends_what_it_would_have_written_at_once(
     vendor: Vendor, system_role: Any, asked: ChatRequest, usage: bool, completion: bool
 ) -> None:
@@ -79,7 +79,7 @@ def test_every_dialect_sends_what_it_would_have_written_at_once(
 
 @pytest.mark.parametrize("mode", ["role", "instruction", "first_user"])
 @given(asked=requests(parts) | requests(several))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @example(asked=ChatRequest("slug", (Message("assistant", (TextPart("a"),)), Message("user", (TextPart("ü"),))), system="Be brief."))
 def test_segminds_body_is_what_its_document_has(mode: str, asked: ChatRequest) -> None:
     messages = [{"role": message.role, "content": message.text} for message in asked.messages]
