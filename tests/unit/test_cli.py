@@ -325,7 +325,7 @@ async def test_a_signal_ends_a_run_in_order(how: signal.Signals) -> None:
         process = await start("run", values)
         assert process.stderr is not None
         said = ""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while "telegram is accepting messages" not in said:
                 line = (await process.stderr.readline()).decode()
                 assert line, said
