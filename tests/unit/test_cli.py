@@ -204,7 +204,7 @@ async def test_a_second_bot_on_the_same_database_is_refused(
     await store.open()
     try:
         process = await start("run", {"TELEGRAM_TOKEN": "1:x", "NETMIND_API_KEY": "k"})
-        _, err = await asyncio.wait_for(process.communicate(), 20)
+        _, err = await asyncio.wait_for(process.communicate(), 60)
     finally:
         await store.aclose()
     assert process.returncode == cli.FAILED
