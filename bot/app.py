@@ -27,6 +27,7 @@ from bot.merging import Merging
 from bot.model import ChatAddress
 from bot.outbox import Outbox
 from bot.parking import Parking
+from bot.past import Pasts
 from bot.patience import ParkingRule
 from bot.platforms.base import Memo, Platform, SupportsCatchUp
 from bot.preferences import Defaults, Preferences
@@ -279,12 +280,14 @@ class Core:
     dispatcher: Dispatcher
     inbox: Inbox
     housekeeper: Housekeeper
+    pasts: Pasts
 
 
 def wire(parts: Parts) -> Core:
     """Make every box between intake and egress."""
     store, outbox, platforms, clock = parts.store, parts.outbox, parts.platforms, parts.clock
     preferences = Preferences(store, parts.providers, parts.defaults)
+    pasts = Pasts(clock)
     turns = Turns(
         store=store,
         router=parts.router,
@@ -297,6 +300,7 @@ def wire(parts: Parts) -> Core:
         accounting=parts.accounting,
         long_answer_pages=parts.long_answer_pages,
         reask=parts.reask,
+        pasts=pasts,
     )
     parking = Parking(store, outbox, platforms, clock, parts.parking_rule)
     waiting = Waiting(store, outbox, platforms, spending(outbox.meters, clock), clock)
@@ -316,9 +320,10 @@ def wire(parts: Parts) -> Core:
         parking=parking,
         accounting=parts.accounting,
         waiting=waiting,
+        pasts=pasts,
     )
     inbox = Inbox(store, dispatcher, parts.access, Merging(platforms, parts.merge_window), parking=parking, waiting=waiting)
-    return Core(preferences, dispatcher, inbox, Housekeeper(store, preferences, clock))
+    return Core(preferences, dispatcher, inbox, Housekeeper(store, preferences, clock, pasts), pasts)
 
 
 @asynccontextmanager

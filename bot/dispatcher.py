@@ -27,6 +27,7 @@ from bot.lanes import Lanes
 from bot.model import ChatAddress, EventKind, Incoming, Page, ReplyRoute, Target
 from bot.outbox import DeliveryError, Outbox
 from bot.parking import Parking
+from bot.past import Pasts
 from bot.payload import load
 from bot.platforms.base import Platform, PlatformError, Refusal, SupportsAdministrators, SupportsAttachments, SupportsPresses
 from bot.preferences import Preferences
@@ -67,6 +68,7 @@ class Dispatcher:
         parking: Parking,
         accounting: Accounting,
         waiting: Waiting,
+        pasts: Pasts,
     ) -> None:
         self.commands = commands
         self._accounting = accounting
@@ -87,6 +89,7 @@ class Dispatcher:
         self._clock = clock
         self._parking = parking
         self._waiting = waiting
+        self._pasts = pasts
         self._presses = Presses(clock)
         self._lanes: Lanes[int] = Lanes()
         self._showing: Lanes[int] = Lanes()
@@ -344,6 +347,7 @@ class Dispatcher:
                 cooling=self._cooling,
                 accounting=self._accounting,
                 administers=partial(self._administers, incoming),
+                let_go=self._pasts.forget,
             )
             return await command.run(context)
         except Exception:  # a fault in one command is told and must not end the lane

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from adapters.base import Capabilities, Message
 from bot import transcript
 from bot.attachments import Attachments, asks
-from bot.clock import Clock
 from bot.course import Course
 from bot.past import Excerpt, Past, Pasts
 from bot.preferences import Choice
@@ -26,13 +25,13 @@ class History:
     Args:
         store: Where it is.
         attachments: Reads the files of questions.
-        clock: Ages what is kept of it.
+        pasts: What is at hand of it.
     """
 
-    def __init__(self, store: Store, attachments: Attachments, clock: Clock) -> None:
+    def __init__(self, store: Store, attachments: Attachments, pasts: Pasts) -> None:
         self._store = store
         self._attachments = attachments
-        self._pasts = Pasts(clock)
+        self._pasts = pasts
 
     async def messages(
         self, course: Course, choice: Choice, capabilities: Capabilities, *, ratio: float = 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from bot.clock import Clock
+from bot.past import Pasts
 from bot.preferences import Preferences
 from storage.base import Store, StoreError
 
@@ -26,12 +27,14 @@ class Housekeeper:
         store: Where it is.
         preferences: How long each conversation wants to keep what is said, and the operator's limit, which it can only shorten.
         clock: Paces the steps and rounds.
+        pasts: What is at hand of conversations, which goes with what is removed.
     """
 
-    def __init__(self, store: Store, preferences: Preferences, clock: Clock) -> None:
+    def __init__(self, store: Store, preferences: Preferences, clock: Clock, pasts: Pasts) -> None:
         self._store = store
         self._preferences = preferences
         self._clock = clock
+        self._pasts = pasts
 
     async def run(self) -> None:
         """Tidy up now and then, until cancelled. A store that fails is tried again in the next round."""
@@ -53,6 +56,7 @@ class Housekeeper:
             StoreError: The store failed; what was removed so far is gone.
         """
         removed, after = 0, 0
+        self._pasts.drop()
         while page := await self._store.conversations(after, CONVERSATIONS_AT_ONCE):
             for conversation in page:
                 removed += await self._sweep(conversation)
@@ -67,6 +71,8 @@ class Housekeeper:
         while after is not None:
             step = await self._store.sweep(conversation, older_than=None if days is None else days * DAY_SECONDS, after=after)
             removed += step.removed
+            if step.removed:
+                self._pasts.forget(conversation)
             after = step.resume
             if after is not None:
                 await self._clock.sleep(STEP_PAUSE_SECONDS)

@@ -22,7 +22,7 @@ from storage.base import Entry, Revision
 KEPT_BYTES = 32_000_000
 """Of memory, about, for the pasts of all conversations; those not used for longest go first."""
 KEPT_SECONDS = 3600.0
-"""A past that was not used for so long goes: what was forgotten or has become too old is not to be kept much longer in memory, either."""
+"""A past that was not used for so long goes. What is removed from the disk goes at once."""
 ENTRY_BYTES = 1000
 """What an entry and its message take beside their text (measured)."""
 TEXT_BYTES, WIDE_TEXT_BYTES = 3, 10
@@ -258,7 +258,7 @@ class Pasts:
 
     def get(self, conversation: int) -> Past | None:
         """Return what is at hand of a conversation. Whether it still holds, the store knows."""
-        self._drop()
+        self.drop()
         found = self._kept.get(conversation)
         return found[1] if found is not None else None
 
@@ -267,14 +267,15 @@ class Pasts:
         self.forget(conversation)
         self._kept[conversation] = (self._clock.now() + KEPT_SECONDS, past)
         self.bytes += past.bytes
-        self._drop()
+        self.drop()
 
     def forget(self, conversation: int) -> None:
         """Let go of what is kept of a conversation."""
         if (former := self._kept.pop(conversation, None)) is not None:
             self.bytes -= former[1].bytes
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
+        """Let go of what was not used for long, and of what is too much."""
         while self._kept:
             conversation, (until, _) = next(iter(self._kept.items()))
             if self.bytes <= self._most and until > self._clock.now():

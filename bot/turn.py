@@ -37,6 +37,7 @@ from bot.history import History
 from bot.insist import insist
 from bot.model import Incoming, Target
 from bot.outbox import Delivery, DeliveryError, Outbox
+from bot.past import Pasts
 from bot.platforms.base import Platform, Refusal, SupportsAttachments, SupportsTyping
 from bot.preferences import Choice, Preferences
 from bot.racing import background, unless
@@ -96,6 +97,7 @@ class Turns:
         attachments: Attachments,
         clock: Clock,
         accounting: Accounting,
+        pasts: Pasts,
         long_answer_pages: int = 0,
         reask: bool = True,
     ) -> None:
@@ -111,6 +113,7 @@ class Turns:
             attachments: Reads the files of questions.
             clock: For waits.
             accounting: Counts what questions use, and keeps the budgets.
+            pasts: What is at hand of conversations.
             long_answer_pages: An answer of more messages becomes a file; 0: none does.
             reask: A question that a crash interrupted is asked again; otherwise its asker is told.
         """
@@ -125,7 +128,7 @@ class Turns:
         self._typing_on = {name: platform for name, platform in platforms.items() if isinstance(platform, SupportsTyping)}
         self._preferences = preferences
         self._outbox = outbox
-        self._history = History(store, attachments, clock)
+        self._history = History(store, attachments, pasts)
         self._clock = clock
 
     async def run(self, turn: Turn, incoming: Incoming) -> None:

@@ -44,6 +44,10 @@ async def _anybody() -> bool | None:
     return True
 
 
+def _nothing_at_hand(conversation: int) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a command or a completion may use.
@@ -59,6 +63,7 @@ class Context:
             conversation.
         cooling: Who is left alone for a while.
         accounting: What questions used; None for a completion.
+        let_go: Drops from memory what is at hand of a conversation.
         administers: Tells whether who called administers the place; None if that can't be found out now.
     """
 
@@ -77,6 +82,7 @@ class Context:
     accounting: Accounting | None = None
     reply_to: str | None = None
     administers: Callable[[], Awaitable[bool | None]] = _anybody
+    let_go: Callable[[int], None] = _nothing_at_hand
 
     async def choice(self) -> Choice:
         """Return what holds in this conversation."""

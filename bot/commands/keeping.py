@@ -45,6 +45,7 @@ async def forget(context: Context) -> Answer:
     words = context.preferences.words(conversation)
     if not await store.forget(conversation, before=context.event, asked=controls.turn_of(asked_by), settings=words):
         return Answer(texts.FORGOTTEN_BEFORE, note=True)
+    context.let_go(conversation)
     stopped = await store.stop(conversation, queued=True, before=context.event)
     after: int | None = 0
     while after is not None:

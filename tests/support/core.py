@@ -40,6 +40,7 @@ from bot.model import (
     Target,
 )
 from bot.outbox import Outbox
+from bot.past import Pasts
 from bot.patience import ParkingRule
 from bot.platforms.base import Allowance, Call, Platform
 from bot.platforms.budgets import Budget, BudgetKind
@@ -127,6 +128,7 @@ class Core:
     drain: asyncio.Task[None]
     housekeeper: Housekeeper
     accounting: Accounting
+    pasts: Pasts
 
     async def drain_no_more(self) -> None:
         """Claim no further turn and cut off those that run, as a crash would; what comes in is accepted still."""
@@ -211,7 +213,9 @@ class World:
         )
         inbox = wired.inbox
         drain = asyncio.create_task(store.run(wired.dispatcher.drain))
-        self.core = Core(store, wired.preferences, catalogue, wired.dispatcher, inbox, outbox, drain, wired.housekeeper, accounting)
+        self.core = Core(
+            store, wired.preferences, catalogue, wired.dispatcher, inbox, outbox, drain, wired.housekeeper, accounting, wired.pasts
+        )
         try:
             for name in platforms:
                 await inbox.recover(name)

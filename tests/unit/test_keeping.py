@@ -12,8 +12,9 @@ import pytest
 from adapters.base import TextDelta
 from bot import housekeeping, texts
 from bot.housekeeping import EVERY_SECONDS, FIRST_SECONDS, Housekeeper, shorter
+from bot.past import KEPT_SECONDS, Past, Pasts
 from bot.preferences import Defaults
-from storage.base import StoreUnavailableError
+from storage.base import Revision, StoreUnavailableError
 from tests.support.clock import FakeClock
 from tests.support.core import PressableChat, World, eventually
 
@@ -56,6 +57,14 @@ class TestForget:
             assert await world.ask("and now") == "heard: and now"
         assert [message.text for message in world.alpha.requests[-1].messages] == ["and now"]
         assert b"canary" not in b"".join(file.read_bytes() for file in world.folder.iterdir())
+
+    async def test_it_removes_what_is_at_hand_in_memory_too(self, world: World) -> None:
+        async with world.running() as core:
+            await world.ask("canary")
+            await world.ask("once more")
+            assert core.pasts.bytes
+            await world.order("forget", confirm="yes")
+            assert not core.pasts.bytes
 
     async def test_its_button_pressed_twice_is_carried_out_and_said_once(self, tmp_path: Path) -> None:
         chat = PressableChat()
@@ -231,6 +240,28 @@ class TestHousekeeper:
             assert await world.ask("newer") == "heard: newer"
         assert [message.text for message in world.alpha.requests[-1].messages] == ["new", "heard: new", "newer"]
 
+    async def test_what_is_removed_or_unused_for_long_goes_from_memory_too(self, world: World) -> None:
+        clock = FakeClock()
+        async with world.running() as core:
+            await world.order("keep", days="10")
+            await world.ask("old")
+            await world.ask("old, too")
+            assert core.pasts.bytes
+            await core.housekeeper.tidy()
+            assert core.pasts.bytes
+            age(world, 11)
+            await core.housekeeper.tidy()
+            assert not core.pasts.bytes
+
+            pasts = Pasts(clock)
+            pasts.put(1, Past.of([], 1, Revision(0, 0), whole=True))
+            keeper = Housekeeper(core.store, core.preferences, clock, pasts)
+            await keeper.tidy()
+            assert pasts.get(1) is not None
+            await clock.run(KEPT_SECONDS + 1)
+            await keeper.tidy()
+            assert pasts.get(1) is None
+
     async def test_it_begins_after_a_while_goes_on_hourly_and_outlasts_a_store_that_fails(
         self, world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -238,7 +269,7 @@ class TestHousekeeper:
         rounds: list[float] = []
 
         async with world.running() as core:
-            keeper = Housekeeper(core.store, core.preferences, clock)
+            keeper = Housekeeper(core.store, core.preferences, clock, Pasts(clock))
 
             async def tidy() -> int:
                 rounds.append(clock.now())

@@ -151,7 +151,7 @@ class Compared:
         real = History.messages
 
         async def messages(history: History, course: Course, *asked: Any, **more: Any) -> tuple[Message, ...] | None:
-            bare = History(history._store, history._attachments, history._pasts._clock)
+            bare = History(history._store, history._attachments, Pasts(history._pasts._clock))
             afresh = replace(course, brought=None, past=None, reach=0, whole=False)
             whole, read = history._store.transcript, []
 
