@@ -55,7 +55,6 @@ class SqlitePlace:
         return SqliteStore(self.path, now=self.now, first_retry=0.02)
 
     async def prepare(self) -> None:
-        self.path.parent.mkdir(mode=0o700, exist_ok=True)
         await prepare(self.path)
 
 
@@ -73,6 +72,7 @@ async def prepare(path: Path) -> None:
             async with opened(SqliteStore(first, now=Epoch(1_000_000.0), synchronous="OFF")):
                 pass
             _migrated.append(first.read_bytes())  # noqa: ASYNC240 - a test's disk, and short
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     path.touch(mode=0o600)  # noqa: ASYNC240
     path.write_bytes(_migrated[0])  # noqa: ASYNC240
 

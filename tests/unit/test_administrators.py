@@ -83,11 +83,11 @@ async def test_an_event_that_says_no_is_believed_and_nobody_asked(world: World, 
 
 async def test_a_press_of_another_ones_button_is_checked_like_the_command(world: World) -> None:
     assert await tell(world, "forget", ADMIN, {}) == texts.FORGET_SURE
-    ((button,),) = world.chat.shown[list(world.chat.shown)[-1]].buttons
-    await world.press(button.data, sender=MEMBER, chat_kind=ChatKind.GROUP)
+    button = world.buttons()[-1][texts.FORGET_BUTTON]
+    await world.press(button, sender=MEMBER, chat_kind=ChatKind.GROUP)
     await world.until_said(texts.ADMINS_ONLY)
     assert kept(world)
-    await world.press(button.data, sender=ADMIN, chat_kind=ChatKind.GROUP)
+    await world.press(button, sender=ADMIN, chat_kind=ChatKind.GROUP)
     await world.until_said(texts.FORGOTTEN)
 
 
