@@ -25,7 +25,7 @@ class MarkRecords(OverDb):
         return [_mark(row) for row in await self._db.fetch("marks")]
 
     async def withdraw(self, chat: ChatAddress, message_id: str) -> bool:
-        """Take back what a message asks, while its turn waits."""
+        """Take back what a message asks, while its turn waits or is parked."""
         return await self._db.unit(lambda tx: _withdraw(tx, chat, message_id))
 
     async def withdrawn(self, chat: ChatAddress, message_id: str) -> bool:
@@ -37,8 +37,10 @@ async def _withdraw(tx: Tx, chat: ChatAddress, message_id: str) -> bool:
     found = await tx.fetch("questions_waiting", *_place(chat), message_id)
     for row in found:
         await tx.fetch("entry_withdraw", row["entry"])
-        if row["parts"] == 1:  # nothing of the question is left
-            await tx.fetch("turn_stop", row["turn"], row["conversation"])
+        if row["parts"] > 1:
+            await tx.fetch("turn_job_drop", row["turn"])
+            continue
+        for _ in await tx.fetch("turn_stop", row["turn"], row["conversation"]):  # a parked one is stopped when it is tried again
             await tx.interrupt(row["turn"])
             await tx.wake(row["conversation"])
     return bool(found)

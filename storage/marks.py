@@ -44,9 +44,10 @@ class MarkStore(Protocol):
         ...
 
     async def withdraw(self, chat: ChatAddress, message_id: str) -> bool:
-        """Take back what a message asks, while its turn waits. The rest of a question of several messages stays.
+        """Take back what a message asks, while its turn waits, or is parked without an answer.
 
-        Where nothing is left of the question, its turn is asked to stop, and no transcript holds it. False: nothing of it waits.
+        The rest of a question of several messages stays. Where nothing is left of the question, its turn is asked to stop, a parked one
+        once it is tried again, and no transcript holds it. False: nothing of it waits or is parked.
         """
         ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from storage.base import EventKind, StoredEvent, Turn, TurnState
+from storage.questions import reopened
 from storage.removal import clear_away
 from storage.troubles import Trouble
 from storage.tx import OverDb, Row, Tx
@@ -105,6 +106,8 @@ async def _unpark(tx: Tx, event_id: int) -> StoredEvent | None:
     if not await tx.fetch("trouble_unpark", event_id):
         return None
     for turn in await tx.fetch("turn_unpark", event_id):
+        if turn["state"] == TurnState.ACCEPTED:
+            await reopened(tx, turn["id"])
         await tx.wake(turn["conversation"])
         return None
     for row in await tx.fetch("event_unpark", event_id):

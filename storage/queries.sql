@@ -223,10 +223,10 @@ SELECT id FROM turn WHERE event = $1;
 
 -- name: turn_newest
 -- The newest turn since the last reset that an older event than the given one asked for, and the turn that asked its question first. Not one
--- whose question was taken back while it waited.
+-- whose question was taken back while it waited or was parked.
 SELECT id, COALESCE(again, id) AS asked FROM turn
 WHERE conversation = $1 AND event < $2 AND seq > (SELECT reset_seq FROM conversation WHERE id = $1)
-  AND NOT (state = 'stopped' AND NOT EXISTS (SELECT 1 FROM entry u WHERE u.turn = turn.id AND u.role = 'user' AND NOT u.superseded))
+  AND NOT (state IN ('stopped', 'parked') AND NOT EXISTS (SELECT 1 FROM entry u WHERE u.turn = turn.id AND u.role = 'user' AND NOT u.superseded))
 ORDER BY seq DESC LIMIT 1;
 
 -- name: turn_asked
@@ -260,15 +260,15 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, FALSE, $8, $9)
 RETURNING id, turn;
 
 -- name: entry_find
--- The question that came from a message, and the state of its turn.
-SELECT e.id, t.state
+-- The question that came from a message, its turn, and whether it may still be put in other words: it waits, or is parked without an answer.
+SELECT e.id, e.turn, CASE WHEN t.state IN ('accepted', 'parked') AND t.answer IS NULL THEN 1 ELSE 0 END AS replaceable
 FROM entry e JOIN turn t ON t.id = e.turn
 WHERE e.chat = $1 AND e.message_id = $2 AND e.role = 'user'
 ORDER BY e.id DESC LIMIT 1;
 
 -- name: entry_replace
--- Give a question its new text. No row: it has a newer one.
-UPDATE entry SET content = $2, version = $3 WHERE id = $1 AND version <= $3 RETURNING turn;
+-- Give a question its new text; an older one that was recorded beside it is of no use any more. No row: it has a newer one.
+UPDATE entry SET content = $2, edited = NULL, version = $3 WHERE id = $1 AND version <= $3 RETURNING turn;
 
 -- name: turn_fence
 -- Tell whether a turn is still being answered by who claimed it. No row: fenced.
@@ -281,6 +281,14 @@ UPDATE entry SET content = $3 WHERE id = $1 AND turn = $2 AND role = 'user' RETU
 -- name: entry_note_edit
 -- Record the new text of a question that is being answered or was, unless a newer one is.
 UPDATE entry SET edited = $2, version = $3 WHERE id = $1 AND version <= $3 RETURNING turn;
+
+-- name: edits_take
+-- Give a turn's question the newest text that was recorded beside it.
+UPDATE entry SET content = edited, edited = NULL WHERE turn = $1 AND role = 'user' AND edited IS NOT NULL RETURNING turn;
+
+-- name: turn_job_drop
+-- Let go of a turn's provider job: it answers words that stand no more.
+UPDATE turn SET handle = NULL WHERE id = $1 AND handle IS NOT NULL;
 
 -- name: question_any
 -- Tell whether a turn's question is still kept.
@@ -603,12 +611,13 @@ SELECT event FROM trouble WHERE retry_at IS NOT NULL AND parked_at IS NOT NULL O
 DELETE FROM trouble WHERE event = $1 AND parked_at IS NOT NULL RETURNING event;
 
 -- name: turn_unpark
--- Open the parked turn of an event again, if its content is still kept.
+-- Open the parked turn of an event again, if its content is still kept. It is to stop at once if nothing is left of its question.
 UPDATE turn
-SET state = CASE WHEN answer IS NULL THEN 'accepted' ELSE 'answered' END, error = NULL, closed_at = NULL, stop_requested = FALSE,
+SET state = CASE WHEN answer IS NULL THEN 'accepted' ELSE 'answered' END, error = NULL, closed_at = NULL,
+    stop_requested = answer IS NULL AND NOT EXISTS (SELECT 1 FROM entry u WHERE u.turn = turn.id AND u.role = 'user' AND NOT u.superseded),
     earlier_attempts = attempt, ready_at = NULL
 WHERE event = $1 AND state = 'parked' AND EXISTS (SELECT 1 FROM event e WHERE e.id = $1 AND e.payload <> '')
-RETURNING id, conversation;
+RETURNING id, conversation, state;
 
 -- name: turn_give_up
 -- End a parked turn.
@@ -684,12 +693,13 @@ FROM waiting_mark m JOIN turn t ON t.id = m.turn JOIN chat c ON c.id = m.chat
 ORDER BY m.turn;
 
 -- name: questions_waiting
--- What of a message's question waits, and how many messages the question still has.
+-- What of a message's question waits, or is parked without an answer, and how many messages the question still has.
 SELECT t.id AS turn, t.conversation, e.id AS entry,
        (SELECT COUNT(*) FROM entry u WHERE u.turn = t.id AND u.role = 'user' AND NOT u.superseded) AS parts
 FROM entry e JOIN turn t ON t.id = e.turn
 WHERE e.chat = (SELECT id FROM chat WHERE platform = $1 AND account = $2 AND chat = $3 AND thread = $4)
-  AND e.message_id = $5 AND e.role = 'user' AND NOT e.superseded AND t.state = 'accepted' AND NOT t.stop_requested;
+  AND e.message_id = $5 AND e.role = 'user' AND NOT e.superseded
+  AND ((t.state = 'accepted' AND NOT t.stop_requested) OR (t.state = 'parked' AND t.answer IS NULL));
 
 -- name: entry_withdraw
 -- Take one message out of its question. What it said goes for good, and it is no part of a question any more: one that is asked once more is

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from storage.base import ChatAddress, Turn, TurnState
+from storage.base import ChatAddress, Turn
 from storage.tx import Tx
 
 
@@ -20,13 +20,23 @@ async def fill(tx: Tx, *, turn: Turn, contents: Mapping[int, str]) -> bool:
 async def edit(tx: Tx, *, chat: ChatAddress, message_id: str, content: str, version: int) -> bool:
     """Replace the text of the question that came from a message, or record it beside it once generation has begun (False).
 
+    A parked question has its text replaced as well: it is asked afresh when it is tried again, unless its answer is stored.
     Edits can come out of order: one is tried again after a failure, or read again much later. The newest by its version stays.
     """
     chats = await tx.fetch("chat_find", chat.platform, chat.account, chat.chat, chat.thread)
     found = await tx.fetch("entry_find", chats[0]["id"], message_id) if chats else ()
     if not found:
         return False
-    if found[0]["state"] == TurnState.ACCEPTED:
-        return bool(await tx.fetch("entry_replace", found[0]["id"], content, version))
+    if found[0]["replaceable"]:
+        replaced = bool(await tx.fetch("entry_replace", found[0]["id"], content, version))
+        if replaced:
+            await tx.fetch("turn_job_drop", found[0]["turn"])
+        return replaced
     await tx.fetch("entry_note_edit", found[0]["id"], content, version)
     return False
+
+
+async def reopened(tx: Tx, turn: int) -> None:
+    """Give the question of a turn that is asked afresh the text that an edit brought during an attempt before."""
+    if await tx.fetch("edits_take", turn):
+        await tx.fetch("turn_job_drop", turn)

@@ -55,6 +55,8 @@ class TroubleStore(Protocol):
     async def unpark(self, event_id: int) -> StoredEvent | None:
         """Let a parked event be tried again, as if it had never failed. A turn is drained again, and asked afresh if it has no answer.
 
+        It is asked with the newest text of its question; one that was taken back is asked to stop.
+
         Returns:
             The event, if it is to be carried out by the caller; None for a turn, and if there is nothing left to be tried.
         """

@@ -322,7 +322,14 @@ async def test_whatever_happens_what_is_said_to_be_unchanged_is(store: Store, se
 
 def test_every_statement_that_writes_entries_says_whose_they_are() -> None:
     assert {"entry_insert", "question_copy", "answer_replace", "entry_replace", "entry_fill"} <= entry_writers()
-    assert {"entries_supersede", "answers_supersede", "entries_remove", "entry_withdraw", "entry_note_edit"} <= entry_writers()
+    assert {
+        "entries_supersede",
+        "answers_supersede",
+        "entries_remove",
+        "entry_withdraw",
+        "entry_note_edit",
+        "edits_take",
+    } <= entry_writers()
     for name in entry_writers():
         returned = statements()[name].sql.rpartition("RETURNING")[2]
         assert "turn" in [column.strip() for column in returned.split(",")], name

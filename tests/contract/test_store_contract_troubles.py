@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from storage.base import EventKind, NewEvent, Store, Turn, TurnState
+from storage.base import EventKind, Merge, NewEvent, NewTurn, Store, Turn, TurnState
 from tests.support.stores import HERE, THERE, Place, accept, ask, claim, command, drainer, eventually, message, opened, read, reply, running
 
 
@@ -159,6 +159,110 @@ class TestParking:
         await store.forget(turn.conversation, before=turn.event + 1)
         assert await store.close(turn, TurnState.PARKED)
         assert (await store.event(turn.event)).payload == ""
+
+
+class TestWordsOfWhatIsParked:
+    async def test_it_is_tried_again_with_the_words_it_was_given_meanwhile(self, store: Store) -> None:
+        turn = await parked(store)
+        assert await store.edit_entry(HERE, "m-q", "better", 2)
+        assert not await store.edit_entry(HERE, "m-q", "older", 1)
+        await store.unpark(turn.event)
+        again = await claim(store, turn.conversation)
+        assert not again.stop_requested
+        assert await read(store, again) == ["better"]
+
+    async def test_it_is_tried_again_with_the_words_it_was_given_while_it_still_failed(self, store: Store) -> None:
+        turn = await ask(store, "q")
+        assert not await store.edit_entry(HERE, "m-q", "better", 2)
+        assert await store.close(turn, TurnState.PARKED)
+        await store.unpark(turn.event)
+        assert await read(store, await claim(store, turn.conversation)) == ["better"]
+
+    async def test_the_newest_of_both_stays(self, store: Store) -> None:
+        turn = await ask(store, "q")
+        assert not await store.edit_entry(HERE, "m-q", "while it failed", 2)
+        assert await store.close(turn, TurnState.PARKED)
+        assert await store.edit_entry(HERE, "m-q", "while it was parked", 3)
+        await store.unpark(turn.event)
+        assert await store.edit_entry(HERE, "m-q", "while it waited", 4)
+        again = await claim(store, turn.conversation)
+        assert await read(store, again) == ["while it waited"]
+        assert await store.close(again, TurnState.PARKED)
+        await store.unpark(turn.event)
+        assert await read(store, await claim(store, turn.conversation)) == ["while it waited"]
+
+    @pytest.mark.parametrize("parked_first", [True, False])
+    async def test_a_job_that_was_given_the_old_words_is_let_go(self, store: Store, *, parked_first: bool) -> None:
+        turn = await ask(store, "q")
+        assert await store.submitted(turn, "job-1", provider="segmind", model="slow")
+        if not parked_first:
+            await store.edit_entry(HERE, "m-q", "better", 2)
+        assert await store.close(turn, TurnState.PARKED)
+        if parked_first:
+            await store.edit_entry(HERE, "m-q", "better", 2)
+        await store.unpark(turn.event)
+        assert (await claim(store, turn.conversation)).handle is None
+
+    async def test_a_job_of_a_question_that_was_left_alone_is_kept(self, store: Store) -> None:
+        turn = await ask(store, "q")
+        assert await store.submitted(turn, "job-1", provider="segmind", model="slow")
+        assert await store.close(turn, TurnState.PARKED)
+        assert not await store.edit_entry(HERE, "m-other", "better", 2)
+        await store.unpark(turn.event)
+        assert (await claim(store, turn.conversation)).handle == "job-1"
+
+    @pytest.mark.parametrize("stopped", [True, False])
+    async def test_one_that_is_taken_back_is_to_stop_once_it_is_tried_again(self, store: Store, *, stopped: bool) -> None:
+        turn = await ask(store, "q1")
+        if stopped:
+            await store.stop_turn(turn.conversation, turn.id)
+        assert await store.close(turn, TurnState.PARKED)
+        assert await store.withdraw(HERE, "m-q1")
+        assert await store.withdrawn(HERE, "m-q1")
+        assert not await store.withdraw(HERE, "m-q1")
+        assert (await store.turn(turn.id)).state is TurnState.PARKED
+        await store.unpark(turn.event)
+        again = await claim(store, turn.conversation)
+        assert (again.id, again.stop_requested, store.stop_signal(again.id).is_set()) == (turn.id, True, True)
+        assert await read(store, again) == []
+
+    async def test_of_several_messages_the_others_are_asked(self, store: Store) -> None:
+        def piece(key: str) -> NewEvent:
+            return NewEvent(key, EventKind.MESSAGE, HERE, f'{{"of": "{key}"}}', NewTurn(key, f"m-{key}", "7", "Ada", Merge(5.0)))
+
+        first = await ask(store, "q1")
+        waits = await accept(store, piece("a"))
+        assert (await accept(store, piece("b"))).joined
+        await store.close(first, TurnState.FAILED)
+        turn = await claim(store, first.conversation)
+        assert turn.id == waits.turn
+        assert await store.submitted(turn, "job-1", provider="segmind", model="slow")
+        assert await store.close(turn, TurnState.PARKED)
+        assert await store.withdraw(HERE, "m-a")
+        await store.unpark(turn.event)
+        again = await claim(store, turn.conversation)
+        assert (again.stop_requested, again.handle) == (False, None)
+        assert await read(store, again) == ["b"]
+
+    async def test_one_with_an_answer_keeps_its_question_too(self, store: Store) -> None:
+        turn = await parked(store, answer="whole")
+        assert not await store.edit_entry(HERE, "m-q", "better", 2)
+        assert not await store.withdraw(HERE, "m-q")
+        await store.unpark(turn.event)
+        again = await claim(store, turn.conversation)
+        assert (again.state, again.stop_requested) == (TurnState.ANSWERED, False)
+        assert await store.close(again, TurnState.DONE)
+        assert await read(store, await ask(store, "next")) == ["q", "[whole]", "next"]
+
+    async def test_a_retry_asks_what_came_before_one_that_was_taken_back(self, store: Store) -> None:
+        first = await ask(store, "q1")
+        assert await store.answered(first, reply("a"))
+        assert await store.close(first, TurnState.DONE)
+        await parked(store, "q2")
+        assert await store.withdraw(HERE, "m-q2")
+        event = (await accept(store, command("retry"))).event
+        assert await store.retry(first.conversation, event, HERE) is not None
+        assert await read(store, await claim(store, first.conversation)) == ["q1"]
 
 
 class TestWhatCouldNotBeRead:

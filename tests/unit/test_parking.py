@@ -138,6 +138,27 @@ async def test_what_was_parked_with_a_part_of_its_answer_and_is_taken_back_keeps
     assert len(world.alpha.requests) == 2
 
 
+@pytest.mark.parametrize(("words", "asked", "ends"), [("mended words", ["mended words"], "done"), ("", [], "stopped")])
+async def test_what_is_edited_or_deleted_while_it_is_parked_is_not_asked_in_its_old_words(
+    world: World, monkeypatch: pytest.MonkeyPatch, words: str, asked: list[str], ends: str
+) -> None:
+    monkeypatch.setattr("bot.inbox.WATCH_SECONDS", WATCH_SECONDS / 100)
+    async with world.running() as core:
+        poisoned = poison(world, monkeypatch, 1, StoreError("no"))
+        said = await world.say(SECRET)
+        await eventually(lambda: world.turns()[0][0] == "parked")
+        poisoned.clear()
+        await world.edit(said, words)
+        await world.idle()
+        want_again(world.database, None)
+        watch = asyncio.create_task(core.inbox.watch())
+        await eventually(lambda: world.turns()[0][0] == ends)
+        await world.idle()
+        watch.cancel()
+    assert world.alpha.asked == asked
+    assert survey(world.database).parked == 0
+
+
 async def test_a_stored_answer_is_shown_whole_although_its_question_is_asked_again_and_stop_was_pressed(world: World) -> None:
     edit = world.chat.edit
     world.alpha.will(TextDelta("the whole"), shown := asyncio.Event(), TextDelta(" answer"), Finished())
