@@ -305,10 +305,11 @@ class _Reading:
         events: list[Event] = []
         more = True
         try:
+            size = self._shortcut.lesson(chunk)
             while more:
-                size = self._shortcut.lesson(chunk)
                 self._read_long(decoder, chunk[:size], events)
                 chunk = chunk[size:]
+                size = len(chunk)  # one lesson a read: a flood of events that teach nothing is not cut up one by one
                 more = bool(chunk) and not self._done
                 if more and decoder.clean and (text := self._shortcut.text(chunk) or self._leading(chunk)):
                     events += self._answer.take_text(text)

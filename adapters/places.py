@@ -32,15 +32,16 @@ class Places:
             most: Seconds after which it goes on without one.
         """
         taking = asyncio.ensure_future(self._free.acquire())
+        held.callback(taking.add_done_callback, self._left)  # given back whenever it is had, also by nobody's waiting for it
+        held.callback(taking.cancel)
         clock = asyncio.get_running_loop().time
         began = clock()
-        try:
-            await asyncio.sleep(0)  # a free one is had at once
-            while not taking.done() and (waited := clock() - began) < most:
-                yield waited
-                await asyncio.wait({taking}, timeout=min(TELL_S, most - waited))
-        finally:
-            taking.cancel()  # if it still waits
-            await asyncio.wait({taking})
-            if not taking.cancelled():
-                held.callback(self._free.release)
+        await asyncio.sleep(0)  # a free one is had at once
+        while not taking.done() and (waited := clock() - began) < most:
+            yield waited
+            await asyncio.wait({taking}, timeout=min(TELL_S, most - waited))
+        taking.cancel()  # if it still waits
+
+    def _left(self, taking: asyncio.Task[bool]) -> None:
+        if not taking.cancelled():
+            self._free.release()

@@ -36,7 +36,7 @@ class Choices:
         self._store = store
         self._calls = calls
         self._access = access
-        self._made: dict[int, dict[int, Incoming]] = {}
+        self._made: dict[int, dict[int, tuple[str, Subject]]] = {}  # no words of anybody's: a parked one stays here
 
     def made(self, accepted: Accepted, incoming: Incoming, answer: Answer | None) -> str | None:
         """Take note of what a command has just done. `finished` has to follow.
@@ -44,12 +44,14 @@ class Choices:
         Returns:
             What is to be noted with the event's end, if it was to choose something and did not.
         """
-        if self._subject(incoming) is None:
+        subject = self._subject(incoming)
+        if subject is None:
             return None
-        if answer is None or not answer.chose:
-            return NOTHING_CHOSEN
-        self._made.setdefault(accepted.conversation, {})[accepted.event] = incoming
-        return None
+        if answer is not None and answer.chose:
+            self._made.setdefault(accepted.conversation, {})[accepted.event] = (incoming.key, subject)
+            return None
+        made_before = accepted.event in self._made.get(accepted.conversation, {})
+        return None if made_before else NOTHING_CHOSEN
 
     def finished(self, accepted: Accepted) -> None:
         """An event's end is stored: from now on the store knows what it chose."""
@@ -61,15 +63,18 @@ class Choices:
     async def overtaken(self, accepted: Accepted, incoming: Incoming) -> bool:
         """Tell whether something was chosen since an event came that chooses the same, or what it rests on: it would undo that.
 
-        What was read again before a crash, and carried out then, has the key of `incoming`: it is no other choice.
+        What was read again before a crash, and carried out then, has the key of `incoming`: it is no other choice. What is older than a
+        /forget would bring back what that removed, and what was chosen between them is not known any more.
         """
         chosen, command = self._subject(incoming), self._calls.command_of(incoming)
         if chosen is None:
             return False
         above = {chosen} if command is None or command.within is None else {chosen, Subject(command.within)}
-        for event, said in self._made.get(accepted.conversation, {}).items():
-            if event > accepted.event and said.key != incoming.key and self._subject(said) in above:
+        for event, (key, subject) in self._made.get(accepted.conversation, {}).items():
+            if event > accepted.event and key != incoming.key and subject in above:
                 return True
+        if accepted.event < await self._store.forgotten(accepted.conversation):
+            return True
         after = accepted.event
         while True:
             later = await self._store.commands_after(accepted.conversation, after, LOOKED_AT)

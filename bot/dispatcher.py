@@ -352,7 +352,7 @@ class Dispatcher:
             return await command.run(context)
         except Exception:  # a fault in one command is told and must not end the lane
             log.exception("command.crashed name=%s event=%d", call.name, accepted.event)
-            return Answer(texts.INTERNAL, note=True)
+            return Answer(texts.INTERNAL, note=True, chose=True)  # it may have been, before the fault
 
     async def _administers(self, incoming: Incoming) -> bool | None:
         """Tell whether the sender administers the place; everybody does where the platform can't tell, None if it can't just now."""

@@ -23,6 +23,8 @@ KEPT_BYTES = 32_000_000
 """Of memory, about, for the pasts of all conversations; those not used for longest go first."""
 KEPT_SECONDS = 3600.0
 """A past that was not used for so long goes. What is removed from the disk goes at once."""
+PAST_BYTES = 700
+"""What a past takes beside its entries (measured)."""
 ENTRY_BYTES = 1000
 """What an entry and its message take beside their text (measured)."""
 TEXT_BYTES, WIDE_TEXT_BYTES = 3, 10
@@ -98,7 +100,7 @@ class Past:
     def of(cls, entries: list[Entry], place: int, revision: Revision, *, whole: bool) -> Past:
         """Make one of what was read."""
         before = _sums(len(entry.content) for entry in entries)
-        return cls(entries, place, revision, whole, before, _pictured(entries), _alone(entries), sum(map(_bytes, entries)))
+        return cls(entries, place, revision, whole, before, _pictured(entries), _alone(entries), sum(map(_bytes, entries), PAST_BYTES))
 
     def then(self, newer: Sequence[Entry], place: int) -> Past:
         """Return it with what was said since, up to a place."""

@@ -51,6 +51,11 @@ class ParkingRecords(OverDb):
         """List commands and presses that were carried out after an event."""
         return [stored_event(row) for row in await self._db.fetch("commands_after", conversation, event_id, limit)]
 
+    async def forgotten(self, conversation: int) -> int:
+        """Return the newest event of a conversation that had everything before it forgotten."""
+        rows = await self._db.fetch("conversation_forgotten", conversation)
+        return int(rows[0]["forgotten_event"]) if rows else 0
+
     async def read_at_last(self, event_id: int) -> None:
         """Empty an event that is kept as another one by now."""
         now = self._now()

@@ -69,6 +69,10 @@ class TroubleStore(Protocol):
         """
         ...
 
+    async def forgotten(self, conversation: int) -> int:
+        """Return the newest event of a conversation that had all before it forgotten, 0 if none did: `commands_after` has none of it."""
+        ...
+
     async def read_at_last(self, event_id: int) -> None:
         """Note that an event which could not be read has been, and is kept as another one: nothing but the key stays of this one."""
         ...

@@ -57,6 +57,15 @@ class TestForget:
         assert await store.provider_state(1, "modelslab") is None
         assert await read(store, await ask(store, "q2")) == ["q2"]
 
+    async def test_up_to_where_all_was_forgotten_is_told(self, store: Store) -> None:
+        first = await exchange(store, "q1")
+        assert await store.forgotten(first.conversation) == 0
+        event = await forget(store)
+        assert await store.forgotten(first.conversation) == event
+        await exchange(store, "q2")
+        assert await store.forgotten(first.conversation) == event
+        assert await store.forgotten(first.conversation + 1) == 0
+
     async def test_another_conversation_keeps_all(self, store: Store) -> None:
         await exchange(store, "q1")
         there = await exchange(store, "q2", THERE)

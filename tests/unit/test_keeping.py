@@ -6,12 +6,14 @@ import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adapters.base import TextDelta
 from bot import housekeeping, texts
 from bot.housekeeping import EVERY_SECONDS, FIRST_SECONDS, Housekeeper, shorter
+from bot.model import Receipt
 from bot.past import KEPT_SECONDS, Past, Pasts
 from bot.preferences import Defaults
 from storage.base import Revision, StoreUnavailableError
@@ -34,6 +36,12 @@ def age(world: World, days: float, conversation: int = 1) -> None:
     """Make all that was said in a conversation older."""
     with closing(sqlite3.connect(world.database)) as connection, connection:
         connection.execute("UPDATE event SET received_at = received_at - ? WHERE conversation = ?", (days * DAY, conversation))
+
+
+async def never_sent(*_: object, **__: object) -> Receipt:
+    """A chat that is flooded until the process ends."""
+    await asyncio.Event().wait()
+    raise AssertionError
 
 
 def said(world: World) -> list[str]:
@@ -65,6 +73,37 @@ class TestForget:
             assert core.pasts.bytes
             await world.order("forget", confirm="yes")
             assert not core.pasts.bytes
+
+    async def test_a_persona_whose_command_a_crash_cut_off_does_not_come_back(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        async with world.running():
+            with monkeypatch.context() as flooded:
+                flooded.setattr(world.chat, "send", never_sent)
+                await world.command("system", text="canary-persona")
+                await eventually(lambda: world.rows("SELECT value FROM setting") == [("canary-persona",)])
+                await world.command("forget", confirm="yes")
+                await eventually(lambda: world.rows("SELECT value FROM setting") == [])
+        async with world.running():
+            await world.idle()
+            assert world.rows("SELECT value FROM setting") == []
+            assert texts.OVERTAKEN in world.texts()
+
+    async def test_a_choice_that_a_crash_cut_off_undoes_no_newer_one_that_was_forgotten(self, world: World) -> None:
+        async with world.running() as core:
+            finish = core.store.finish_event
+
+            async def but_the_first(event: int, *error: Any) -> None:
+                await (asyncio.Event().wait() if event == 1 else finish(event, *error))
+
+            core.store.finish_event = but_the_first  # type: ignore[assignment, method-assign]
+            for days in ("30", "1"):
+                await world.command("keep", days=days)
+                await eventually(lambda days=days: world.rows("SELECT value FROM setting") == [(days,)])  # type: ignore[misc]
+            await world.command("forget", confirm="yes")
+            await world.until_said(texts.FORGOTTEN)
+            await eventually(lambda: world.rows("SELECT id FROM event WHERE finished_at IS NULL") == [(1,)])
+        async with world.running():
+            await world.idle()
+            assert world.rows("SELECT value FROM setting") == [("1",)]
 
     async def test_its_button_pressed_twice_is_carried_out_and_said_once(self, tmp_path: Path) -> None:
         chat = PressableChat()

@@ -198,3 +198,21 @@ def test_what_leads_ends_where_an_event_ends(others):
     assert taught(known).leading(known * 3 + others) == (len(known) * 3 if others else 0)
     assert taught(known).leading(b": ping\n\n" + known + others) == 0
     assert taught().leading(known + others) == 0
+
+
+@pytest.mark.parametrize(
+    "nothing", [b":\n\n", b"data: {}\n\n", event(chunk({"content": ""}))], ids=["comments", "empty objects", "empty texts"]
+)
+async def test_events_that_teach_nothing_are_not_cut_off_one_by_one(nothing, monkeypatch):
+    first = event(chunk({"role": "assistant", "content": "S"}))
+    end = event({**HEAD, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    asked, lesson = [], Shortcut.lesson
+
+    def counted(self, read):
+        asked.append(len(read))
+        return lesson(self, read)
+
+    monkeypatch.setattr(Shortcut, "lesson", counted)
+    said = await read([first, nothing * 1000, end])
+    assert isinstance(said[-1], Finished)
+    assert len(asked) <= 4, "once a read"

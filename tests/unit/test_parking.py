@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -338,7 +340,11 @@ async def test_a_store_that_fails_for_a_moment_leaves_no_command_that_is_tried_a
 
 async def parked(world: World, name: str, **arguments: str) -> int:
     """A command that is parked; return its event."""
-    event = world.event(EventKind.COMMAND, command=CommandCall(name, arguments))
+    return await parked_call(world, CommandCall(name, arguments))
+
+
+async def parked_call(world: World, call: CommandCall) -> int:
+    event = world.event(EventKind.COMMAND, command=call)
     accepted = await world.now.store.accept(NewEvent(event.key, event.kind, event.chat, dump(event)))
     assert accepted is not None
     await world.now.store.park_event(accepted.event)
@@ -392,6 +398,48 @@ async def test_a_choice_that_fails_and_is_tried_again_by_itself_undoes_no_newer_
         await world.until_said(texts.OVERTAKEN)
         await world.idle()
         assert world.rows("SELECT value FROM setting") == [("9",)]
+
+
+async def test_a_choice_that_was_made_before_a_fault_counts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world.running() as core:
+        event = await parked_call(world, CommandCall("provider", {"name": "beta"}))
+        choose, settings = core.preferences.set_provider, core.store.settings
+
+        async def then_fail(*chosen: Any) -> None:
+            async def locked(*_: object) -> Any:
+                monkeypatch.setattr(core.store, "settings", settings)
+                raise StoreUnavailableError("locked")
+
+            await choose(*chosen)
+            monkeypatch.setattr(core.store, "settings", locked)
+
+        with monkeypatch.context() as failing:
+            failing.setattr(core.preferences, "set_provider", then_fail)
+            await world.come(EventKind.COMMAND, command=CommandCall("provider", {"name": "alpha"}))
+            await world.until_said(texts.INTERNAL)
+        want_again(world.database, [event])
+        watch = asyncio.create_task(core.inbox.watch())
+        await world.until_said(texts.OVERTAKEN)
+        watch.cancel()
+        assert world.rows("SELECT value FROM setting WHERE key = 'provider'") == [("alpha",)]
+
+
+async def test_of_a_parked_choice_no_words_stay_in_memory(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.inbox.FIRST_RETRY_SECONDS", 0.001)
+    monkeypatch.setattr("bot.insist.STORE_PAUSE_SECONDS", 0.001)
+    world.parking_rule = ParkingRule(attempts=3, seconds=0)
+    async with world.running() as core:
+        with monkeypatch.context() as broken:
+
+            async def no_room(*_: object) -> None:
+                raise StoreError("no room")
+
+            broken.setattr(core.store, "finish_event", no_room)
+            await world.command("system", text="canary-persona")
+            await eventually(lambda: survey(world.database).parked)
+        made = core.dispatcher._choices._made
+        assert made
+        assert b"canary" not in pickle.dumps(made)
 
 
 async def test_a_newer_choice_of_a_stranger_or_one_that_is_parked_itself_counts_for_nothing(world: World) -> None:

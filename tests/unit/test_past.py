@@ -89,7 +89,7 @@ def test_however_a_past_grew_it_gives_what_the_store_would_and_the_same_is_kept_
         assert excerpt.newest(question, {}, tokens) == transcript.newest(conversation, tokens)
     assert enough > 10
     assert len(past.entries) <= transcript.ENTRIES_READ + past_module.SLACK
-    assert past.bytes == sum(map(past_module._bytes, past.entries))
+    assert past.bytes == sum(map(past_module._bytes, past.entries)) + past_module.PAST_BYTES
 
 
 def test_what_its_oldest_messages_took_is_dropped_with_them() -> None:
@@ -112,7 +112,7 @@ def pasts(clock: FakeClock, count: int, most: int) -> tuple[Pasts, list[Past]]:
 
 
 def test_what_was_not_used_for_longest_goes_when_there_is_no_room() -> None:
-    size = 1000 * past_module.TEXT_BYTES + past_module.ENTRY_BYTES
+    size = 1000 * past_module.TEXT_BYTES + past_module.ENTRY_BYTES + past_module.PAST_BYTES
     kept, made = pasts(FakeClock(), 3, 3 * size)
     kept.put(0, made[0])
     kept.put(3, made[1])

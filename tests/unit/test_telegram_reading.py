@@ -205,7 +205,7 @@ def test_each_edit_has_a_key_of_its_own_even_within_a_second():
 
 
 def test_edits_are_ordered_by_their_seconds_and_within_one_by_their_updates():
-    edits = [(1_790_000_009, 11), (1_790_000_009, 12), (1_790_000_010, 5)]
+    edits = [(1_790_000_009, 999_999), (1_790_000_009, 1_000_000), (1_790_000_010, 5)]
     versions = [
         incoming.version
         for edit_date, update in edits

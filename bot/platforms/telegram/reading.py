@@ -17,8 +17,8 @@ from bot.model import Attachment, ButtonPress, ChatAddress, ChatKind, CommandCal
 PLATFORM = "telegram"
 START, HELP = "start", "help"
 MOST_ID = 2**63
-MOST_UPDATES_A_SECOND = 1_000_000
-"""Ours, far more than any bot gets."""
+MOST_UPDATES = 2**31
+"""Updates are numbered one by one, in numbers of 32 bits: https://core.telegram.org/bots/api#update."""
 ID_CHARS = 64
 """Longest id of a callback query that is taken for one; real ones are numbers of 19 digits."""
 STOPPED = "stopped_message_generation"
@@ -175,7 +175,7 @@ def _incoming(
 def _version(edited: Message, update_id: int) -> int:
     """Order the edits of a message: by the second of each, and those of one second by their updates, which are numbered in sequence."""
     seconds = int(edited.edit_date.timestamp()) if edited.edit_date is not None else 0
-    return seconds * MOST_UPDATES_A_SECOND + update_id % MOST_UPDATES_A_SECOND
+    return seconds * MOST_UPDATES + update_id % MOST_UPDATES
 
 
 def _replied(message: Message) -> str | None:
