@@ -17,6 +17,9 @@ RETRY_AFTER_CEILING_S = 120.0
 
 REDACTED = "[redacted]"
 
+SECRET_CHARS = 4
+"""A shorter text would eat ordinary words and is no secret."""
+
 _ECHO_CHARS = 16  # that many characters in a row of a private text are taken for an echo of it
 _ECHO_SCAN_CHARS = 1000  # so much of an error text is searched for echoes
 _SCAN_CHARS = 20_000  # so much of one string is read: a page of HTML has its message near its top
@@ -97,7 +100,7 @@ def redact(text: str, secrets: Sequence[str], private: Sequence[str] = ()) -> st
         private: Prompts: any run of 16 characters that stands in one of them goes, and a shorter prompt as a whole.
     """
     for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= 4:  # noqa: PLR2004 - a shorter one would eat ordinary words and is no secret
+        if len(secret) >= SECRET_CHARS:
             text = text.replace(secret, REDACTED)
     text = _DATA.sub(REDACTED, text)  # a picture, which some echo
     text = _KEYS.sub(lambda found: f"{found[1] or ''}{REDACTED}", text)

@@ -9,12 +9,10 @@ import aiohttp
 from adapters.base import ErrorKind, Health, ProviderError, Scope
 from adapters.http import Budgets
 from adapters.openai_compatible import OpenAICompatible
-from adapters.openai_parameters import THINKING_FIRST_S, Vendor
+from adapters.openai_parameters import THINKS, Vendor
 
 FORMER_URL = "https://inference-api.netmind.ai/inference-api/openai/v1"
 """The address of Netmind's older document. A key is never sent there unless it is set as the base address."""
-
-_THINKS = {"first_seconds": THINKING_FIRST_S}
 
 NETMIND = Vendor(
     name="netmind",
@@ -27,7 +25,7 @@ NETMIND = Vendor(
     },
     context=32_768,  # a guess on the low side: its list tells no sizes
     models=dict.fromkeys(
-        ("openai/o[134]*", "openai/gpt-5*", "deepseek-ai/DeepSeek-R*", "deepseek-ai/DeepSeek-V4*", "*[Tt]hinking*"), _THINKS
+        ("openai/o[134]*", "openai/gpt-5*", "deepseek-ai/DeepSeek-R*", "deepseek-ai/DeepSeek-V4*", "*[Tt]hinking*"), THINKS
     ),
 )
 

@@ -64,7 +64,8 @@ class OpenAICompatible:
         vendor: Whose dialect.
         key: Sent as a bearer token; None for a server that wants none.
         base_url: Instead of the vendor's.
-        budgets: Of time. In regular mode `first` does not apply: the first byte comes with the last.
+        budgets: Of time. What the vendor declares of its models goes before `first`; what it only guesses does so where `first` is the
+            usual one. In regular mode `first` does not apply: the first byte comes with the last.
         default_model: Instead of the vendor's.
     """
 
@@ -110,7 +111,8 @@ class OpenAICompatible:
             raise ProviderError(ErrorKind.NO_PICTURES, "the completion endpoint takes text alone", billed=Billed.NO)
         url = f"{self._url}/completions" if completion else f"{self._url}/chat/completions"
         budgets = self._http.budgets
-        if vendor.first_seconds is not None:
+        guessed = vendor.first_seconds_guessed and budgets.first != Budgets().first
+        if vendor.first_seconds is not None and not guessed:
             budgets = replace(budgets, first=vendor.first_seconds)
         if parameters.stream is False:
             budgets = replace(budgets, first=budgets.total)
@@ -156,7 +158,7 @@ class OpenAICompatible:
 
     def capabilities(self, model: str) -> Capabilities:
         """Tell the window from the vendor's table, or from the last model list, or guess low; and whether pictures are taken."""
-        return Capabilities(images=self._images(model), context_tokens=self._contexts.get(model, self._vendor.context))
+        return Capabilities(images=self._images(model), context_tokens=self._contexts.get(model, self._vendor.of(model).context))
 
     def _images(self, model: str) -> bool | None:
         vendor = self._vendor.of(model)

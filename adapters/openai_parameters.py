@@ -12,12 +12,16 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, StringConstraints, create_model
 
 from adapters.base import Parameters
+from adapters.failures import SECRET_CHARS
 
 STOPS = 4
 """Most stop sequences a request may have (Netmind's document; OpenAI's too)."""
 
 THINKING_FIRST_S = 90.0
 """A model that thinks unheard says its first word so late, in seconds: published means of such models go up to 67 s."""
+
+THINKS: Mapping[str, Any] = {"first_seconds": THINKING_FIRST_S, "first_seconds_guessed": True}
+"""What `Vendor.models` says of such a model."""
 
 CHOICES = 8
 """Most answers to one question. OpenAI takes 128, Netmind's document gives no range; each of them is paid for."""
@@ -156,8 +160,10 @@ class Vendor:
         images: Its models take pictures; None: not known, a picture is sent and a refusal remembered. Its model list knows better.
         vision: Models (patterns) that take pictures; where any is named, all others take none.
         first_seconds: So long the first payload of an answer is waited for, instead of the usual time.
+        first_seconds_guessed: Nobody asked for these seconds: a budget of time that somebody set goes before them.
         lists_all_models: Its model list is complete.
-        models: What is different for some models: by pattern of the model id, fields of this class; the first that fits.
+        models: What is different for some models: by pattern of the model id, fields of this class. All patterns that fit
+            count; where two say something of the same field, the first does.
     """
 
     name: str
@@ -180,19 +186,25 @@ class Vendor:
     images: bool | None = None
     vision: frozenset[str] = frozenset()
     first_seconds: float | None = None
+    first_seconds_guessed: bool = False
     lists_all_models: bool = True
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Values of its headers and further fields that are named as keys are."""
+        """Values of its headers and further fields that are named as keys are; of ``Bearer abc`` also ``abc``, if it is no short word."""
         declared = [self.headers, self.extra, *(changes.get("extra", {}) for changes in self.models.values())]
-        return tuple(found for fields in declared for found in _secrets_in(fields))
+        values = [found for fields in declared for found in _secrets_in(fields)]
+        words = [found.split()[-1] for found in values if found.strip()]
+        return tuple(dict.fromkeys([*values, *(word for word in words if len(word) >= SECRET_CHARS)]))
 
     def of(self, model: str) -> Vendor:
         """Return the vendor as it is with this model."""
-        changes = next((changes for pattern, changes in self.models.items() if fnmatchcase(model, pattern)), None)
-        return self if changes is None else replace(self, **changes)
+        changes: dict[str, Any] = {}
+        for pattern, fields in self.models.items():
+            if fnmatchcase(model, pattern):
+                changes = {**fields, **changes}
+        return replace(self, **changes) if changes else self
 
 
 _SECRET_NAME = re.compile(r"(key|token|secret|password|credentials?|cookie|auth|authorization|signature)$", re.IGNORECASE)

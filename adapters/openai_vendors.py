@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from adapters.openai_parameters import THINKING_FIRST_S, Vendor
+from adapters.openai_parameters import THINKS, Vendor
 
 _REASONING = {
     "renames": {"max_tokens": "max_completion_tokens"},
     "unsupported": frozenset({"repetition_penalty", "temperature", "top_p", "presence_penalty", "frequency_penalty", "logit_bias", "stop"}),
     "system_role": "developer",
     "context": 200_000,
-    "first_seconds": THINKING_FIRST_S,
+    **THINKS,
 }
 """OpenAI's reasoning models refuse ``max_tokens`` by name and every temperature but their own."""
-
-_THINKS = {"first_seconds": THINKING_FIRST_S}
 
 OPENAI = Vendor(
     name="openai",
@@ -44,7 +42,7 @@ OPENROUTER = Vendor(
     unsupported=frozenset({"n"}),
     reasoning_fields=("reasoning", "reasoning_content"),
     images=True,
-    models=dict.fromkeys(("openai/o[134]*", "openai/gpt-5*"), _THINKS),
+    models=dict.fromkeys(("openai/o[134]*", "openai/gpt-5*"), THINKS),
 )
 
 GROQ = Vendor(

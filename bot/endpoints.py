@@ -107,6 +107,8 @@ class Quirks(BaseModel):
         values = {name: getattr(self, name) for name in Quirks.model_fields if getattr(self, name) is not None}
         if "think_tags" in values:
             values["think_tags"] = self.think_tags or None
+        if "first_seconds" in values:
+            values["first_seconds_guessed"] = False
         return values
 
 
@@ -128,6 +130,8 @@ class Table(Quirks):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Table:
+        if "api_key" in self.model_fields_set and self.api_key is None:
+            raise ValueError("api_key is empty: write the key there, or take the line out for a server that wants none")
         if self.api_key and self.api_key_env:
             raise ValueError("takes api_key or api_key_env, not both")
         if self.preset is not None and self.preset not in PRESETS:
@@ -146,8 +150,12 @@ class Table(Quirks):
         base = PRESETS.get(self.preset or name, replace(GENERIC, title=name, base_url="", default_model=""))
         own = {key: getattr(self, key) for key in ("title", "base_url", "default_model", "headers", "contexts", "lists_all_models")}
         set_here = {key: value for key, value in own.items() if value is not None}
-        models = {**{pattern: quirks.changes() for pattern, quirks in (self.models or {}).items()}, **base.models}
-        return replace(base, name=name, **set_here, **self.changes(), models=models)
+        changes = self.changes()
+        waits = {"first_seconds", "first_seconds_guessed"} & changes.keys()  # what is set for all goes before what is known of some
+        known = {pattern: {key: value for key, value in fields.items() if key not in waits} for pattern, fields in base.models.items()}
+        here = {pattern: {**known.get(pattern, {}), **quirks.changes()} for pattern, quirks in (self.models or {}).items()}
+        models = {**here, **{pattern: fields for pattern, fields in known.items() if pattern not in here}}
+        return replace(base, name=name, **set_here, **changes, models=models)
 
     def budgets(self) -> Budgets | None:
         """Return the time budgets, None for the usual ones."""
@@ -226,4 +234,6 @@ def _endpoint(path: Path, name: str, table: Any, environment: Mapping[str, str])
             key = cleaned_key(SecretStr(value))
         except ValueError as error:
             raise EndpointsError(f"{where}: the variable {read_table.api_key_env} {error}") from None
+        if key is None:
+            raise EndpointsError(f"{where}: the variable {read_table.api_key_env} holds nothing but blanks: set it to the key")
     return Endpoint(vendor, key, read_table.budgets())

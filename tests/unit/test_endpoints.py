@@ -119,6 +119,8 @@ def test_several_of_one_kind_and_every_quirk_can_be_declared(tmp_path: Path) -> 
         (f'[groq]\nheaders = {{ X-Key = "{CANARY}\\n" }}', "'X-Key' has a sign"),
         ("[groq]\nheaders = { 'X Y' = 'z' }", "'X Y' has a sign"),
         (f"[groq]\napi_key = '{CANARY} and more'", "api_key: has a blank"),
+        ("[groq]\napi_key = '  '", "[groq]: api_key is empty"),
+        ("[groq]\napi_key = ''\napi_key_env = 'SET'", "[groq]: api_key is empty"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_table_and_no_value(tmp_path: Path, text: str, words: str) -> None:
@@ -156,6 +158,68 @@ async def test_a_key_in_a_header_or_a_field_of_ones_own_is_as_secret_as_any_othe
         error = await failure(provider, request(MODEL), CANARY, other)
     assert error.detail == "no access with [redacted] and [redacted] for us"
     assert server.calls[0].headers["CF-Access-Client-Secret"] == CANARY
+
+
+async def test_a_key_behind_a_word_in_a_header_is_secret_without_that_word(tmp_path: Path) -> None:
+    """As in "Bearer …": who quotes such a key in an error quotes it alone."""
+    echo = json.dumps({"error": {"message": f"no access with abc123 and {CANARY}, but with id"}}).encode()
+    async with TapeServer(Tape([echo], status=400, content_type="application/json")) as server, open_session() as session:
+        text = f"""
+            [box]
+            base_url = "{server.url}/v1"
+            default_model = "{MODEL}"
+            api_key = "{KEY}"
+            headers = {{ "Proxy-Authorization" = "Bearer abc123", "X-Auth" = "Token\\t{CANARY} ", "X-Key" = "my id" }}
+        """
+        settings = load(None, providers_file=written(tmp_path, text), local_model="off")
+        secrets = set(secrets_of(settings))
+        assert {"Bearer abc123", "abc123", CANARY} <= secrets
+        assert "id" not in secrets  # so short a word stands in ordinary text
+        error = await failure(build_providers(settings, session)["box"], request(MODEL), "abc123", CANARY)
+    assert error.detail == "no access with [redacted] and [redacted], but with id"
+
+
+@pytest.mark.parametrize("value", [" ", "  \n", "\t"])
+def test_a_variable_of_nothing_but_blanks_is_no_key(tmp_path: Path, value: str) -> None:
+    with pytest.raises(EndpointsError, match=r"\[groq\]: the variable SET holds nothing but blanks"):
+        read(written(tmp_path, '[groq]\napi_key_env = "SET"'), {"SET": value})
+
+
+async def test_the_window_of_some_models_is_what_is_declared_of_them(tmp_path: Path) -> None:
+    (made,) = read(written(tmp_path, '[openrouter]\ndefault_model = "m"\n[openrouter.models."openai/*"]\ncontext = 400000'), {})
+    async with open_session() as session:
+        provider = OpenAICompatible(session, made.vendor, key=None)
+        assert [provider.capabilities(model).context_tokens for model in ("openai/gpt-5.4", "m")] == [400_000, made.vendor.context]
+
+
+def declared(folder: Path, text: str, model: str = "openai/gpt-5.4") -> tuple[float | None, int]:
+    """Return for how many seconds a model of OpenRouter is waited for, and its window in tokens."""
+    (made,) = read(written(folder, f'[openrouter]\ndefault_model = "m"\n{text}'), {})
+    vendor = made.vendor.of(model)
+    return vendor.first_seconds, vendor.context
+
+
+def test_what_a_table_says_of_the_first_word_goes_before_what_the_preset_says(tmp_path: Path) -> None:
+    usual = PRESETS["openrouter"].context
+    assert declared(tmp_path, "") == (90, usual)
+    assert declared(tmp_path, "", "meta-llama/llama-3.3") == (None, usual)
+    assert declared(tmp_path, "first_seconds = 170") == (170, usual)
+    assert declared(tmp_path, "first_seconds = 30") == (30, usual)
+    assert declared(tmp_path, 'first_seconds = 20\n[openrouter.models."openai/gpt-5.4"]\nfirst_seconds = 170') == (170, usual)
+
+
+@pytest.mark.parametrize("pattern", ["openai/gpt-5*", "openai/*", "openai/gpt-5.4", "*.4"], ids=["same", "wider", "narrower", "across"])
+def test_what_is_said_of_some_models_adds_to_what_the_preset_says_of_them(tmp_path: Path, pattern: str) -> None:
+    table = f'[openrouter.models."{pattern}"]\ncontext = 400000\n'
+    assert declared(tmp_path, table) == (90, 400_000)
+    assert declared(tmp_path, f"{table}first_seconds = 170") == (170, 400_000)
+
+
+def test_more_said_of_a_reasoning_model_leaves_it_the_dialect_that_it_needs(tmp_path: Path) -> None:
+    (made,) = read(written(tmp_path, '[mine]\npreset = "openai"\n[mine.models."gpt-*"]\ncontext = 400000\nsystem_role = "system"'), {})
+    vendor, known = made.vendor.of("gpt-5.4"), PRESETS["openai"].of("gpt-5.4")
+    assert (vendor.context, vendor.system_role) == (400_000, "system")
+    assert (vendor.renames, vendor.unsupported, vendor.first_seconds) == (known.renames, known.unsupported, 90)
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:

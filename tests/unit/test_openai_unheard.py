@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import aiohttp
 import pytest
 
-from adapters.base import ErrorKind, TextDelta
-from adapters.http import Budgets
-from adapters.netmind import NETMIND
-from adapters.openai_compatible import OpenAICompatible
+from adapters.base import Billed, ErrorKind, ProviderError, TextDelta
+from adapters.http import Budgets, Http
+from adapters.netmind import NETMIND, Netmind
+from adapters.openai_compatible import OpenAICompatible, openai_endpoint
 from adapters.openai_parameters import Vendor
 from adapters.openai_vendors import GENERIC, OPENAI
 from tests.support.openai_tapes import DONE, MODEL, Tape, TapeServer, delta
 from tests.support.providers import KEY, events, failure, request
 
 SHORT = Budgets(connect=5, first=0.3, idle=0.3, total=60)
+THINKS = {"netmind": "openai/gpt-5.4", "openai": "gpt-5.4"}
 PATIENT = {"first_seconds": 20.0}
 
 
@@ -30,6 +32,23 @@ async def test_a_model_that_thinks_unheard_may_take_longer_to_its_first_word_and
         assert TextDelta("Hello") in await events(patient, request(MODEL))
         plain = OpenAICompatible(session, GENERIC, key=KEY, base_url=f"{server.url}/v1", budgets=SHORT)
         assert (await failure(plain, request(MODEL))).kind is ErrorKind.TIMEOUT_FIRST
+
+
+@pytest.mark.parametrize("make", [Netmind, openai_endpoint], ids=["netmind", "openai"])
+async def test_a_budget_that_somebody_set_goes_before_the_guess_about_a_model_that_thinks(
+    session: aiohttp.ClientSession, make: Callable[..., OpenAICompatible], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+
+    def waited(_: object, *args: object, budgets: Budgets, **others: object) -> None:
+        asked.append(budgets.first)
+        raise ProviderError(ErrorKind.CONNECT, "not asked", billed=Billed.NO)
+
+    monkeypatch.setattr(Http, "stream_json", waited)
+    for budgets in (None, Budgets(idle=5), Budgets(first=170), Budgets(first=5)):
+        provider = make(session, key=KEY, budgets=budgets)
+        assert (await failure(provider, request(THINKS[provider.name]))).detail == "not asked"
+    assert asked == [90, 90, 170, 5]
 
 
 def test_which_models_think_unheard_is_declared() -> None:
