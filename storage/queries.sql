@@ -226,7 +226,7 @@ SELECT id FROM turn WHERE event = $1;
 -- whose question was taken back while it waited or was parked.
 SELECT id, COALESCE(again, id) AS asked FROM turn
 WHERE conversation = $1 AND event < $2 AND seq > (SELECT reset_seq FROM conversation WHERE id = $1)
-  AND NOT (state IN ('stopped', 'parked') AND NOT EXISTS (SELECT 1 FROM entry u WHERE u.turn = turn.id AND u.role = 'user' AND NOT u.superseded))
+  AND NOT ((state = 'stopped' OR state = 'parked') AND NOT EXISTS (SELECT 1 FROM entry u WHERE u.turn = turn.id AND u.role = 'user' AND NOT u.superseded))
 ORDER BY seq DESC LIMIT 1;
 
 -- name: turn_asked
@@ -261,7 +261,7 @@ RETURNING id, turn;
 
 -- name: entry_find
 -- The question that came from a message, its turn, and whether it may still be put in other words: it waits, or is parked without an answer.
-SELECT e.id, e.turn, CASE WHEN t.state IN ('accepted', 'parked') AND t.answer IS NULL THEN 1 ELSE 0 END AS replaceable
+SELECT e.id, e.turn, CASE WHEN (t.state = 'accepted' OR t.state = 'parked') AND t.answer IS NULL THEN 1 ELSE 0 END AS replaceable
 FROM entry e JOIN turn t ON t.id = e.turn
 WHERE e.chat = $1 AND e.message_id = $2 AND e.role = 'user'
 ORDER BY e.id DESC LIMIT 1;
