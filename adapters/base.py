@@ -110,7 +110,8 @@ class ChatRequest:
         resume: The handle of an earlier `Submitted`: collect that job instead of asking again. One that is not this provider's own is
             ignored; a job that is not there any more is STATE_LOST, and may have been billed.
         pace: Asked before each read of a stream: for how many seconds what comes may be left unread, because nobody could be shown it
-            sooner. Nothing is lost by that, a stop or the provider's silence is met as soon as ever; the end may be seen so much later.
+            sooner. Nothing that had come is lost by that, with TLS and without, though the connection be reset meanwhile; a stop or the
+            provider's silence is met as soon as ever; the end may be seen so much later.
     """
 
     model: str

@@ -10,11 +10,14 @@ from pathlib import Path
 OPENSSL = shutil.which("openssl")
 """The program that makes it; None: it is not installed."""
 
+CERTIFICATE = "certificate.pem"
+"""What the certificate's file is called."""
+
 
 def certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
     """Return a server's side that has one, and the certificate."""
     assert OPENSSL is not None
-    key, made = folder / "key.pem", folder / "certificate.pem"
+    key, made = folder / "key.pem", folder / CERTIFICATE
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
     files = ["-keyout", str(key), "-out", str(made)]
     command = [OPENSSL, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *files, *subject]

@@ -1,14 +1,17 @@
-"""What is left unread for a while is kept by the system, over TLS by its layer, and lost by nobody."""
+"""What is left unread for a while is kept by the system, with TLS and without, and lost by nobody."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from types import SimpleNamespace
+from typing import TypeAlias, cast
 
 import aiohttp
 import pytest
@@ -42,6 +45,12 @@ class Far:
             self.writer.write(piece)
             await self.writer.drain()
             await asyncio.sleep(0)
+
+    def reset(self) -> None:
+        """Break the connection off. What the client's system has by then is what fits into one segment: the rest is thrown away here."""
+        bare = self.writer.get_extra_info("socket")
+        bare.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
 
 
 @asynccontextmanager
@@ -118,6 +127,69 @@ async def test_the_end_and_a_connection_that_ends_meanwhile_lose_nothing(secure:
         assert await asyncio.wait_for(response.content.read(), 5) == b"".join(WORDS)
         unread.begin(LONG, LONG)  # there is nothing left to leave
         assert await asyncio.wait_for(response.content.read(), 5) == b""
+
+
+@pytest.mark.parametrize("end", [END, b""], ids=["whole", "cut"])
+async def test_what_had_come_before_a_reset_is_heard(secure: Secure, end: bytes) -> None:
+    async with asked(secure) as (response, far):
+        await far.say(framed(b"first"))
+        assert await asyncio.wait_for(response.content.readany(), 5) == b"first"
+        unread = Unread(response)
+        unread.begin(LONG, asyncio.get_running_loop().time() + 3 * LONG)
+        await far.say(b"".join(map(framed, WORDS)) + end)
+        far.reset()
+        await asyncio.wait_for(far.left.wait(), 5)
+        for _ in range(20):
+            await asyncio.sleep(0.005)
+        assert response.content.total_bytes == len(b"first")
+        unread.end()
+        assert await asyncio.wait_for(response.content.readany(), 5) == b"".join(WORDS)
+        if end:
+            assert await asyncio.wait_for(response.content.readany(), 5) == b""
+        else:
+            with pytest.raises(aiohttp.ClientError):
+                await asyncio.wait_for(response.content.readany(), 5)
+
+
+async def test_a_connection_that_is_used_again_is_read_as_before(secure: Secure) -> None:
+    async with asked(secure) as (response, _):
+        transport = response.connection and response.connection.transport
+        assert transport is not None
+        made = transport.get_read_buffer_limits() if secure else None  # type: ignore[attr-defined]
+        unread = Unread(response)
+        for _ in range(2):
+            unread.begin(LONG, asyncio.get_running_loop().time() + 3 * LONG)
+            unread.end()
+        assert transport.is_reading()
+        assert not secure or transport.get_read_buffer_limits() == made  # type: ignore[attr-defined]
+
+
+async def test_a_connection_that_is_lost_meanwhile_is_let_go(secure: Secure) -> None:
+    async with asked(secure) as (response, _):
+        transport = response.connection and response.connection.transport
+        assert transport is not None
+        unread = Unread(response)
+        unread.begin(LONG, asyncio.get_running_loop().time() + 3 * LONG)
+        transport.abort()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        unread.end()
+        with pytest.raises(aiohttp.ClientError):
+            await asyncio.wait_for(response.content.readany(), 5)
+
+
+async def test_a_tls_layer_that_cannot_be_limited_is_left_alone() -> None:
+    class Layer(asyncio.Transport):
+        def is_reading(self) -> bool:
+            return True
+
+        def pause_reading(self) -> None:
+            raise AssertionError
+
+    response = SimpleNamespace(connection=SimpleNamespace(transport=Layer({"ssl_object": object()})))
+    unread = Unread(cast("aiohttp.ClientResponse", response))
+    unread.begin(LONG, asyncio.get_running_loop().time() + 3 * LONG)
+    unread.end()
 
 
 async def test_closing_meanwhile_closes_the_socket(secure: Secure) -> None:
