@@ -108,7 +108,10 @@ export class Composer {
     if (asked === this.input.value && document.activeElement === this.input) this.show(found);
   }
 
+  // A list that comes late, for the same text, leaves what was chosen meanwhile as it is.
   show(found) {
+    const kept = this.chosenFor === this.input.value ? this.found[this.chosen]?.fill : undefined;
+    const place = kept === undefined ? -1 : found.findIndex((item) => item.fill === kept);
     this.found = found;
     this.menu.hidden = !found.length;
     this.menu.replaceChildren(...found.map((item, index) => {
@@ -116,7 +119,7 @@ export class Composer {
       row.addEventListener("mousedown", (event) => { event.preventDefault(); this.take(index); });
       return row;
     }));
-    this.choose(found.findIndex((item) => item.chosen));
+    this.choose(place >= 0 ? place : found.findIndex((item) => item.chosen));
   }
 
   choose(index) {
@@ -141,6 +144,7 @@ export class Composer {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (count && step) {
       event.preventDefault();
+      this.chosenFor = this.input.value;
       this.choose(this.chosen < 0 && step < 0 ? count - 1 : (this.chosen + step + count) % count);
     } else if (count && event.key === "Tab" && !event.shiftKey) {
       event.preventDefault();
