@@ -55,7 +55,7 @@ class Lane(Protocol):
         ...
 
     def lull(self, delivery: Delivery) -> float:
-        """Return for how many seconds nothing newer of a delivery can be shown."""
+        """Return for how many seconds what is new of a delivery may come unread."""
         ...
 
     async def quiet(self, delivery: Delivery) -> None:
@@ -224,8 +224,8 @@ class Delivery:
             self._lane.wake()
 
     def lull(self) -> float:
-        """Return for how many seconds nothing newer can be shown anyway, 0 unless there are far more chats than can be served."""
-        return 0.0 if self.closing else self._lane.lull(self)
+        """Return for how many seconds what is new may come unread: 0 up to the first text, and unless very many grow at once."""
+        return 0.0 if self.closing or self.pending.last == -math.inf else self._lane.lull(self)
 
     def expect(self, kinds: Sequence[Hashable]) -> None:
         """Expect it to grow, from its next text on, for as long as the last ones of the first of these kinds of which enough are known."""

@@ -18,6 +18,7 @@ from bot.clock import Clock
 from bot.delivery import Delivery, DeliveryError
 from bot.doubts import Doubts, pages_of
 from bot.drafts import Draft
+from bot.gulps import Gulps
 from bot.lengths import Lengths
 from bot.model import Page, Target
 from bot.pacing import Meters, RoundTrip
@@ -44,6 +45,7 @@ class Outbox:
     Attributes:
         rule: When a reply is given up that fails again and again while others arrive.
         worked: When a platform took a call last, by its name.
+        gulps: How coarsely models are heard out, by how many replies are on their way.
         closing: No further call goes out.
         unknown_outcomes: How many sends were repeated because nobody could tell whether they had arrived.
 
@@ -70,6 +72,7 @@ class Outbox:
         self.random = rng or random.Random()  # noqa: S311 - nonces and jitter guard nothing
         self.rule = rule
         self.lengths = lengths or Lengths()
+        self.gulps = Gulps()
         self.worked: dict[str, float] = {}
         self.closing = False
         self.unknown_outcomes = 0

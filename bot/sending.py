@@ -57,6 +57,7 @@ class Lane:
     def add(self, delivery: Delivery) -> None:
         """Take a delivery in."""
         self._deliveries.append(delivery)
+        self._outbox.gulps.begin()
 
     def drafting(self, chat: ChatAddress) -> bool:
         """Tell whether a draft grows in a chat: there is room for one."""
@@ -66,11 +67,13 @@ class Lane:
         """Forget a delivery."""
         if delivery in self._deliveries:
             self._deliveries.remove(delivery)
+            self._outbox.gulps.end()
             self._wake.set()
 
     def lull(self, delivery: Delivery) -> float:
-        """Return for how many seconds nothing newer of a delivery can be shown, because many others have to be served as well."""
-        return self._allocator.lull(self) if self._wanting is delivery else 0.0
+        """Return for how many seconds what is new of a delivery may come unread, because many others have to be served as well."""
+        gulp = self._outbox.gulps.seconds
+        return max(gulp, self._allocator.lull(self)) if self._wanting is delivery else gulp
 
     async def quiet(self, delivery: Delivery) -> None:
         """Return once no call of a delivery is being prepared, in flight or being recorded."""

@@ -10,6 +10,7 @@ import pytest
 
 from bot import texts
 from bot.allocator import CROWD_SECONDS, LONGEST_GULP_SECONDS
+from bot.gulps import FEWEST_REPLIES, SECONDS_EACH
 from bot.lengths import FEWEST
 from bot.model import Page, Target
 from bot.outbox import DeliveryError
@@ -321,11 +322,31 @@ async def test_in_a_crowd_text_may_come_unread_for_a_moment_and_no_longer_once_t
     assert all(0 < delivery.lull() <= LONGEST_GULP_SECONDS for delivery in waiting)
     waits = waiting[0]
     elsewhere = await world.outbox.open(turn(chats), target("elsewhere"), Text())
-    assert elsewhere.lull() == 0, "it waits for nothing"
+    assert elsewhere.lull() == 0, "its first text is to be seen at once"
     finished = asyncio.ensure_future(waits.finish())
     await world.clock.settle()
     assert waits.lull() == 0, "its end is there: nothing more is read"
     await world.clock.run(2.5 * CROWD_SECONDS)
     assert all(delivery.shown for delivery in crowd)
-    assert [delivery.lull() for delivery in crowd] == [0] * chats
     await finished
+    growing = [delivery for delivery in crowd if delivery is not waits]
+    assert {delivery.lull() for delivery in growing} == {world.outbox.gulps.seconds}, "none waits for its turn: only their number counts"
+
+
+async def test_however_many_grow_none_comes_unread_before_its_first_text_and_few_never_do(world: World) -> None:
+    many = [await world.outbox.open(turn(number), target(str(number)), Text("begin")) for number in range(FEWEST_REPLIES)]
+    one, *others = many
+    assert one.lull() == 0
+    one.touch()
+    assert one.lull() == pytest.approx(SECONDS_EACH * FEWEST_REPLIES)
+    others[0].abandon()
+    assert one.lull() == 0, "one fewer, and all are read at once again"
+    for delivery in many:
+        delivery.abandon()
+        delivery.abandon()
+    assert world.outbox.gulps.replies == 0
+    again = await world.outbox.open(turn(0), target("0"), Text("all"))
+    finished = asyncio.ensure_future(again.finish())
+    await world.clock.run(6)
+    await finished
+    assert world.outbox.gulps.replies == 0

@@ -1,0 +1,33 @@
+"""How coarsely the answers of models are read when very many are on their way.
+
+To read a piece of an answer costs about the same whether a token is in it or ten. Few answers are read piece by piece. With hundreds,
+whatever budgets their chats have, each is left unread for a moment (adapters/unread.py), so that one read brings several tokens: the
+moment grows with their number, and so the reads of all of them together stay about as many. An end is seen that much later.
+"""
+
+from __future__ import annotations
+
+FEWEST_REPLIES = 200
+"""With fewer than these on their way every piece is read as soon as it comes."""
+SECONDS_EACH, LONGEST_SECONDS = 0.0003, 0.5
+"""Each reply on its way makes the moment so much longer, up to the longest: about 3,300 reads a second in all."""
+
+
+class Gulps:
+    """Counts the replies that are on their way, of one process."""
+
+    def __init__(self) -> None:
+        self.replies = 0
+
+    def begin(self) -> None:
+        """One more is on its way."""
+        self.replies += 1
+
+    def end(self) -> None:
+        """One is not on its way any more."""
+        self.replies -= 1
+
+    @property
+    def seconds(self) -> float:
+        """The seconds for which an answer may be left unread at a time."""
+        return min(SECONDS_EACH * self.replies, LONGEST_SECONDS) if self.replies >= FEWEST_REPLIES else 0.0
