@@ -345,6 +345,7 @@ class Capabilities:
         images: `ImagePart` is understood; None: nobody has said so. A provider that then refuses a picture with NO_PICTURES has learned it.
         context_tokens: Size of the model's window in tokens, prompt and answer together.
         max_output_tokens: The most one answer may have, if there is a cap.
+        unsupported: Settable parameters of the provider that this model does not take: they are not sent to it.
     """
 
     streaming: bool = True
@@ -352,6 +353,7 @@ class Capabilities:
     images: bool | None = False
     context_tokens: int = 8192
     max_output_tokens: int | None = None
+    unsupported: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

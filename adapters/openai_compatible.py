@@ -157,8 +157,13 @@ class OpenAICompatible:
         return Health(note=f"{len(await self.models())} models on offer")
 
     def capabilities(self, model: str) -> Capabilities:
-        """Tell the window from the vendor's table, or from the last model list, or guess low; and whether pictures are taken."""
-        return Capabilities(images=self._images(model), context_tokens=self._contexts.get(model, self._vendor.of(model).context))
+        """Tell the window from the vendor's table, or the last model list, or guess low; also what it takes of pictures and settings."""
+        vendor = self._vendor.of(model)
+        return Capabilities(
+            images=self._images(model),
+            context_tokens=self._contexts.get(model, vendor.context),
+            unsupported=vendor.unsupported & self.parameters.model_fields.keys(),
+        )
 
     def _images(self, model: str) -> bool | None:
         vendor = self._vendor.of(model)

@@ -13,6 +13,13 @@ _REASONING = {
 }
 """OpenAI's reasoning models refuse ``max_tokens`` by name and every temperature but their own."""
 
+_FIRST_REASONING = {"context": 128_000, "images": False, "system_role": "first_user"}
+"""What is different with o1's first two: the window is o1's only since its final release (vercel.com/ai-gateway/models/o1/faq), and they
+refuse pictures and the role of a persona, "does not support 'system' with this model" (community.openai.com, thread 1025430)."""
+
+_CHAT = {"context": 128_000}
+"""gpt-5's models for ChatGPT have a smaller window than the others (the vendor's model pages)."""
+
 OPENAI = Vendor(
     name="openai",
     title="OpenAI",
@@ -22,7 +29,11 @@ OPENAI = Vendor(
     think_tags=None,
     images=True,
     lists_all_models=False,
-    models=dict.fromkeys(("o1*", "o3*", "o4*", "gpt-5*"), _REASONING),
+    models={
+        **dict.fromkeys(("o1-mini*", "o1-preview*"), _FIRST_REASONING),
+        "gpt-5*chat*": _CHAT,
+        **dict.fromkeys(("o1*", "o3*", "o4*", "gpt-5*"), _REASONING),
+    },
 )
 
 GENERIC = Vendor(

@@ -22,6 +22,7 @@ from typing import Any, Literal
 import aiohttp
 from pydantic import Field
 
+from adapters import told
 from adapters.base import (
     Billed,
     Capabilities,
@@ -349,7 +350,8 @@ class Segmind:
         paid, free = _float(reply.data.get("credits")), _float(reply.data.get("free-credits"))
         if paid is None and free is None:
             raise self._failure(reply)
-        return Health((paid or 0.0) + (free or 0.0), f"{paid or 0.0:g} paid and {free or 0.0:g} free credits")
+        paid, free = paid or 0.0, free or 0.0
+        return Health(paid + free, f"{told.rounded_down(paid)} paid and {told.rounded_down(free)} free credits")
 
     def capabilities(self, model: str) -> Capabilities:
         """No streaming, no memory, no pictures; the window by the vendor's figure for the model's family, else a cautious one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
 MOST_TOKENS = 100_000_000
@@ -32,3 +33,18 @@ def amount(value: Any) -> float | None:
     except OverflowError:  # JSON's whole numbers have no end
         return None
     return number if math.isfinite(number) else None
+
+
+_DECIMALS, _MOST_DECIMALS = 2, 9
+_ROUNDED_BELOW = 20
+"""Numbers of more digits than this before the point have none behind it that a float could tell."""
+
+
+def rounded_down(value: float | Decimal) -> str:
+    """Write what is left of something, never more than is: with two decimals at most, less than one with two digits that count."""
+    exact = Decimal(str(value))  # of a float the shortest that means it: 43.6, and not 43.60000000000000142
+    if exact.adjusted() < _ROUNDED_BELOW:
+        places = _DECIMALS if abs(exact) >= 1 else min(_MOST_DECIMALS, _DECIMALS - 1 - exact.adjusted())
+        exact = exact.quantize(Decimal(1).scaleb(-places), ROUND_FLOOR)
+    text = f"{exact:,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

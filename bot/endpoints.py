@@ -51,6 +51,19 @@ Window = Annotated[int, Field(ge=256)]
 """Tokens of a model's window."""
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+OWN_FIELDS: Mapping[str, str] = {
+    "model": "default_model and /model choose it",
+    "messages": "it is the conversation",
+    "prompt": "it is the conversation",
+    "stream": "/settings stream sets it",
+    "stream_options": "usage_in_stream sets it",
+    "n": "/settings n sets it",
+}
+"""Fields of a request that are made of the question, and what sets each: no table may put anything else there."""
+_NOT_SENT = frozenset({"stream", "endpoint"})
+"""Parameters that say how to ask, and so have no name in a request."""
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.6.2
 _HEADER_VALUE = re.compile(r"[\t -~\x80-\xff]*")
 _OWN_HEADERS = frozenset({"authorization", "content-type", "content-length", "host", "connection", "accept-encoding"})
@@ -102,6 +115,28 @@ class Quirks(BaseModel):
             raise ValueError("takes what JSON has: texts, numbers, true and false, lists, tables") from None
         return extra
 
+    @field_validator("extra")
+    @classmethod
+    def _adds(cls, extra: dict[str, Any] | None) -> dict[str, Any] | None:
+        for name in extra or {}:
+            if name in OWN_FIELDS:
+                raise ValueError(f"{name} can't be among the further fields, {OWN_FIELDS[name]}: take it out")
+        return extra
+
+    @model_validator(mode="after")
+    def _names_are_apart(self) -> Quirks:
+        renames: dict[str, str] = dict(self.renames.items()) if self.renames else {}
+        others = OpenAIParameters.model_fields.keys() - _NOT_SENT - (self.unsupported or frozenset())
+        sent = {name: renames.get(name, name) for name in sorted(others)}
+        for name, other in renames.items():
+            if name in _NOT_SENT:
+                raise ValueError(f"renames: {name} is not sent under any name: take it out")
+            twin = next((one for one, its in sent.items() if its == other and one != name), None)
+            own = OWN_FIELDS.get(other) if other != name else None
+            if why := own or (f"{twin} is sent as that" if twin else None):
+                raise ValueError(f"renames: {name} can't be sent as {other}, {why}: write this provider's own word for {name}")
+        return self
+
     def changes(self) -> dict[str, Any]:
         """Return the fields of `Vendor` that are set here."""
         values = {name: getattr(self, name) for name in Quirks.model_fields if getattr(self, name) is not None}
@@ -132,6 +167,12 @@ class Table(Quirks):
     def _makes_sense(self) -> Table:
         if "api_key" in self.model_fields_set and self.api_key is None:
             raise ValueError("api_key is empty: write the key there, or take the line out for a server that wants none")
+        if self.api_key_env is not None and not self.api_key_env.strip():
+            raise ValueError(
+                "api_key_env is empty: write the name of the variable that holds the key, or take the line out for a server that wants none"
+            )
+        if self.api_key_env is not None and not _VARIABLE.fullmatch(self.api_key_env):
+            raise ValueError("api_key_env takes the name of a variable, such as GROQ_API_KEY; the key itself would stand in api_key")
         if self.api_key and self.api_key_env:
             raise ValueError("takes api_key or api_key_env, not both")
         if self.preset is not None and self.preset not in PRESETS:

@@ -26,7 +26,7 @@ from adapters.base import (
     TextPart,
     Usage,
 )
-from bot import endpoints, texts
+from bot import endpoints, texts_usage
 from bot.app import build_providers
 from bot.catalogue import nearest
 from bot.settings import Settings, SettingsError
@@ -147,7 +147,7 @@ async def _examine(provider: Provider, model: str, seconds: float, now: Callable
 
 async def _key(provider: Provider) -> Row:
     health = await provider.check()
-    left = f", {texts.left(health.credits, health.unit)}" if health.credits is not None else ""
+    left = f", {texts_usage.left(health.credits, health.unit)}" if health.credits is not None else ""
     return Row(True, provider.name, KEY, f"taken{left}{f' ({health.note})' if health.note else ''}")
 
 
@@ -184,7 +184,7 @@ def _spent(usage: Usage | None) -> str:
         if usage.input_tokens is not None and usage.output_tokens is not None
         else "",
         f"cost {usage.cost:g}" if usage.cost is not None else "",
-        texts.left(usage.remaining_credits) if usage.remaining_credits is not None else "",
+        texts_usage.left(usage.remaining_credits) if usage.remaining_credits is not None else "",
     ]
     return ", ".join(word for word in told if word) or "what it used is not told"
 

@@ -8,14 +8,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from adapters.base import ErrorKind, FinishReason, ProviderError, Scope
 from bot.model import ChatKind, Incoming
 from bot.render.text import escape
-from storage.usage import NANOS, Amounts, Standing, Tally, TurnUsage
 
 _LONGEST_IN_SECONDS, _LONGEST_IN_MINUTES, _LONGEST_IN_HOURS = 90, 90, 48
 """From here on the next larger unit reads better."""
@@ -99,6 +96,14 @@ def advised(least: float, most: float) -> str:
     return f" The provider advises {least:g} to {most:g}: outside of that its answers may be worse."
 
 
+def not_taken(names: Sequence[str], model: str) -> str:
+    """Say, behind another sentence, which settings a model does not take; empty where it takes all."""
+    if not names:
+        return ""
+    named, it = ", ".join(f"**{name}**" for name in names), "it is" if len(names) == 1 else "they are"
+    return f" {code(model)} does not take {named}: {it} not sent to it, only to a model that does (/model)."
+
+
 _AT_CAP = "{model} used up the length of its answer by thinking. Set a higher max_tokens with /settings, or choose another with /model."
 _WRONG_ADDRESS = (
     "{provider} seems to be set up with a wrong address. The operator has to check it; meanwhile choose another with /provider."
@@ -124,121 +129,6 @@ def duration(seconds: float) -> str:
         return f"{minutes} minutes"
     hours = math.ceil(minutes / 60)
     return f"{hours} hours" if hours <= _LONGEST_IN_HOURS else f"{math.ceil(hours / 24)} days"
-
-
-def money(nanos: int, currency: str) -> str:
-    """Say an amount of money: with cents from 1 on, below it with two digits that count."""
-    amount = Decimal(nanos) / NANOS
-    places = 2 if amount >= 1 else min(9, 1 - amount.adjusted()) if amount else 0
-    return f"{amount:,.{places}f} {currency}"
-
-
-def quantity(used: int, currency: str | None) -> str:
-    """Say how much of a budget something is: money, or tokens."""
-    return f"{used:,} {'token' if used == 1 else 'tokens'}" if currency is None else money(used, currency)
-
-
-def instant(day: int) -> str:
-    """Say when a day begins, which is numbered from 1970-01-01."""
-    begins = date(1970, 1, 1) + timedelta(days=day)
-    return f"{begins.day} {begins:%B} {begins.year}, 00:00 UTC"
-
-
-def _of(used: int, most: int, currency: str | None) -> str:
-    """Say how much of a budget is used."""
-    number, _, _ = quantity(used, currency).partition(" ")
-    return f"{number} of {quantity(most, currency)}"
-
-
-def over_budget(standing: Standing, expected: Amounts, model: str | None) -> str:
-    """Say why a question is not asked: a budget is used up, or does not reach for it; or `model` has no price in its currency."""
-    limit = standing.limit
-    name, currency = f"“{escape(limit.name)}”", None if limit.cost is None else limit.cost.currency
-    if model is not None:
-        return (
-            f"⚠️ The budget {name} is in {currency}, and there is no price of {code(model)} in that currency to keep it by. "
-            "The operator has to add one; meanwhile choose another with /model or /provider."
-        )
-    renews = f"It renews on {instant(limit.end_day)}."
-    if standing.used >= limit.most:
-        return f"⚠️ The budget {name} is used up: {_of(standing.used, limit.most, currency)}. {renews}"
-    asked, left = quantity(limit.measure(expected), currency), _of(limit.most - standing.used, limit.most, currency)
-    return (
-        f"⚠️ The budget {name} does not reach for this question: it is expected to take about {asked}, and {left} are left. {renews} "
-        "A shorter conversation (/reset), a lower max_tokens (/settings) or another /model may need less."
-    )
-
-
-def near_budget(*, name: str, used: int, most: int, asked: int, currency: str | None, until: int) -> str:
-    """Say below an answer that a budget is nearly used up; `asked` is what the question was expected to use, and part of `used`."""
-    share = 100 * used // most if most else 100
-    return (
-        f"*📊 Budget “{escape(name)}”: about {share} % used (≈{_of(used, most, currency)}), ≈{quantity(asked, currency)} of it expected "
-        f"for this question. It renews on {instant(until)}.*"
-    )
-
-
-def usage_line(tallies: Sequence[Tally]) -> str:
-    """Say what some questions used: their number, tokens and cost, what of it is estimated and what unknown."""
-    questions = sum(tally.questions for tally in tallies)
-    if not questions:
-        return "nothing"
-    about = "≈" if any(tally.estimated for tally in tallies) else ""
-    tokens = sum(tally.input_tokens + tally.output_tokens for tally in tallies)
-    costs: dict[str, int] = {}
-    for tally in tallies:
-        if tally.currency:
-            costs[tally.currency] = costs.get(tally.currency, 0) + tally.cost
-    parts = [f"{about}{quantity(tokens, None)} in {_questions(questions)}"]
-    parts += [f"{about}{money(nanos, currency)}" for currency, nanos in sorted(costs.items())]
-    if unpriced := sum(tally.unpriced for tally in tallies):
-        parts.append("cost unknown" if unpriced == questions else f"cost of {_questions(unpriced)} unknown")
-    if double := sum(tally.possibly_double for tally in tallies):
-        parts.append(f"{_questions(double)} possibly billed twice")
-    return ", ".join(parts)
-
-
-def turn_usage(newest: TurnUsage, provider: str) -> str:
-    """Say what one question used: prompt and answer, cost, and who was asked."""
-    amounts = newest.amounts
-    about = "≈" if amounts.estimated or newest.reserved else ""
-    cost = "cost unknown" if amounts.cost is None else f"{about}{money(amounts.cost.nanos, amounts.cost.currency)}"
-    tokens = f"{about}{quantity(amounts.tokens, None)} ({amounts.input_tokens:,} and {amounts.output_tokens:,})"
-    double = ", possibly billed twice" if amounts.possibly_double else ""
-    return f"Newest question: {tokens}, {cost}, {escape(provider)} with {escape(newest.model)}{double}"
-
-
-def _questions(count: int) -> str:
-    return f"{count:,} question{'' if count == 1 else 's'}"
-
-
-def budget_line(standing: Standing) -> str:
-    """Say how much of a budget is used."""
-    limit = standing.limit
-    currency = None if limit.cost is None else limit.cost.currency
-    return f"“{escape(limit.name)}”: {_of(standing.used, limit.most, currency)} used, renews on {instant(limit.end_day)}"
-
-
-def credits_left(amount: Decimal, at: float | None, unit: str = "credits") -> str:
-    """Say what is left on a provider's account; `at`, in epoch seconds, is when the provider said so, None for just now."""
-    when = "" if at is None else f" (on {datetime.fromtimestamp(at, UTC):%Y-%m-%d, %H:%M} UTC)"
-    return f"{left(float(amount), unit)}{when}"
-
-
-def left(amount: float, unit: str = "credits") -> str:
-    """Say what is left on an account: with two decimals at most, less than one with two digits that count."""
-    short = f"{amount:,.2f}" if abs(amount) >= 1 or not amount else f"{Decimal(f'{amount:.2g}'):f}"
-    return " ".join([short.rstrip("0").rstrip(".") if "." in short else short, *([escape(unit)] if unit else []), "left"])
-
-
-def no_usage(year: int, month: int) -> str:
-    """Say that nothing was used in a month."""
-    return f"Nothing was used in {year}-{month:02}."
-
-
-USAGE_HERE, USAGE_YOU, USAGE_PROVIDERS, USAGE_BUDGETS = "This conversation", "You, everywhere", "By provider, here, this month", "Budgets"
-USAGE_TODAY, USAGE_MONTH = "Today", "This month"
-USAGE_NOTE = "*Days and months are those of UTC. ≈: some of it is estimated, because a provider does not report it or a question runs.*"
 
 
 def size(count: int) -> str:

@@ -29,7 +29,7 @@ from adapters.base import (
     Usage,
 )
 from adapters.router import Asked, Candidate, ChainEvent, Router
-from bot import controls, endings, memory, texts, transcript
+from bot import controls, endings, memory, texts, texts_usage, transcript
 from bot.attachments import Attachments, NothingToAskError
 from bot.clock import Clock
 from bot.course import Course
@@ -240,7 +240,7 @@ class Turns:
         except RefusedError as error:
             log.info("turn.refused turn=%d: %s", turn.id, error)
             await self._settle(course, billed=False)
-            await self._failed(course, texts.over_budget(error.standing, error.expected, error.model), str(error))
+            await self._failed(course, texts_usage.over_budget(error.standing, error.expected, error.model), str(error))
         except _Stopped:
             await self._settle(course)
             await self._stopped(course)
@@ -394,7 +394,7 @@ class Turns:
         if course.said is not None:
             note = endings.instead_note(self._instead(course))
         elif (refused := course.refused) is not None:
-            note = texts.over_budget(refused.standing, refused.expected, refused.model)
+            note = texts_usage.over_budget(refused.standing, refused.expected, refused.model)
         else:
             others = sorted({*course.passed, course.asked} - {at})
             note = texts.nobody_else([self._title(course.choices[place]) for place in others]) if others else ""

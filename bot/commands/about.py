@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from adapters.base import ProviderError
-from bot import texts
+from adapters.base import Provider, ProviderError
+from bot import texts, texts_usage
 from bot.commands.base import Answer, Command, Context
+from bot.preferences import Choice
 from bot.render.text import escape
 
 PERSONA_SHOWN_CHARS = 120
@@ -45,12 +46,20 @@ async def status(context: Context) -> Answer:
         *await _chain(context),
         f"Model: {texts.code(choice.model)}",
         f"Persona: {_short(choice.persona)}",
-        "Settings: "
-        + (", ".join(f"{name} = {texts.value(value)}" for name, value in choice.parameters.items()) or "the provider's defaults"),
+        f"Settings: {_settings(choice, provider)}",
         f"Remembered: {entries} message{'' if entries == 1 else 's'}",
         f"Running: {running} question{'' if running == 1 else 's'}",
     ]
     return Answer(texts.listed(lines, len(lines)))
+
+
+def _settings(choice: Choice, provider: Provider | None) -> str:
+    """Name what is set, and what of it the model does not take."""
+    if not choice.parameters:
+        return "the provider's defaults"
+    unsupported = provider.capabilities(choice.model).unsupported if provider else frozenset()
+    left_away = texts.not_taken([name for name in choice.parameters if name in unsupported], choice.model)
+    return ", ".join(f"{name} = {texts.value(value)}" for name, value in choice.parameters.items()) + ("." + left_away if left_away else "")
 
 
 async def _chain(context: Context) -> list[str]:
@@ -70,7 +79,7 @@ async def _health(context: Context, name: str) -> str:
         health = await provider.check()
     except ProviderError as error:
         return f" — {texts.provider_error(error, provider.title, '')}"
-    return f", reachable, {texts.left(health.credits, health.unit)}" if health.credits is not None else ", reachable"
+    return f", reachable, {texts_usage.left(health.credits, health.unit)}" if health.credits is not None else ", reachable"
 
 
 def _short(persona: str | None) -> str:

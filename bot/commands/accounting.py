@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from adapters.base import ProviderError
-from bot import budgets, texts
+from bot import budgets, texts, texts_usage
 from bot.commands.base import Answer, Command, Context
 from bot.render.text import escape
 from bot.usage import Accounting
@@ -25,13 +25,13 @@ async def usage(context: Context) -> Answer:
     here, mine = budgets.conversation_of(context.conversation), budgets.user_of(context.chat.platform, sender)
     month = await accounting.tallies(here, *budgets.month_of(accounting.today()))
     sections = [
-        (texts.USAGE_HERE, [*await _newest(context, accounting), *await _spans(accounting, here)]),
-        (texts.USAGE_YOU, await _spans(accounting, mine)),
-        (texts.USAGE_PROVIDERS, await _providers(context, accounting, month)),
-        (texts.USAGE_BUDGETS, [texts.budget_line(standing) for standing in await accounting.standings(context.chat, sender)]),
+        (texts_usage.USAGE_HERE, [*await _newest(context, accounting), *await _spans(accounting, here)]),
+        (texts_usage.USAGE_YOU, await _spans(accounting, mine)),
+        (texts_usage.USAGE_PROVIDERS, await _providers(context, accounting, month)),
+        (texts_usage.USAGE_BUDGETS, [texts_usage.budget_line(standing) for standing in await accounting.standings(context.chat, sender)]),
     ]
     lines = [f"**{title}**\n{texts.listed(items, len(items))}" for title, items in sections if items]
-    return Answer("\n\n".join([*lines, texts.USAGE_NOTE]))
+    return Answer("\n\n".join([*lines, texts_usage.USAGE_NOTE]))
 
 
 async def _newest(context: Context, accounting: Accounting) -> list[str]:
@@ -39,27 +39,27 @@ async def _newest(context: Context, accounting: Accounting) -> list[str]:
     if newest is None:
         return []
     provider = context.providers.get(newest.provider)
-    return [texts.turn_usage(newest, provider.title if provider else newest.provider)]
+    return [texts_usage.turn_usage(newest, provider.title if provider else newest.provider)]
 
 
 async def _spans(accounting: Accounting, subject: str) -> list[str]:
     today = accounting.today()
     day = await accounting.tallies(subject, today, today + 1)
     month = await accounting.tallies(subject, *budgets.month_of(today))
-    return [f"{texts.USAGE_TODAY}: {texts.usage_line(day)}", f"{texts.USAGE_MONTH}: {texts.usage_line(month)}"]
+    return [f"{texts_usage.USAGE_TODAY}: {texts_usage.usage_line(day)}", f"{texts_usage.USAGE_MONTH}: {texts_usage.usage_line(month)}"]
 
 
 async def _providers(context: Context, accounting: Accounting, month: Sequence[Tally]) -> list[str]:
     """Return a line for each provider that was asked here or that told what is left on its account."""
     chosen = (await context.choice()).provider
-    left = {name: texts.credits_left(told.left, told.at) for name, told in (await accounting.credits()).items()}
+    left = {name: texts_usage.credits_left(told.left, told.at) for name, told in (await accounting.credits()).items()}
     if (now := await _left(context, chosen)) is not None:
         left[chosen] = now
     asked = {tally.provider for tally in month}
     lines = []
     for name in sorted(asked | left.keys()):
         provider = context.providers.get(name)
-        parts = [texts.usage_line([tally for tally in month if tally.provider == name])] if name in asked else []
+        parts = [texts_usage.usage_line([tally for tally in month if tally.provider == name])] if name in asked else []
         lines.append(f"{escape(provider.title if provider else name)}: {'; '.join([*parts, *([left[name]] if name in left else [])])}")
     return lines
 
@@ -74,7 +74,7 @@ async def _left(context: Context, name: str) -> str | None:
             health = await provider.check()
     except (ProviderError, TimeoutError):
         return None
-    return None if health.credits is None else texts.credits_left(Decimal(str(health.credits)), None, health.unit)
+    return None if health.credits is None else texts_usage.credits_left(Decimal(str(health.credits)), None, health.unit)
 
 
 COMMANDS = (Command("usage", "What was used here and by you, what it cost, and how far the budgets are", usage, private=True),)

@@ -36,8 +36,15 @@ async def choose_provider(context: Context) -> Answer:
     if name is None:
         return Answer(texts.unknown("provider", wanted, nearest(wanted, context.providers, CLOSE), list(context.providers)))
     await context.preferences.set_provider(context.conversation, name)
-    choice = await context.choice()
-    return Answer(f"**{context.providers[name].title}** answers from now on, with the model {texts.code(choice.model)}.", chose=True)
+    choice, provider = await context.choice(), context.providers[name]
+    left_away = _left_away(provider, choice, choice.model)
+    return Answer(f"**{provider.title}** answers from now on, with the model {texts.code(choice.model)}.{left_away}", chose=True)
+
+
+def _left_away(provider: Provider, choice: Choice, model: str) -> str:
+    """Say what is set here and is not sent to a model that was chosen; empty: nothing."""
+    unsupported = provider.capabilities(model).unsupported
+    return texts.not_taken([name for name in choice.parameters if name in unsupported], model)
 
 
 async def _on_offer(context: Context) -> tuple[Choice, Provider, list[str]] | Answer:
@@ -69,7 +76,7 @@ async def choose_model(context: Context) -> Answer:
     if model is None:
         near = ", ".join(texts.code(name) for name in nearest(wanted, names))
         answer += f" It is not in my list of {provider.title}'s models, which is not complete{f'; near it are {near}' if near else ''}."
-    return Answer(answer, chose=True)
+    return Answer(answer + _left_away(provider, choice, model or wanted), chose=True)
 
 
 def _offer(choice: Choice, names: Sequence[str]) -> Answer:

@@ -10,7 +10,7 @@ from adapters.base import ADVISED, Parameters, Provider
 from bot import texts
 from bot.catalogue import CLOSE, nearest
 from bot.commands.base import DEFAULT, Answer, Command, Context, Option, takes_back
-from bot.preferences import InvalidPreferenceError
+from bot.preferences import Choice, InvalidPreferenceError
 from bot.render.text import escape
 
 REASONING_CHOICES = {"show": True, "hide": False, DEFAULT: None}
@@ -47,21 +47,22 @@ async def settings(context: Context) -> Answer:
     name, value = context.arguments.get("name"), context.arguments.get("value")
     fields = provider.parameters.model_fields
     if name is None:
-        return Answer(_overview(provider, choice.parameters))
+        return Answer(_overview(provider, choice))
     name = name.lower()
     if name not in fields:
         alone = value is None and takes_back(name)
         unknown = texts.unknown(f"{provider.title} setting", name, nearest(name, fields, CLOSE), list(fields))
         return Answer(_taking_back(choice.parameters) if alone else unknown)
+    left_away = texts.not_taken([name] if name in provider.capabilities(choice.model).unsupported else [], choice.model)
     if value is None:
-        about = _about(provider.parameters, name)
+        about = f"{_about(provider.parameters, name)}{left_away}"
         return Answer(f"**{name}** = {_shown(provider.parameters, name, choice.parameters)} · {about}")
     try:
         clear = takes_back(value)  # no further word: "off" is a value of switches, "-" and "none" may be texts
         stored = await context.preferences.set_parameter(context.conversation, choice, name, None if clear else value)
     except InvalidPreferenceError as error:
         return Answer(f"{texts.code(value)} does not fit **{name}**: {escape(str(error))}. {_about(provider.parameters, name)}")
-    done = f"{texts.value(stored)} from the next question on.{_advice(provider.parameters, name, stored)}"
+    done = f"{texts.value(stored)} from the next question on.{_advice(provider.parameters, name, stored)}{left_away}"
     return Answer(f"**{name}** is {'back to its default.' if clear else done}", chose=True)
 
 
@@ -71,13 +72,17 @@ def _advice(model: type[Parameters], name: str, value: Any) -> str:
     return texts.advised(*advised) if advised and value is not None and not advised[0] <= value <= advised[1] else ""
 
 
-def _overview(provider: Provider, chosen: dict[str, Any]) -> str:
+def _overview(provider: Provider, choice: Choice) -> str:
     """List all settings, a short line for each, what is set here first."""
+    chosen, model = choice.parameters, choice.model
+    unsupported = provider.capabilities(model).unsupported
+    left_away = texts.not_taken([name for name in provider.parameters.model_fields if name in unsupported], model)
     fields = sorted(provider.parameters.model_fields, key=lambda name: name not in chosen)
     lines = [f"**{name}** = {_shown(provider.parameters, name, chosen, DEFAULT)} · {_brief(provider.parameters, name)}" for name in fields]
     return (
         f"Settings of **{provider.title}** in this conversation (`{DEFAULT}`: the provider's own value):\n\n"
         f"{texts.listed(lines, len(lines))}\n\n"
+        f"{f'{left_away.strip()}{chr(10)}{chr(10)}' if left_away else ''}"
         "`/settings NAME` explains one, `/settings NAME VALUE` sets it, the value `default` (or `reset`) takes it back."
     )
 

@@ -12,7 +12,7 @@ from adapters.base import Health
 from adapters.modelslab_parameters import ModelsLabParameters
 from adapters.openai_parameters import OpenAIParameters, Vendor, parameters_of
 from adapters.segmind import SegmindParameters
-from bot import texts
+from bot import texts_usage
 from tests.support.core import World, eventually
 from tests.support.scripted import ScriptedProvider
 
@@ -113,17 +113,22 @@ async def test_what_is_left_is_told_in_its_unit(world: World) -> None:
     ("amount", "words"),
     [
         (43.6, "43.6"),
-        (12.3456, "12.35"),
+        (12.3456, "12.34"),
+        (4.99975, "4.99"),  # never more than is left
+        (0.9999, "0.99"),
+        (0.01, "0.01"),
+        (5e-324, "0"),
+        (1e30, f"{10**30:,}"),
         (100.0, "100"),
         (1234567.891, "1,234,567.89"),
         (0.0, "0"),
-        (0.00025678, "0.00026"),
+        (0.00025678, "0.00025"),
         (1e-7, "0.0000001"),
         (-1.239, "-1.24"),
     ],
 )
 def test_an_amount_has_two_decimals_at_most_and_a_small_one_the_digits_that_count(amount: float, words: str) -> None:
-    assert texts.left(amount) == f"{words} credits left"
+    assert texts_usage.left(amount) == f"{words} credits left"
 
 
 async def test_settings_default_alone_changes_nothing_and_says_how_each_is_taken_back(world: World) -> None:

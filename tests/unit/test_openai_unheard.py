@@ -51,6 +51,18 @@ async def test_a_budget_that_somebody_set_goes_before_the_guess_about_a_model_th
     assert asked == [90, 90, 170, 5]
 
 
+def test_what_is_different_with_some_of_openais_models_is_declared(session: aiohttp.ClientSession) -> None:
+    openai = openai_endpoint(session, key=KEY)
+    windows = {"o1": 200_000, "o1-mini": 128_000, "o1-preview-2024-09-12": 128_000, "o3-mini": 200_000, "gpt-5.1-chat-latest": 128_000}
+    assert {model: openai.capabilities(model).context_tokens for model in windows} == windows
+    first = OPENAI.of("o1-mini")
+    assert (first.system_role, first.images, first.renames) == ("first_user", False, {"max_tokens": "max_completion_tokens"})
+    assert openai.capabilities("gpt-4.1").unsupported == frozenset()
+    sampling = {"temperature", "top_p", "presence_penalty", "frequency_penalty", "logit_bias", "stop"}
+    for model in ("o1-mini", "o3", "o4-mini", "gpt-5.4"):  # what they do not take is said, see /settings
+        assert openai.capabilities(model).unsupported == sampling
+
+
 def test_which_models_think_unheard_is_declared() -> None:
     thinking = [NETMIND.of("openai/gpt-5.4"), NETMIND.of("deepseek-ai/DeepSeek-V4-Pro"), OPENAI.of("o3-mini"), OPENAI.of("gpt-5.4")]
     assert [vendor.first_seconds for vendor in thinking] == [90.0] * 4

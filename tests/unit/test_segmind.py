@@ -249,6 +249,8 @@ async def test_check_tells_paid_and_free_credits(segmind, server):
     assert health.credits == pytest.approx(5.018)
     assert health.note == "5 paid and 0.018 free credits"
     assert server.calls[0].method == "GET"
+    server.faults.add(Fault(status=200, body={"credits": 4.99975, "free-credits": 0.00018456}))
+    assert (await segmind.check()).note == "4.99 paid and 0.00018 free credits"
     server.faults.add(_fault(404, "No credits found for the user"))
     assert (await segmind.check()).credits == 0.0
 
