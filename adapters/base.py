@@ -290,6 +290,7 @@ class ProviderError(Exception):
         scope: What else would fail in the same way.
         in_stream: True if it came after the answer had begun.
         at_cap: EMPTY: the cap on the answer's length was reached before its first word, by hidden thinking as a rule.
+        should_retry: Whether the provider says that the same request may succeed next time; None: it does not say.
         provider: Name of the provider that was asked; the router sets it.
     """
 
@@ -304,6 +305,7 @@ class ProviderError(Exception):
         scope: Scope = Scope.REQUEST,
         in_stream: bool = False,
         at_cap: bool = False,
+        should_retry: bool | None = None,
     ) -> None:
         super().__init__(f"{kind}: {detail}" if detail else str(kind))
         self.kind = kind
@@ -314,6 +316,7 @@ class ProviderError(Exception):
         self.scope = scope
         self.in_stream = in_stream
         self.at_cap = at_cap
+        self.should_retry = should_retry
         self.provider: str | None = None
 
     def possibly_billed(self) -> ProviderError:
@@ -327,6 +330,7 @@ class ProviderError(Exception):
             scope=self.scope,
             in_stream=self.in_stream,
             at_cap=self.at_cap,
+            should_retry=self.should_retry,
         )
         same.provider = self.provider
         return same

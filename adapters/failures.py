@@ -170,6 +170,12 @@ def retry_after(headers: Mapping[str, str], body: Any, now: float) -> float | No
     return None if found is None else min(max(found, 0.0), RETRY_AFTER_CEILING_S)
 
 
+def should_retry(headers: Mapping[str, str]) -> bool | None:
+    """Return what ``x-should-retry`` says, None if it says nothing. Not a standard; OpenAI's own client obeys exactly these two words."""
+    said = next((value.strip() for name, value in headers.items() if name.lower() == "x-should-retry"), "")
+    return {"true": True, "false": False}.get(said)
+
+
 def _body_hint(body: Any, now: float) -> float | None:
     places = (body, body.get("error")) if isinstance(body, Mapping) else ()
     for place in places:

@@ -30,7 +30,7 @@ from yarl import URL
 from adapters.addresses import GuardedResolver, PrivateAddressError, refuse_private
 from adapters.base import Billed, ErrorKind, ProviderError, Scope
 from adapters.bodies import Pieces, encode
-from adapters.failures import error_code, error_text, excerpt, redact, retry_after
+from adapters.failures import error_code, error_text, excerpt, redact, retry_after, should_retry
 from adapters.unread import Unread
 from adapters.verdicts import Verdict, classify
 
@@ -54,6 +54,7 @@ BODY_BYTES = 2 * 1024 * 1024
 """Largest answer body that is read whole. A long answer is some 100 KB."""
 
 _REDIRECTS = range(300, 400)
+_REFUSED = range(400, 600)
 _PADDING = b" \t\r\n\xef\xbb\xbf"
 
 KEEPALIVE_S = 30.0
@@ -369,6 +370,7 @@ class Http:
             billed=Billed.MAYBE if in_stream else verdict.billed,
             scope=verdict.scope,
             in_stream=in_stream,
+            should_retry=should_retry(headers or {}) if status in _REFUSED else None,  # a good answer's header says nothing of its error
         )
 
     def excerpt(self, body: Any, private: Sequence[str] = ()) -> str:

@@ -35,7 +35,7 @@ class Answer:
 
     Attributes:
         visible: Text that is more than blanks was given out.
-        begun: Text or reasoning was given out.
+        begun: Text that is more than blanks, or reasoning, was given out.
         finish: The provider's first word for why it ended, "" until then.
         size: Characters that were given out, reasoning included.
     """
@@ -92,7 +92,7 @@ class Answer:
         if text:
             self.visible = self.visible or not text.isspace()
             events.append(TextDelta(text))
-        self.begun = self.begun or bool(events)
+        self.begun = self.begun or bool(reasoning) or self.visible
         self.size += len(text) + len(reasoning)
         return events
 

@@ -196,7 +196,7 @@ class Router:
             except ProviderError as error:
                 error.provider = candidate.provider
                 gone = error.kind is ErrorKind.STATE_LOST and not candidate.afresh
-                if text or gone or (error.kind not in _ELSEWHERE and error.scope is not Scope.PROVIDER):
+                if text or gone or not (error.kind in _ELSEWHERE or error.scope is Scope.PROVIDER or _may_be_repeated(error)):
                     raise
                 errors[place], passed[place] = error, error.kind
                 if isinstance(error, _QueuedError):  # it was not asked yet: where nobody else answers, it is, however long that takes
@@ -241,8 +241,8 @@ class Router:
             while True:
                 async with asking:
                     async for event in asking.events:
-                        if asking.passes(event):
-                            yield event
+                        if (given := asking.given(event)) is not None:
+                            yield given
                         elif asking.finished is not None:
                             break
                 self._heard_from(asking)
@@ -291,12 +291,18 @@ class Router:
 
     def _wait(self, error: ProviderError, failures: int) -> float | None:
         """Return the seconds until the next attempt, None if there is none."""
-        if error.billed is not Billed.NO or error.kind not in _TRANSIENT:
+        if not _may_be_repeated(error):
             return None
         backoff = BACKOFF_S * (1 << (failures - 1)) * (0.5 + self._chance())
         if error.retry_after is None:
             return backoff
         return None if error.retry_after > PATIENCE_S else max(backoff, error.retry_after + BACKOFF_S * self._chance())
+
+
+def _may_be_repeated(error: ProviderError) -> bool:
+    """Whether a failure cost nothing and is one that passes, by its kind, or as the provider itself says, which knows better."""
+    passing = error.kind in _TRANSIENT if error.should_retry is None else error.should_retry
+    return error.billed is Billed.NO and passing
 
 
 class _QueuedError(ProviderError):
@@ -348,10 +354,11 @@ class _Asking:
         self._no_pictures = self._cut = False
         self._good = good
         self._known = self._started = self._visible = False
+        self._blank: list[str] = []
 
     async def __aenter__(self) -> None:
         self.finished = self.error = None
-        self._visible = False
+        self._visible, self._blank = False, []
         self.events = self._provider.stream(self.request)
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> bool:
@@ -373,26 +380,34 @@ class _Asking:
             self.error = ProviderError(ErrorKind.PROTOCOL, f"the adapter failed: {type(error).__name__}", in_stream=self._visible)
         return True
 
-    def passes(self, event: Event) -> bool:
-        """Take note of an event; True if it is given out."""
+    def given(self, event: Event) -> Event | None:
+        """Take note of an event, and return what is given out of it; None: nothing.
+
+        Blanks that an answer begins with wait for its first word: until then nothing of it can be seen, and somebody else may be asked.
+        """
         if isinstance(event, TextDelta):
-            if not event.text:
-                return False
-            self._visible = self._visible or not event.text.isspace()
+            if not self._visible:
+                if not event.text or event.text.isspace():
+                    self._blank.append(event.text)
+                    return None
+                self._visible = True
+                event = TextDelta("".join([*self._blank, event.text]))
+            elif not event.text:
+                return None
         elif isinstance(event, Finished):
             self.finished = event
-            return False
+            return None
         elif isinstance(event, Started):
             self.model = event.model
             first, self._started = not self._started, True
-            return first
+            return event if first else None
         elif isinstance(event, Progress):
-            return True
+            return event
         self.shown = True
         if not self._known and isinstance(event, TextDelta | ReasoningDelta):
             self._known = True
             self._good()
-        return True
+        return event
 
     def without_state(self, *, afresh: bool) -> bool:
         """Leave away what the provider has lost, if that was it and nothing was shown: it is asked once more then."""

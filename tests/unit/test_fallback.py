@@ -8,7 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from adapters.base import ChatRequest, ErrorKind, Finished, ProviderError, ReasoningDelta, Scope, Started, Submitted, TextDelta, Usage
+from adapters.base import (
+    Billed,
+    ChatRequest,
+    ErrorKind,
+    Finished,
+    ProviderError,
+    ReasoningDelta,
+    Scope,
+    Started,
+    Submitted,
+    TextDelta,
+    Usage,
+)
 from adapters.router import REPEAT_WITHIN_S, Asked, Candidate, ChainEvent, Router
 from bot.preferences import Defaults
 from tests.support.chain import BILLED, FIRST_S, Chain, broken, refused
@@ -73,6 +85,31 @@ async def test_after_the_first_word_nobody_else_is_asked(chain: Chain, failure: 
     chain.will("alpha", TextDelta("It"), FAILURES[failure])
     assert await chain.fails() is FAILURES[failure]
     assert chain.asked == ["alpha"]
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+async def test_blanks_are_no_word_yet_and_nothing_of_them_stays(chain: Chain, failure: str) -> None:
+    chain.will("alpha", Started("1"), TextDelta(" "), TextDelta("\n\n"), FAILURES[failure])
+    chain.will("beta", TextDelta("yes"), Finished())
+    assert texts_of(await chain.run()) == "yes"
+    assert chain.asked == ["alpha", "beta"]
+
+
+async def test_the_blanks_that_an_answer_begins_with_come_with_its_first_word(chain: Chain) -> None:
+    chain.will(
+        "alpha", TextDelta(" "), ReasoningDelta("hm"), TextDelta("\n "), TextDelta("    code"), TextDelta(" "), TextDelta("x"), Finished()
+    )
+    events = await chain.run()
+    assert [event.text for event in events if isinstance(event, TextDelta)] == [" \n     code", " ", "x"]
+    assert chain.asked == ["alpha"]
+
+
+async def test_a_refusal_that_the_provider_says_will_pass_goes_to_the_next_one(chain: Chain) -> None:
+    chain.will("alpha", ProviderError(ErrorKind.BAD_REQUEST, billed=Billed.NO, should_retry=True))
+    assert texts_of(await chain.run()).startswith("heard")
+    chain.will("alpha", ProviderError(ErrorKind.RATE_LIMIT, billed=Billed.NO, should_retry=False))
+    assert texts_of(await chain.run()).startswith("heard")
+    assert chain.asked == ["alpha", "beta", "alpha", "beta"]
 
 
 async def test_thoughts_and_a_job_are_no_words_yet(chain: Chain) -> None:

@@ -296,6 +296,15 @@ async def test_a_failure_is_redacted_and_carries_the_hint_and_status(session):
     assert "silver spoons" not in str(error)
 
 
+@pytest.mark.parametrize(
+    ("says", "status", "known"), [("true", 409, True), ("false", 429, False), ("True", 429, None), ("", 503, None), ("true", 200, None)]
+)
+async def test_whether_to_ask_again_is_known_where_a_refusal_says_so(session, says, status, known):
+    async with serving(answering(body=b'{"error": "no"}', status=status, headers={"X-Should-Retry": says})) as url:
+        http = Http(session)
+        assert http.failure(await http.post_json(url, {})).should_retry is known
+
+
 async def test_the_session_has_no_limits_that_look_like_a_slow_provider(session):
     assert session.timeout == aiohttp.ClientTimeout(total=None)
     assert session.connector.limit == 0

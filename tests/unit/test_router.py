@@ -164,6 +164,30 @@ async def test_what_would_fail_again_is_not_repeated(waits, kind):
     assert len(provider.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "billed", "says", "asked"),
+    [
+        (ErrorKind.OVERLOADED, Billed.NO, None, 2),
+        (ErrorKind.OVERLOADED, Billed.NO, False, 1),
+        (ErrorKind.BAD_REQUEST, Billed.NO, None, 1),
+        (ErrorKind.BAD_REQUEST, Billed.NO, True, 2),
+        (ErrorKind.SERVER, Billed.MAYBE, True, 1),
+    ],
+)
+async def test_whether_a_request_is_repeated_is_the_providers_word_where_that_costs_nothing(waits, kind, billed, says, asked):
+    provider = Scripted([ProviderError(kind, billed=billed, should_retry=says)], ANSWER)
+    if asked > 1:
+        assert await collect(routed(provider, waits)) == ANSWER
+    else:
+        assert (await fails(routed(provider, waits)))[0].kind is kind
+    assert len(provider.requests) == asked
+
+
+async def test_a_failure_behind_blanks_is_repeated_and_they_are_not_shown_twice(waits):
+    provider = Scripted([Started("1"), TextDelta("\n"), free()], [Started("1"), TextDelta("\n"), TextDelta("Hello"), END])
+    assert await collect(routed(provider, waits)) == [Started("1"), TextDelta("\nHello"), END]
+
+
 @pytest.mark.parametrize("shown", [TextDelta("x"), Submitted("job")])
 async def test_nothing_is_repeated_once_something_was_given_out(waits, shown):
     provider = Scripted([Started(), shown, free()], ANSWER)
