@@ -248,7 +248,7 @@ async def test_a_reported_cost_counts_in_credits_or_in_what_the_operator_says_on
         said = await world.order("usage")
     assert "0.00025 credits" in said
     assert "0.00050 EUR" in said
-    assert "; 5 credits left (on 2026-11-21, 12:00 UTC)" in said
+    assert "; 4.99 credits left (on 2026-11-21, 12:00 UTC)" in said
 
 
 # ------------------------------------------------------------------------------------------------ budgets
