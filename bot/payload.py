@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
 
 from bot.model import Incoming
 
@@ -14,8 +15,11 @@ _INCOMING = TypeAdapter(Incoming)
 
 def dump(incoming: Incoming) -> str:
     """Return the event as JSON. Its reply route is a secret with a life of its own and is stored apart."""
-    # Not dump_json: it refuses half a surrogate pair, which a store replaces.
-    return json.dumps(_INCOMING.dump_python(replace(incoming, route=None), warnings=False), ensure_ascii=False)
+    kept = incoming if incoming.route is None else replace(incoming, route=None)
+    try:
+        return _INCOMING.dump_json(kept, warnings=False).decode()
+    except PydanticSerializationError:  # half a surrogate pair, which a store replaces
+        return json.dumps(_INCOMING.dump_python(kept, warnings=False), ensure_ascii=False)
 
 
 def sound(incoming: Incoming) -> Incoming:

@@ -275,6 +275,25 @@ async def test_an_event_whose_task_is_cancelled_is_committed_all_the_same(state,
     await eventually(lambda: inbox.taken)
 
 
+async def test_what_a_bot_says_is_not_parsed_but_counts_as_seen_behind_what_was_asked_before(parsers, intake, inbox, monkeypatch):
+    order = []
+    monkeypatch.setattr(intake, "passed", lambda channel, number: order.append((channel, number)))
+    taken = intake.message
+
+    async def take(message, **options):
+        order.append(message.content)
+        await taken(message, **options)
+
+    monkeypatch.setattr(intake, "message", take)
+    said = raw_message("an answer", id="902")
+    parsers["MESSAGE_CREATE"](raw_message("a question", id="901"))
+    parsers["MESSAGE_CREATE"]({**said, "author": {**said["author"], "bot": True}, "mentions": None})  # discord.py could not read it
+    for odd_id in (None, 7, "", "x", "9" * 5000):  # nobody knows what it is
+        parsers["MESSAGE_CREATE"]({**said, "id": odd_id, "author": {**said["author"], "bot": True}})
+    await inbox.one()
+    assert order == ["a question", (77, 902)]
+
+
 async def test_nobody_is_looked_for_where_nobody_needs_it(state, server, intake, inbox):
     await intake.message(message(state, "hello"))
     await intake.interaction(slash(state, "status"))

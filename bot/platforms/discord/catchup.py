@@ -261,6 +261,8 @@ class _Session:
     async def read_back(self, channel: int, seconds: float) -> None:
         """Return when a channel is read back, at the latest after `seconds`, or once it has kept others waiting for so long."""
         track = self.track(channel)
+        if not track.whole and self._is_new(channel) and channel not in self._reading:
+            track.read_up_to(0)
         if track.whole or track.over:
             return
         task = self._start(channel)
@@ -269,6 +271,11 @@ class _Session:
         seconds = min(seconds, track.patient_until - self._clock.now())
         if seconds > 0:
             await self._within(seconds, task)
+
+    def _is_new(self, channel: int) -> bool:
+        """Tell whether the bot was never spoken to in a channel, as far as that is known by now."""
+        known = self._known
+        return known.done() and not known.cancelled() and known.exception() is None and channel not in known.result()
 
     def _start(self, channel: int) -> asyncio.Task[None]:
         task = self._reading.get(channel)

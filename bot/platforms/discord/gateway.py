@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
@@ -22,6 +23,10 @@ SILENCE_SECONDS: Final = 60.0
 """A connection on which nothing came for so long is dead: a heartbeat is answered at least every 41.25 s. Then the session is resumed."""
 _UNGUARDED: Final = frozenset({"READY", "RESUMED"})
 """Without these nothing works; their failure has to end the connection."""
+ID_DIGITS: Final = 20
+"""An id is a number of 64 bits. Documented: reference, snowflakes."""
+_ECHOED: Final = frozenset({CREATED, EDITED})
+"""What a bot says comes as these, too. It is not made into discord.py's objects: the message that it answers would be one more."""
 
 _RAW: ContextVar[Any] = ContextVar("payload", default=None)
 """The event that is being handled, as it came: discord.py's tasks inherit it, its objects don't keep it."""
@@ -113,23 +118,36 @@ class Gateway(discord.Client):
         parsers = self._connection.parsers
         for name, parse in list(parsers.items()):
             if name not in _UNGUARDED:
-                parsers[name] = _guarded(name, parse, self._intake.set_aside)
+                parsers[name] = _guarded(name, parse, self._intake)
 
 
-def _guarded(name: str, parse: Callable[[Any], None], set_aside: Callable[[str, Any, Exception], None]) -> Callable[[Any], None]:
+def _guarded(name: str, parse: Callable[[Any], None], intake: Intake) -> Callable[[Any], None]:
     def guarded(data: Any) -> None:
-        if name == EDITED and _is_of_a_bot(data):
+        if name in _ECHOED and _is_of_a_bot(data):
+            if name == CREATED:
+                _pass(data, intake)
             return
         _RAW.set(data)
         try:
             parse(data)
         except Exception as error:  # noqa: BLE001 - whatever a malformed payload makes discord.py stumble over
-            set_aside(name, data, error)
+            intake.set_aside(name, data, error)
 
     return guarded
 
 
+def _pass(message: Any, intake: Intake) -> None:
+    """Tell of a message that is nobody's question, behind those that came before it, which discord.py hands out in tasks."""
+    channel, number = message.get("channel_id"), message.get("id")
+    if _is_id(channel) and _is_id(number):
+        asyncio.get_running_loop().call_soon(intake.passed, int(channel), int(number))
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= ID_DIGITS
+
+
 def _is_of_a_bot(message: Any) -> bool:
-    """Whether a message is a bot's. The edits by which this one's answers grow all come back, and nobody's edits but people's matter."""
+    """Whether a message is a bot's. This one's answers and their edits all come back, and nobody's messages but people's matter."""
     author = message.get("author") if isinstance(message, dict) else None
     return isinstance(author, dict) and author.get("bot") is True

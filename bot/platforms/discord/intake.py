@@ -107,8 +107,13 @@ class Intake:
             if track is not None:
                 track.arrived(message.id)
             await self._errands.run(self._take_message(message, track, edited=edited))
-        elif self._catch_up is not None and not edited:
-            self._catch_up.passed(message.channel.id, message.id)
+        elif not edited:
+            self.passed(message.channel.id, message.id)
+
+    def passed(self, channel: int, message: int) -> None:
+        """Take note of a message that is not meant for the bot."""
+        if self._catch_up is not None and self._open:
+            self._catch_up.passed(channel, message)
 
     async def deleted(self, message: int) -> None:
         """Take note that a message was deleted: what it asks is withdrawn if it still waits. Only of the messages that were taken last."""

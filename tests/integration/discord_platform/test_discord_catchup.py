@@ -245,6 +245,16 @@ async def test_talk_among_people_moves_the_cursor_too_and_a_quiet_channel_costs_
     assert reads(sandbox) - before <= 1
 
 
+async def test_what_the_bot_says_moves_the_cursor_too(sandbox, inbox, cursors, monkeypatch):
+    monkeypatch.setattr(catchup, "NOTE_SECONDS", 0.01)
+    target = Target(ChatAddress("discord", sandbox.bot_id, sandbox.channel_id), ChatKind.GROUP)
+    async with opened(sandbox, inbox, cursors=cursors) as platform:
+        await said(sandbox, "one")
+        await inbox.wait(1)
+        answer = await platform.send(target, Page("an answer"), nonce="0" * 24, first=True)
+        await eventually(lambda: cursors.positions[sandbox.channel_id] == answer.message_id)
+
+
 async def test_a_store_that_is_away_at_first_only_delays_it(sandbox, inbox, cursors):
     await said(sandbox, "missed")
     cursors.errors = [StoreError("locked")]
