@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Protocol
 
-from bot.clock import Clock
+from bot.clock import Clock, woken
 from bot.pacing import Meter
 
 RANKING_SECONDS = 0.1
@@ -108,6 +108,7 @@ class Allocator:
         self._ahead = GROWTH_AHEAD * meter().budget.seconds
         self._even = -math.inf
         self._waiting: dict[Bidder, Bid] = {}
+        self._counts = dict.fromkeys(Rank, 0)  # of those that wait: to look for a final among a thousand others takes its time
         self._given: dict[Bidder, Place] = {}
         self._ranking: list[Bidder] = []
         self._ranked_at = -1.0
@@ -134,7 +135,10 @@ class Allocator:
             return self._take(now)
         known = self._waiting.get(lane)
         if known is None or known.rank != bid.rank:
-            self._waiting[lane] = bid
+            self._waiting[lane] = bid  # in its place, if it has one
+            self._counts[bid.rank] += 1
+            if known is not None:
+                self._counts[known.rank] -= 1
             self._changed.set()
             if self._pump is None or self._pump.done():
                 self._pump = self._spawn(self._serve())
@@ -142,7 +146,7 @@ class Allocator:
 
     def withdraw(self, lane: Bidder) -> None:
         """Forget a lane that wants nothing any more; a place it was given goes to the next."""
-        self._waiting.pop(lane, None)
+        self._strike(lane)
         place = self._given.pop(lane, None)
         if place is not None:
             self.take_back(place)
@@ -156,7 +160,13 @@ class Allocator:
     def close(self) -> None:
         """Nobody is admitted any more."""
         self._waiting.clear()
+        self._counts = dict.fromkeys(Rank, 0)
         self._changed.set()
+
+    def _strike(self, lane: Bidder) -> None:
+        bid = self._waiting.pop(lane, None)
+        if bid is not None:
+            self._counts[bid.rank] -= 1
 
     def _take(self, now: float) -> Place:
         self._even = max(self._even, now) + self._slot
@@ -164,8 +174,8 @@ class Allocator:
 
     def _wait(self, now: float, *, urgent: bool) -> float:
         """Return the seconds until a place for such a call is free."""
-        wait = self._meter().wait(now)
-        return wait if urgent else max(wait, self._even - now - self._ahead)
+        seconds = self._meter().wait(now)
+        return seconds if urgent else max(seconds, self._even - now - self._ahead)
 
     async def _serve(self) -> None:
         while self._waiting:
@@ -175,26 +185,25 @@ class Allocator:
             if best is None:
                 continue
             lane, urgent = best
-            wait = self._wait(now, urgent=urgent)
-            if wait > 0:
-                await self._sleep(max(wait, SHORTEST_SLEEP_SECONDS))
+            seconds = self._wait(now, urgent=urgent)
+            if seconds > 0:
+                await woken(self._clock, self._changed, max(seconds, SHORTEST_SLEEP_SECONDS))
                 continue
-            del self._waiting[lane]
+            self._strike(lane)
             if self._ranking and self._ranking[-1] is lane:
                 self._ranking.pop()
             self._given[lane] = self._take(now)
             lane.wake()
 
     def _best(self, now: float) -> tuple[Bidder, bool] | None:
-        """Return who goes next and whether it need not keep to the even pace; None if that has to be looked for again."""
-        overdue: Bidder | None = None
-        for lane, bid in self._waiting.items():  # in order of arrival
-            if bid.rank is Rank.FINAL:
-                return lane, True
-            if overdue is None and bid.rank is Rank.FIRST_TEXT and now - bid.since >= self._first_text_seconds:
-                overdue = lane
-        if overdue is not None:
-            return overdue, True
+        """Return who goes next, of equals who came first, and whether it need not keep to the even pace; None: look again."""
+        if self._counts[Rank.FINAL]:
+            return next(lane for lane, bid in self._waiting.items() if bid.rank is Rank.FINAL), True
+        if self._counts[Rank.FIRST_TEXT]:
+            since = now - self._first_text_seconds
+            for lane, bid in self._waiting.items():
+                if bid.rank is Rank.FIRST_TEXT and bid.since <= since:
+                    return lane, True
         if not self._ranking or now - self._ranked_at >= RANKING_SECONDS:
             self._rank(now)
         while self._ranking:
@@ -210,20 +219,8 @@ class Allocator:
         for lane in list(self._waiting):
             bid = lane.bid(now)
             if bid is None:
-                del self._waiting[lane]
+                self._strike(lane)
             else:
                 worths.append((bid.worth, lane))
         worths.sort(key=lambda item: item[0])
         self._ranking, self._ranked_at = [lane for _, lane in worths], now
-
-    async def _sleep(self, seconds: float) -> None:
-        """Return when the time is over or something has changed."""
-        sleeper = asyncio.ensure_future(self._rouse(seconds))
-        try:
-            await self._changed.wait()
-        finally:
-            sleeper.cancel()
-
-    async def _rouse(self, seconds: float) -> None:
-        await self._clock.sleep(seconds)
-        self._changed.set()

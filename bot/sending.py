@@ -10,9 +10,10 @@ import asyncio
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bot.allocator import Bid, Place, Rank
+from bot.clock import woken
 from bot.delivery import Delivery, DeliveryError, Step, Visible
 from bot.doubts import visible_of
 from bot.model import ChatAddress, Receipt
@@ -32,6 +33,16 @@ LEAST_WAIT_SECONDS = 0.1
 """After a refused call nothing goes out for so long, even where the platform names no wait."""
 
 
+class _Candidate(NamedTuple):
+    """A call that is wanted: seconds to wait, then what decides between those that may go now."""
+
+    wait: float
+    rank: Rank
+    updated_at: float
+    delivery: Delivery
+    allowances: Sequence[Allowance]
+
+
 class Lane:
     """The calls of one chat, one at a time."""
 
@@ -47,6 +58,7 @@ class Lane:
         self._calling: Delivery | None = None
         self._called = asyncio.Event()
         self._allocator = outbox.allocator(platform)
+        self._overall = platform.limits.overall
         self._wanting: Delivery | None = None
 
     @property
@@ -109,12 +121,12 @@ class Lane:
         """Make the call that may go out first, or wait until one may."""
         self._wake.clear()
         ready = self._soonest()
-        if ready is None or ready[0] > 0:
+        if ready is None or ready.wait > 0:
             self._stand_back()
-            await (self._wake.wait() if ready is None else self._sleep(ready[0]))
+            await (self._wake.wait() if ready is None else woken(self._outbox.clock, self._wake, ready.wait))
             return
-        delivery = ready[1]
-        if not self._counts_overall(delivery):
+        delivery = ready.delivery
+        if self._overall not in ready.allowances:
             self._stand_back()
             await self._attend(delivery, None)
         elif (place := self._ask(delivery)) is None:
@@ -139,42 +151,29 @@ class Lane:
         self._wanting = None
         self._allocator.withdraw(self)
 
-    async def _sleep(self, seconds: float) -> None:
-        """Return when the time is over or the lane is woken."""
-        sleeper = asyncio.ensure_future(self._rouse(seconds))
-        try:
-            await self._wake.wait()
-        finally:
-            sleeper.cancel()
-
-    async def _rouse(self, seconds: float) -> None:
-        await self._outbox.clock.sleep(seconds)
-        self._wake.set()
-
     async def _turn_or_due(self) -> None:
         """Return when the lane's turn has come, or when another of its deliveries is due, which may be the more urgent one."""
-        later = [wait for wait, *_ in self._candidates() if wait > 0]
-        await (self._sleep(min(later)) if later else self._wake.wait())
+        later = [one.wait for one in self._candidates() if one.wait > 0] if len(self._deliveries) > 1 else []
+        await (woken(self._outbox.clock, self._wake, min(later)) if later else self._wake.wait())
 
-    def _soonest(self) -> tuple[float, Delivery] | None:
-        """Return (seconds to wait, delivery) of the call that may go out first; the more urgent one of those that may go now."""
-        best = min(self._candidates(), key=lambda candidate: candidate[:3], default=None)
-        return (best[0], best[3]) if best else None
+    def _soonest(self) -> _Candidate | None:
+        """Return the call that may go out first; the more urgent one of those that may go now."""
+        return min(self._candidates(), key=_urgency, default=None)
 
-    def _candidates(self) -> Iterator[tuple[float, int, float, Delivery]]:
-        """Yield (seconds to wait, rank, last update, delivery) of every call that is wanted."""
+    def _candidates(self) -> Iterator[_Candidate]:
+        """Yield every call that is wanted."""
         now = self._outbox.clock.now()
-        for delivery in list(self._deliveries):
+        for delivery in tuple(self._deliveries):
             allowances = self._guess(delivery) if delivery.dirty else None
             if allowances is None:
                 continue
             rank = _rank(delivery)
-            wait = max(self._own_wait(allowances), delivery.not_before - now)
+            seconds = max(self._own_wait(allowances, now), delivery.not_before - now, 0.0)
             if rank is Rank.GROWTH:
-                wait = max(wait, self._growth_at - now)
-                if wait <= 0 and not self._allocator.crowded:
-                    wait = delivery.patience(now)
-            yield max(wait, 0.0), rank, delivery.updated_at, delivery
+                seconds = max(seconds, self._growth_at - now)
+                if seconds <= 0 and not self._allocator.crowded:
+                    seconds = max(delivery.patience(now), 0.0)
+            yield _Candidate(seconds, rank, delivery.updated_at, delivery, allowances)
 
     def _guess(self, delivery: Delivery) -> Sequence[Allowance] | None:
         """Return the budgets of the next call of a delivery, as far as can be told without rendering it; None: it has failed."""
@@ -189,14 +188,14 @@ class Lane:
         log.error("delivery.failed owner=%s:%s", delivery.owner.kind, delivery.owner.id, exc_info=error)
         delivery.settle(DeliveryError(None, f"{type(error).__name__} while it was being delivered"))
 
-    def _counts_overall(self, delivery: Delivery) -> bool:
-        return self._platform.limits.overall in (self._guess(delivery) or ())
-
-    def _own_wait(self, allowances: Sequence[Allowance]) -> float:
+    def _own_wait(self, allowances: Sequence[Allowance], now: float) -> float:
         """Return the seconds until the chat's own budgets have room; a halt of the whole account holds up every call."""
-        outbox, overall = self._outbox, self._platform.limits.overall
-        halted = outbox.meters.of(overall).blocked(outbox.clock.now())
-        return max(halted, outbox.meters.wait(allowance for allowance in allowances if allowance != overall))
+        meters, overall = self._outbox.meters, self._overall
+        seconds = meters.of(overall).blocked(now)
+        for allowance in allowances:
+            if allowance.bucket != overall.bucket:
+                seconds = max(seconds, meters.of(allowance).wait(now))
+        return seconds
 
     async def _attend(self, delivery: Delivery, place: Place | None) -> None:
         self._calling = delivery
@@ -227,11 +226,11 @@ class Lane:
                 return  # given up meanwhile: its next attempt makes the page
         # From here to the call nothing is awaited: budgets that were looked at must still hold when the call is counted.
         allowances = self._platform.allowances(step.call, delivery.target, first=step.index == 0)
-        wait = self._own_wait(allowances)
-        if wait > 0:
-            delivery.not_before = self._outbox.clock.now() + wait
+        now = self._outbox.clock.now()
+        if (seconds := self._own_wait(allowances, now)) > 0:
+            delivery.not_before = now + seconds
             return
-        if place is None and self._platform.limits.overall in allowances and (place := self._ask(delivery)) is None:
+        if place is None and self._overall in allowances and (place := self._ask(delivery)) is None:
             await self._wake.wait()
             return
         delivery.dirty = False
@@ -282,7 +281,7 @@ class Lane:
 
     async def _call(self, delivery: Delivery, step: Step, allowances: Sequence[Allowance], place: Place | None) -> None:
         outbox, clock = self._outbox, self._outbox.clock
-        meters = [outbox.meters.of(allowance) for allowance in allowances if allowance != self._platform.limits.overall]
+        meters = [outbox.meters.of(allowance) for allowance in allowances if allowance.bucket != self._overall.bucket]
         left = clock.now()
         for meter in meters:
             meter.leave(left)
@@ -406,12 +405,11 @@ class Lane:
         until = self._outbox.clock.now() + max(error.retry_after, LEAST_WAIT_SECONDS)
         delivery.not_before = until
         delivery.ordered_wait = max(delivery.ordered_wait, error.retry_after)
-        overall = self._platform.limits.overall
         if error.everywhere:
-            self._outbox.meters.of(overall).block(until)
+            self._outbox.meters.of(self._overall).block(until)
         else:
             for allowance in self._platform.allowances(step.call, delivery.target, first=step.index == 0)[:1]:
-                if allowance != overall:
+                if allowance != self._overall:
                     self._outbox.meters.of(allowance).block(until)
 
     def _postpone(self, delivery: Delivery, error: Exception) -> None:
@@ -427,6 +425,10 @@ class Lane:
             return
         backoff = min(BACKOFF_MOST_SECONDS, BACKOFF_SECONDS * 2.0 ** min(delivery.failures - 1, 10))
         delivery.not_before = self._outbox.clock.now() + backoff * self._outbox.random.uniform(0.75, 1.25)
+
+
+def _urgency(candidate: _Candidate) -> tuple[float, Rank, float]:
+    return candidate[:3]
 
 
 def _rank(delivery: Delivery) -> Rank:

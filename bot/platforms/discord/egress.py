@@ -36,10 +36,21 @@ KEPT: Final = 1000
 BARRED_SECONDS: Final = 600.0
 """So long a channel in which the bot may not write is not asked again while an interaction can be used instead. Each refusal counts as an
 invalid request, of which Discord takes 10,000 in as many seconds. Documented: rate limits, invalid request limit."""
+NAMED: Final = 4000
+"""So many budgets are kept at hand by channel: they are asked for several times for each call."""
 ACTION_ROW, BUTTON = 1, 2
 """Component types. Documented: component reference."""
 BUTTON_STYLES: Final = {ButtonStyle.PLAIN: 2, ButtonStyle.PRIMARY: 1, ButtonStyle.DANGER: 4}
 """Documented: component reference, button styles."""
+
+_BUDGETS: Final = {
+    Call.SEARCH: ("history", DISCORD_HISTORY),
+    Call.SEND: ("create", DISCORD_CREATE),
+    Call.EDIT: ("edit", DISCORD_EDIT),
+    Call.DRAFT: ("edit", DISCORD_EDIT),  # there are no drafts on Discord, and nobody asks for one
+    Call.DELETE: ("delete", DISCORD_DELETE),
+}
+"""What a channel's calls are counted in: kind of bucket, and its budget."""
 
 
 class Egress:
@@ -52,6 +63,7 @@ class Egress:
         self._now = now
         self._dead: dict[str, None] = {}
         self._barred: dict[tuple[Call, str], float] = {}
+        self._allowances: dict[tuple[Call, str], Sequence[Allowance]] = {}
 
     def allowances(self, call: Call, target: Target, *, first: bool) -> Sequence[Allowance]:
         """Name the budgets of a call. The tighter one of edits of old messages is left to the headers: the age is not known here.
@@ -61,16 +73,14 @@ class Egress:
         route = self._interaction(target, call, first=first) if call is not Call.SEARCH else None
         if route is not None:
             return (Allowance(route.bucket, DISCORD_INTERACTION_EDIT),)
-        channel = target.chat.chat
-        match call:
-            case Call.SEARCH:
-                return (Allowance(f"discord:history:{channel}", DISCORD_HISTORY), self._overall)
-            case Call.SEND:
-                return (Allowance(f"discord:create:{channel}", DISCORD_CREATE), self._overall)
-            case Call.EDIT | Call.DRAFT:  # there are no drafts on Discord, and nobody asks for one
-                return (Allowance(f"discord:edit:{channel}", DISCORD_EDIT), self._overall)
-            case Call.DELETE:
-                return (Allowance(f"discord:delete:{channel}", DISCORD_DELETE), self._overall)
+        known = self._allowances.get((call, target.chat.chat))
+        if known is None:
+            if len(self._allowances) >= NAMED:
+                self._allowances.clear()
+            kind, budget = _BUDGETS[call]
+            known = (Allowance(f"discord:{kind}:{target.chat.chat}", budget), self._overall)
+            self._allowances[call, target.chat.chat] = known
+        return known
 
     def repeat(self, target: Target, *, first: bool) -> Repeat:
         """Tell what a repeated create would do. A follow-up has no nonce, and what only one person sees is in no history.
