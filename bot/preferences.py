@@ -23,6 +23,8 @@ PERSONA_CHARS = 8000
 KEEP_DAYS = "keep_days"
 """Key of how long what is said in a conversation is kept."""
 MOST_KEEP_DAYS = 36_500
+FORGET_CANCELLED = "forget_cancelled"
+"""Key of the event of the newest question of /forget that was cancelled."""
 PERSONA = "persona"
 """Key of who the model is told to be."""
 REASONING = "reasoning"
@@ -156,6 +158,15 @@ class Preferences:
     async def set_keep_days(self, conversation: int, days: int | None) -> None:
         """Set how many days what is said is kept; None takes it back."""
         await self._store.put_setting(conversation_scope(conversation), KEEP_DAYS, None if days is None else str(days))
+
+    async def forget_cancelled(self, conversation: int) -> int:
+        """Return the event of the newest /forget that asked back and was cancelled; 0: none was."""
+        scope = conversation_scope(conversation)
+        return int((await self._store.settings([scope])).get(scope, {}).get(FORGET_CANCELLED, 0))
+
+    async def cancel_forget(self, conversation: int, asked: int) -> None:
+        """Note that a /forget that asked back was cancelled, and with it those before."""
+        await self._store.put_setting(conversation_scope(conversation), FORGET_CANCELLED, str(asked))
 
     def _default_model(self, name: str) -> str:
         if name == self._defaults.provider and self._defaults.model:

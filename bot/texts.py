@@ -205,6 +205,7 @@ FORGET_SURE = (
 )
 FORGET_BUTTON, FORGET_CANCEL = "Forget everything said here", "Cancel"
 NOT_FORGOTTEN = "Nothing was removed. /forget asks anew."
+FORGET_CANCELLED = "That was cancelled: nothing was removed. /forget asks anew."
 FORGOTTEN = "Forgotten: nothing of what was said here is on this bot's disk any more. Backups that the operator made before still hold it."
 FORGOTTEN_STOPPED = f"{FORGOTTEN} What was still being answered, or waited, is stopped and goes as soon as it has ended."
 FORGOTTEN_BEFORE = "That was done already. What was said since then is still here: /forget asks anew."

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from storage.parking import count, stored_event
+from storage.questions import reopened
 from storage.rows import turn_of
 from storage.tx import Tx
-from storage.values import ReplyRoute, Turn
+from storage.values import ReplyRoute, Turn, TurnState
 
 
 class NotServedError(Exception):
@@ -29,6 +30,8 @@ async def claim(tx: Tx, conversation: int, *, accounts: Mapping[str, str] | None
         raise NotServedError
     if turn.tries > 1:  # the attempt before this one has not ended it
         turn = replace(turn, trouble=await count(tx, turn.event, now))
+        if turn.state is TurnState.GENERATING and turn.handle is None:  # a job that was given the old words is collected: it is paid for
+            await reopened(tx, turn.id)
     if turn.stop_requested:  # asked while it waited, or before a crash
         await tx.interrupt(turn.id)
     event = (await tx.fetch("event_asked", turn.event, now))[0]

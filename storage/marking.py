@@ -25,7 +25,7 @@ class MarkRecords(OverDb):
         return [_mark(row) for row in await self._db.fetch("marks")]
 
     async def withdraw(self, chat: ChatAddress, message_id: str) -> bool:
-        """Take back what a message asks, while its turn waits or is parked."""
+        """Take back what a message asks, while its turn waits, is parked or is tried again."""
         return await self._db.unit(lambda tx: _withdraw(tx, chat, message_id))
 
     async def withdrawn(self, chat: ChatAddress, message_id: str) -> bool:

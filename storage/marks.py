@@ -44,7 +44,7 @@ class MarkStore(Protocol):
         ...
 
     async def withdraw(self, chat: ChatAddress, message_id: str) -> bool:
-        """Take back what a message asks, while its turn waits, or is parked without an answer.
+        """Take back what a message asks, while its turn waits, is parked without an answer, or is tried again after a failure.
 
         The rest of a question of several messages stays. Where nothing is left of the question, its turn is asked to stop, a parked one
         once it is tried again, and no transcript holds it. False: nothing of it waits or is parked.

@@ -693,13 +693,14 @@ FROM waiting_mark m JOIN turn t ON t.id = m.turn JOIN chat c ON c.id = m.chat
 ORDER BY m.turn;
 
 -- name: questions_waiting
--- What of a message's question waits, or is parked without an answer, and how many messages the question still has.
+-- What of a message's question waits, is parked without an answer, or is tried again after a failure, and how many messages it still has.
 SELECT t.id AS turn, t.conversation, e.id AS entry,
        (SELECT COUNT(*) FROM entry u WHERE u.turn = t.id AND u.role = 'user' AND NOT u.superseded) AS parts
 FROM entry e JOIN turn t ON t.id = e.turn
 WHERE e.chat = (SELECT id FROM chat WHERE platform = $1 AND account = $2 AND chat = $3 AND thread = $4)
   AND e.message_id = $5 AND e.role = 'user' AND NOT e.superseded
-  AND ((t.state = 'accepted' AND NOT t.stop_requested) OR (t.state = 'parked' AND t.answer IS NULL));
+  AND ((t.state = 'accepted' AND NOT t.stop_requested) OR (t.state = 'parked' AND t.answer IS NULL)
+       OR (t.state = 'generating' AND NOT t.stop_requested AND EXISTS (SELECT 1 FROM trouble b WHERE b.event = t.event)));
 
 -- name: entry_withdraw
 -- Take one message out of its question. What it said goes for good, and it is no part of a question any more: one that is asked once more is

@@ -35,15 +35,18 @@ async def forget(context: Context) -> Answer:
     if (refusal := await _refusal(context)) is not None:
         return refusal
     word, _, asked_by = context.arguments.get("confirm", "").lower().partition(" ")
+    asked, conversation = controls.turn_of(asked_by), context.conversation
     if word in NO:
-        return Answer(texts.NOT_FORGOTTEN, note=True)
+        return Answer(await _cancel(context, asked), note=True)
     if word != YES:
         sure = Button(texts.FORGET_BUTTON, f"forget:{YES} {context.event}", ButtonStyle.DANGER)
-        return Answer(texts.FORGET_SURE, ((sure, Button(texts.FORGET_CANCEL, "forget:cancel")),))
-    store, conversation = context.store, context.conversation
+        return Answer(texts.FORGET_SURE, ((sure, Button(texts.FORGET_CANCEL, f"forget:cancel {context.event}")),))
+    if asked is not None and asked <= await context.preferences.forget_cancelled(conversation):
+        return Answer(texts.FORGET_CANCELLED, note=True)
+    store = context.store
     # From here on it is certain, whatever happens to this process.
     words = context.preferences.words(conversation)
-    if not await store.forget(conversation, before=context.event, asked=controls.turn_of(asked_by), settings=words):
+    if not await store.forget(conversation, before=context.event, asked=asked, settings=words):
         return Answer(texts.FORGOTTEN_BEFORE, note=True)
     context.let_go(conversation)
     stopped = await store.stop(conversation, queued=True, before=context.event)
@@ -52,6 +55,16 @@ async def forget(context: Context) -> Answer:
         after = (await store.sweep(conversation, older_than=None, after=after)).resume
     await store.scrub()
     return Answer(texts.FORGOTTEN_STOPPED if stopped else texts.FORGOTTEN)
+
+
+async def _cancel(context: Context, asked: int | None) -> str:
+    """Have the button beside Cancel do nothing from now on, and those of questions before; what was done already is said to be so."""
+    asked = context.event if asked is None else asked  # typed, or a button of an earlier version: whatever was asked so far
+    if asked < await context.store.forgotten(context.conversation):
+        return texts.FORGOTTEN_BEFORE
+    if asked > await context.preferences.forget_cancelled(context.conversation):
+        await context.preferences.cancel_forget(context.conversation, asked)
+    return texts.NOT_FORGOTTEN
 
 
 async def _refusal(context: Context) -> Answer | None:

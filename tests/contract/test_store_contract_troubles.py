@@ -161,6 +161,32 @@ class TestParking:
         assert (await store.event(turn.event)).payload == ""
 
 
+class TestWordsOfWhatFails:
+    async def test_the_next_attempt_has_the_words_that_were_given_since(self, store: Store) -> None:
+        turn = await ask(store, "q")
+        await store.note_failure(turn.event, "no")
+        assert not await store.edit_entry(HERE, "m-q", "better", 2)
+        assert await read(store, await claim(store, turn.conversation)) == ["better"]
+        assert not await store.edit_entry(HERE, "m-q", "older", 1)
+        assert await read(store, await claim(store, turn.conversation)) == ["better"]
+
+    async def test_a_job_that_was_given_the_old_words_is_collected_as_it_is_paid_for(self, store: Store) -> None:
+        turn = await ask(store, "q")
+        assert await store.submitted(turn, "job-1", provider="segmind", model="slow")
+        await store.edit_entry(HERE, "m-q", "better", 2)
+        again = await claim(store, turn.conversation)
+        assert (again.handle, await read(store, again)) == ("job-1", ["q"])
+
+    async def test_one_that_is_taken_back_stops_and_only_after_a_failure(self, store: Store) -> None:
+        turn = await ask(store, "q")
+        assert not await store.withdraw(HERE, "m-q")  # it is being answered
+        await store.note_failure(turn.event, "no")
+        assert await store.withdraw(HERE, "m-q")
+        assert store.stop_signal(turn.id).is_set()
+        again = await claim(store, turn.conversation)
+        assert (again.id, again.stop_requested, await read(store, again)) == (turn.id, True, [])
+
+
 class TestWordsOfWhatIsParked:
     async def test_it_is_tried_again_with_the_words_it_was_given_meanwhile(self, store: Store) -> None:
         turn = await parked(store)

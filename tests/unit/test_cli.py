@@ -317,6 +317,13 @@ async def start(command: str, values: Mapping[str, str]) -> asyncio.subprocess.P
     )
 
 
+async def ended(process: asyncio.subprocess.Process) -> None:
+    """Leave no process behind, however the test went."""
+    if process.returncode is None:
+        process.kill()
+    await process.communicate()
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 async def test_a_signal_ends_a_run_in_order(how: signal.Signals) -> None:
     async with Outside() as outside:
@@ -325,13 +332,16 @@ async def test_a_signal_ends_a_run_in_order(how: signal.Signals) -> None:
         process = await start("run", values)
         assert process.stderr is not None
         said = ""
-        async with asyncio.timeout(60):
-            while "telegram is accepting messages" not in said:
-                line = (await process.stderr.readline()).decode()
-                assert line, said
-                said += line
-            process.send_signal(how)
-            said += (await process.communicate())[1].decode()
+        try:
+            async with asyncio.timeout(60):
+                while "telegram is accepting messages" not in said:
+                    line = (await process.stderr.readline()).decode()
+                    assert line, said
+                    said += line
+                process.send_signal(how)
+                said += (await process.communicate())[1].decode()
+        finally:
+            await ended(process)
     assert process.returncode == cli.OK
     assert "discord is off: DISCORD_TOKEN is not set" in said
     assert "Traceback" not in said

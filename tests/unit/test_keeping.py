@@ -144,6 +144,33 @@ class TestForget:
             assert await world.order("forget", confirm="no") == texts.NOT_FORGOTTEN
             assert any("one" in text for text in said(world))
 
+    async def test_after_cancel_the_button_beside_it_is_dead_also_after_a_restart(self, tmp_path: Path) -> None:
+        chat = PressableChat()
+        world = World(tmp_path, chat=chat)
+        async with world.running():
+            await world.ask("one")
+            await world.order("forget")
+            cancelled = world.buttons()[-1]
+            await world.press(cancelled[texts.FORGET_CANCEL])
+            await world.press(cancelled[texts.FORGET_BUTTON])
+            await world.idle()
+            assert chat.words == [texts.NOT_FORGOTTEN, texts.FORGET_CANCELLED]
+        async with world.running():
+            await world.press(cancelled[texts.FORGET_BUTTON])
+            await world.idle()
+            assert chat.words[2:] == [texts.FORGET_CANCELLED]
+            assert any("one" in text for text in said(world))
+            await world.order("forget")
+            anew = world.buttons()[-1]
+            await world.press(cancelled[texts.FORGET_CANCEL])  # that of before: the new one stays
+            await world.press(anew[texts.FORGET_BUTTON])
+            await world.until_said(texts.FORGOTTEN)
+            await world.idle()
+            assert said(world) == []
+            await world.press(anew[texts.FORGET_CANCEL])
+            await world.idle()
+            assert chat.words[3:] == [texts.NOT_FORGOTTEN, "", texts.FORGOTTEN_BEFORE]
+
     async def test_with_yes_it_does_not_ask_back(self, world: World) -> None:
         async with world.running():
             await world.ask("one")

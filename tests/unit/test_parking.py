@@ -161,6 +161,33 @@ async def test_what_is_edited_or_deleted_while_it_is_parked_is_not_asked_in_its_
     assert survey(world.database).parked == 0
 
 
+@pytest.mark.parametrize(("words", "asked", "ends"), [("mended words", ["mended words"], "done"), ("", [], "stopped")])
+async def test_what_is_edited_or_deleted_between_two_attempts_is_not_asked_in_its_old_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, asked: list[str], ends: str
+) -> None:
+    world, again = World(tmp_path), asyncio.Event()
+    async with world.running() as core:
+        poisoned, claim = poison(world, monkeypatch, 1, StoreError("no")), core.store.claim
+
+        async def held(conversation: int, **more: Any) -> Turn | None:
+            if world.rows("SELECT COUNT(*) FROM trouble") == [(1,)]:
+                await again.wait()
+            return await claim(conversation, **more)
+
+        monkeypatch.setattr(core.store, "claim", held)
+        said = await world.say(SECRET)
+        await eventually(lambda: world.rows("SELECT COUNT(*) FROM trouble") == [(1,)])
+        await world.edit(said, words)
+        await eventually(lambda: world.rows("SELECT COUNT(*) FROM event WHERE finished_at IS NULL") == [(0,)])
+        assert world.turns() == [("generating", 1)]
+        poisoned.clear()
+        again.set()
+        await eventually(lambda: world.turns()[0][0] == ends)
+        await world.idle()
+    assert world.alpha.asked == asked
+    assert world.rows("SELECT COUNT(*) FROM trouble") == [(0,)]
+
+
 async def test_a_stored_answer_is_shown_whole_although_its_question_is_asked_again_and_stop_was_pressed(world: World) -> None:
     edit = world.chat.edit
     world.alpha.will(TextDelta("the whole"), shown := asyncio.Event(), TextDelta(" answer"), Finished())
