@@ -10,9 +10,11 @@ here, which only lowers the bound; `shared_limit` takes the greater of this and 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from statistics import median
 
 from bot.platforms.budgets import Budget
 
@@ -23,6 +25,8 @@ PARTS, MANY, PARTS_OF_MANY = 10, 200, 4
 and the next begins, and the bound for 100 answers of 8.4 s is 7 % lower. Of more than `MANY` crowds fewer, as that takes its time."""
 FADE_ROUNDS = 8
 """After so many the prices move half as far."""
+LAST_ROUNDS = 50
+"""Of the last so many rounds the first texts are looked at: the prices go to and fro to the end, and so do those."""
 SPARE_PERIODS = 2
 """The horizon ends so many periods after the budget could have shown every last token."""
 
@@ -36,8 +40,27 @@ class Crowd:
     alone: float
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the budget forces on the best that could be done.
+
+    Attributes:
+        limit: A lower bound of the mean over the chats of their staleness, seconds.
+        first: How long after its first token a chat's first text is shown, seconds, the median over the chats: at the prices that were
+            adjusted last, when they have settled. No bound, as those schedules together keep to the budget nearly, not wholly.
+    """
+
+    limit: float
+    first: float
+
+
 def shared_limit(crowds: Sequence[Crowd], overall: Budget, *, rounds: int = ROUNDS) -> float:
-    """Return a lower bound of the mean over the chats of their staleness.
+    """Return the limit of `share` alone."""
+    return share(crowds, overall, rounds=rounds).limit
+
+
+def share(crowds: Sequence[Crowd], overall: Budget, *, rounds: int = ROUNDS) -> Shared:
+    """Return what the overall budget forces on these chats.
 
     Args:
         crowds: The load.
@@ -53,14 +76,16 @@ def shared_limit(crowds: Sequence[Crowd], overall: Budget, *, rounds: int = ROUN
     paths = [_Path(crowd.times, begin, overall.seconds / parts, cells) for crowd in crowds]
     prices = [0.0] * (cells - parts + 1)  # by the cell that a period begins with
     best = alone * chats
+    firsts: deque[float] = deque(maxlen=LAST_ROUNDS * chats)
     turns = max(best * 1.3, 0.5 * chats * chats * overall.seconds / overall.calls)  # about what it costs if each chat has its turn
     for turn in range(rounds):
         asked = [0] * cells
         cost = -overall.calls * sum(prices)
         charged = _charged(prices, parts)
         for crowd, path in zip(crowds, paths, strict=True):
-            cheapest, calls = path.cheapest(charged, 1.0 / len(crowd.times))
+            cheapest, calls, first = path.cheapest(charged, 1.0 / len(crowd.times))
             cost += cheapest * crowd.chats
+            firsts.extend([first - crowd.times[0]] * crowd.chats)
             for cell in calls:
                 asked[cell] += crowd.chats
         best = max(best, cost)
@@ -73,7 +98,7 @@ def shared_limit(crowds: Sequence[Crowd], overall: Budget, *, rounds: int = ROUN
         target = best + max(turns - best, 0.3 * best) / (1.0 + turn / FADE_ROUNDS)
         stride = max(target - cost, 0.0) / size
         prices = [max(0.0, price + stride * slope) for price, slope in zip(prices, slopes, strict=True)]
-    return best / chats
+    return Shared(best / chats, median(firsts))
 
 
 def _charged(prices: Sequence[float], parts: int) -> list[float]:
@@ -93,8 +118,8 @@ class _Path:
         self._sums = [0.0, *accumulate(times)]
         self._total = len(times)
 
-    def cheapest(self, charged: Sequence[float], weight: float) -> tuple[float, list[int]]:
-        """Return its cost, and the cell of each of its calls.
+    def cheapest(self, charged: Sequence[float], weight: float) -> tuple[float, list[int], float]:
+        """Return its cost, the cell of each of its calls, and the moment of the first.
 
         The cost up to an update at `moment` with `count` tokens shown is least over the earlier updates, each a line in `moment` of slope
         minus what it had shown: the lower envelope of lines that come with falling slope and are asked at rising places.
@@ -126,10 +151,11 @@ class _Path:
             heights.append(height)
             origins.append(place)
         calls = []
+        first = self._moments[best_at]
         while best_at >= 0:
             calls.append(self._cells[best_at])
-            best_at = before[best_at]
-        return best, calls
+            first, best_at = self._moments[best_at], before[best_at]
+        return best, calls, first
 
 
 def _hidden(slopes: list[float], heights: list[float], slope: float, height: float) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from bench.answers import shaken_times, token_times
 from bench.blind import Length, blind_schedule
 from bench.limit import CELL_SECONDS, chat_limit, staleness
-from bench.shared import Crowd, shared_limit
+from bench.shared import Crowd, share, shared_limit
 from bot.platforms.budgets import DISCORD_EDIT, DISCORD_GLOBAL, TELEGRAM_PRIVATE, Budget, BudgetKind
 
 WINDOW = Budget(BudgetKind.FIXED_WINDOW, 2, 2.0)
@@ -164,6 +164,13 @@ def test_no_two_periods_worth_of_calls_fit_around_the_end_of_one():
     times = [[0.0]] + [[0.9 + 0.001 * place] for place in range(50)] + [[1.05 + 0.001 * place] for place in range(50)]
     bound = shared_limit([Crowd(moments, 1, 0.0) for moments in times], DISCORD_GLOBAL)
     assert 0.4 < bound < 0.5  # half of them wait for nearly a second
+
+
+def test_where_everybody_has_turns_two_seconds_apart_the_best_schedule_has_first_texts_wait_for_about_half_of_that():
+    """And alone, for nothing: the first token is shown at once."""
+    times = token_times(58.3)
+    assert 0.7 < share([Crowd(times, 100, 0.4)], DISCORD_GLOBAL).first < 1.3
+    assert share([Crowd(times, 1, 0.0)], DISCORD_GLOBAL).first == 0.0
 
 
 def test_shared_limit_of_a_large_crowd_is_half_the_time_between_turns():
