@@ -14,11 +14,13 @@ from collections.abc import Mapping
 from bot import controls, texts
 from bot.clock import Clock
 from bot.insist import insist
+from bot.leftovers import Leftovers
 from bot.model import Incoming, Target
 from bot.outbox import DeliveryError, Outbox
 from bot.patience import ParkingRule
 from bot.platforms.base import Platform
 from bot.reply import Buttons, Reply
+from bot.spending import spending
 from bot.turn import TokenRefusedError, UnshownError
 from storage.base import Owner, OwnerKind, Store, StoreError, StoreUnavailableError, Turn, TurnState
 
@@ -41,6 +43,7 @@ class Parking:
         self._outbox = outbox
         self._platforms = platforms
         self._rule = rule
+        self._leftovers = Leftovers(store, platforms, spending(outbox.meters, clock), clock)
 
     def due(self, turn: Turn) -> bool:
         """Tell whether a turn that was just claimed is to be parked."""
@@ -66,7 +69,15 @@ class Parking:
         if incoming is not None:
             seconds = turn.trouble.seconds if turn.trouble is not None else 0.0
             await self.tell(turn.event, incoming, texts.parked(seconds), controls.ended(turn.id))
+            await self._unbutton(turn, incoming)
         await insist(self.clock, lambda: self._store.close(turn, TurnState.PARKED))
+
+    async def _unbutton(self, turn: Turn, incoming: Incoming) -> None:
+        """Leave no Stop under what is shown of an answer that nobody works on."""
+        try:
+            await self._leftovers.unbutton(turn.id, Target.answering(incoming, await self._store.reply_route(turn.event)))
+        except Exception as error:  # noqa: BLE001 - whatever keeps the button there, the turn has to get out of the way
+            log.warning("turn.button_left turn=%d: %s", turn.id, type(error).__name__)
 
     async def failed(self, event: int, incoming: Incoming, error: Exception | None) -> bool:
         """Count a failure of an event that no turn carries; None: the process ended in the middle of it. True: it is parked now.

@@ -41,6 +41,7 @@ def spending(meters: Meters, clock: Clock) -> Callable[[Sequence[Allowance]], Ab
 
 
 def _wait(meters: Meters, allowances: Sequence[Allowance], now: float) -> float:
-    wait = meters.wait(allowances)
-    crowded = meters.of(allowances[-1]).room(now) < SPARE_CALLS
+    wait, widest = meters.wait(allowances), meters.of(allowances[-1])
+    shared = widest.budget.calls > SPARE_CALLS  # what goes by an interaction has a budget of its own
+    crowded = shared and widest.room(now) < SPARE_CALLS
     return max(wait, LOOK_AGAIN_SECONDS) if crowded else wait

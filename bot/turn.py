@@ -35,6 +35,7 @@ from bot.clock import Clock
 from bot.course import Course
 from bot.history import History
 from bot.insist import insist
+from bot.leftovers import Leftovers
 from bot.model import Incoming, Target
 from bot.outbox import Delivery, DeliveryError, Outbox
 from bot.past import Pasts
@@ -42,6 +43,7 @@ from bot.platforms.base import Platform, Refusal, SupportsAttachments, SupportsT
 from bot.preferences import Choice, Preferences
 from bot.racing import background, unless
 from bot.reply import Buttons, Filing, Reply
+from bot.spending import spending
 from bot.usage import Accounting, RefusedError, reported
 from storage.alternatives import Alternative
 from storage.base import Owner, OwnerKind, StopSignal, Store, StoreError, Turn, TurnAnswer, TurnState
@@ -129,6 +131,7 @@ class Turns:
         self._preferences = preferences
         self._outbox = outbox
         self._history = History(store, attachments, pasts)
+        self._leftovers = Leftovers(store, platforms, spending(outbox.meters, clock), clock)
         self._clock = clock
 
     async def run(self, turn: Turn, incoming: Incoming) -> None:
@@ -452,6 +455,7 @@ class Turns:
             note = Reply(self._platforms[course.turn.chat.platform].style)
             note.end(text, buttons)
             await self._outbox.post(Owner(OwnerKind.EVENT, course.turn.event), course.delivery.target, note.pages())
+            await self._leftovers.unbutton(course.turn.id, course.delivery.target)
         await insist(self._clock, lambda: self._store.close(course.turn, state, error=error, partial=course.said, forget=course.forget))
 
     async def _failed(self, course: Course, text: str, error: str) -> None:

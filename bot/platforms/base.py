@@ -274,6 +274,23 @@ class SupportsPresses(Protocol):
 
 
 @runtime_checkable
+class SupportsUnbuttoning(Protocol):
+    """A platform that can take the buttons from under one of the bot's messages and leave all else of it as it is."""
+
+    def allowances(self, call: Call, target: Target, *, first: bool) -> Sequence[Allowance]:
+        """See `Platform.allowances`: it counts as an edit."""
+        ...
+
+    async def unbutton(self, target: Target, message_id: str, *, first: bool) -> None:
+        """Take the buttons away; that there are none is success.
+
+        Raises:
+            PlatformError: One of the tree above. It may be repeated.
+        """
+        ...
+
+
+@runtime_checkable
 class SupportsMarks(Protocol):
     """A platform that can put a small sign of the bot's own on a person's message: it was seen, and waits."""
 

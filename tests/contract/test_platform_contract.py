@@ -78,6 +78,15 @@ async def test_a_message_is_made_changed_and_taken_away(world, platform, where):
     assert world.shown(where) == []
 
 
+async def test_buttons_go_alone_and_the_text_stays(world, platform, where):
+    sent = await platform.send(where, BUTTONS, nonce="1", first=True)
+    for _ in range(2):  # that there are none is success
+        await platform.unbutton(where, sent.message_id, first=True)
+        assert [(one.text, one.buttons) for one in world.shown(where)] == [("choose", ())]
+    await world.remove(where, sent.message_id)
+    assert await refusal(platform.unbutton(where, sent.message_id, first=True)) is Refusal.GONE
+
+
 async def test_messages_appear_in_the_order_they_are_sent(world, platform, where):
     for number in range(3):
         await platform.send(where, Page(str(number)), nonce=str(number), first=number == 0)

@@ -8,7 +8,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,10 @@ class Chat(MemoryPlatform):
         receipt = await super().send(target, page, nonce=nonce, first=first)
         self.targets[receipt.message_id] = target
         return receipt
+
+    async def unbutton(self, target: Target, message_id: str, *, first: bool) -> None:
+        await self._take(Call.EDIT, target)
+        self.shown[message_id] = replace(self.shown[message_id], buttons=())
 
     async def typing(self, target: Target) -> None:
         self.typings += 1

@@ -76,6 +76,13 @@ async def test_an_edit_takes_former_buttons_away(server, egress):
     assert server.calls[0].body["components"] == []
 
 
+async def test_taking_buttons_away_names_nothing_else_and_takes_the_way_of_an_edit(server, egress):
+    await egress.unbutton(target(), "5", first=True)
+    await egress.unbutton(target(route=True), "5", first=True)
+    assert trail(server) == [("PATCH", f"{CHANNEL}/5"), ("PATCH", f"{HOOK}/messages/5")]
+    assert [call.body for call in server.calls] == [{"components": []}] * 2
+
+
 async def test_a_create_is_idempotent_and_points_at_what_it_answers(server, egress):
     receipt = await egress.send(target(reply_to="42"), PAGE, nonce="abc", first=True)
     assert (receipt.message_id, receipt.remaining, receipt.reset_after) == ("1000", 3, 4.25)

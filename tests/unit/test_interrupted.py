@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adapters.base import Finished, Submitted, TextDelta, Usage
 from bot import texts
+from bot.leftovers import TRIES
+from bot.platforms.base import PlatformError, Refusal, RefusedError, UnavailableError
 from storage.base import StoreUnavailableError
 from tests.support.core import World, eventually
 
@@ -53,6 +58,47 @@ async def test_what_was_said_before_the_crash_stays_and_the_words_stand_below_wi
         await world.idle()
     assert world.alpha.asked == ["one", "one"]
     assert [state for state, _ in world.turns()] == ["failed", "done"]
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_the_stop_button_of_what_was_cut_off_goes_and_its_text_stays(tmp_path: Path, *, stopped: bool) -> None:
+    world = World(tmp_path, reask=stopped)  # stopped: what would be asked again is stopped before that
+    await crash_while_answering(world, "so far")
+    before = world.texts()[0]
+    assert list(world.buttons()[0]) == [texts.LABEL_STOP]
+    if stopped:
+        with closing(sqlite3.connect(world.database)) as connection, connection:
+            connection.execute("UPDATE turn SET stop_requested = 1")
+    async with world.running():
+        await world.idle()
+    assert world.texts() == [before, texts.STOPPED.strip("*") if stopped else texts.INTERRUPTED]
+    assert [texts.LABEL_STOP in row for row in world.buttons()] == [False, False]
+    assert world.buttons()[0] == {}
+    assert texts.LABEL_RETRY in world.buttons()[1]
+
+
+@pytest.mark.parametrize(
+    ("failures", "left"),
+    [([UnavailableError("no")], False), ([UnavailableError("no")] * TRIES, True), ([RefusedError(Refusal.FORBIDDEN)], True)],
+)
+async def test_a_button_that_can_not_be_taken_away_holds_nothing_up(
+    world: World, monkeypatch: pytest.MonkeyPatch, failures: list[PlatformError], *, left: bool
+) -> None:
+    monkeypatch.setattr("bot.leftovers.PAUSE_SECONDS", 0.0)
+    await crash_while_answering(world, "so far")
+    unbutton, failing = world.chat.unbutton, list(failures)
+
+    async def failed(*args: Any, **more: Any) -> None:
+        if failing:
+            raise failing.pop()
+        await unbutton(*args, **more)
+
+    monkeypatch.setattr(world.chat, "unbutton", failed)
+    async with world.running():
+        await world.idle()
+        assert await world.ask("two") == "heard: two"
+    assert (texts.LABEL_STOP in world.buttons()[0], failing) == (left, [])
+    assert world.turns()[0][0] == "failed"
 
 
 async def test_the_next_question_is_answered_as_ever(world: World) -> None:

@@ -140,6 +140,30 @@ async def test_what_was_parked_with_a_part_of_its_answer_and_is_taken_back_keeps
     assert len(world.alpha.requests) == 2
 
 
+async def test_what_is_parked_with_a_part_of_its_answer_has_no_stop_button_until_it_is_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.alpha.will(TextDelta("the first part"), asyncio.Event())
+    async with world.running():
+        await world.say("one")
+        await world.until_said("the first part")
+    async with world.running() as core:
+        poisoned = poison(world, monkeypatch, 1, StoreError("no"))
+        await eventually(lambda: world.turns()[0][0] == "parked")
+        assert world.texts()[0].startswith("the first part")
+        assert world.buttons()[0] == {}
+        assert texts.LABEL_RETRY in world.buttons()[1]
+        poisoned.clear()
+        gate = asyncio.Event()
+        world.alpha.will(TextDelta("all of it"), gate, Finished())
+        await core.store.unpark(1)
+        await world.until_said("all of it")
+        assert list(world.buttons()[0]) == [texts.LABEL_STOP]
+        gate.set()
+        await world.idle()
+        assert texts.LABEL_RETRY in world.buttons()[0]
+
+
 @pytest.mark.parametrize(("words", "asked", "ends"), [("mended words", ["mended words"], "done"), ("", [], "stopped")])
 async def test_what_is_edited_or_deleted_while_it_is_parked_is_not_asked_in_its_old_words(
     world: World, monkeypatch: pytest.MonkeyPatch, words: str, asked: list[str], ends: str

@@ -44,6 +44,21 @@ async def test_a_call_waits_for_its_bucket_and_is_counted_in_it() -> None:
     await asyncio.gather(*calls)
 
 
+async def test_a_budget_that_is_smaller_than_what_is_spared_is_used_all_the_same() -> None:
+    bench = Bench()
+
+    async def call() -> None:
+        async with bench.spend((CHANNEL,)):
+            bench.made.append(bench.clock.now() - 1000.0)
+
+    calls = [asyncio.create_task(call()) for _ in range(3)]
+    await bench.clock.run(0.1)
+    assert bench.made == [0.0, 0.0]
+    await bench.clock.run(5.0)
+    assert len(bench.made) == 3
+    await asyncio.gather(*calls)
+
+
 async def test_room_is_left_for_answers_in_the_budget_of_the_account() -> None:
     bench = Bench()
     overall = bench.meters.of(OVERALL)

@@ -132,20 +132,27 @@ class Egress:
 
     async def edit(self, target: Target, message_id: str, page: Page, *, first: bool) -> Receipt:
         """Edit a message, by the interaction as long as that lives, by the channel afterwards."""
+        return await self._change(target, message_id, page, _edited(page), first=first)
+
+    async def unbutton(self, target: Target, message_id: str, *, first: bool) -> None:
+        """Take a message's buttons away, by the same ways: what an edit does not name stays as it is."""
+        await self._change(target, message_id, Page(""), {"components": []}, first=first)
+
+    async def _change(self, target: Target, message_id: str, page: Page, body: dict[str, Any], *, first: bool) -> Receipt:
         route = self._interaction(target, Call.EDIT, first=first)
         if route is not None:
             try:
-                return await self._edit_answer(route, message_id, page)
+                return await self._edit_answer(route, message_id, page, body)
             except CodedRefusedError as refused:
                 self._give_up(route, refused)
         try:
-            answer = await self._rest.call("PATCH", f"/channels/{target.chat.chat}/messages/{message_id}", _edited(page), file=page.file)
+            answer = await self._rest.call("PATCH", f"/channels/{target.chat.chat}/messages/{message_id}", body, file=page.file)
         except CodedRefusedError as refused:
             self._remember(Call.EDIT, target, page, refused)
             spare = self._live(target.route)
             if route is not None or spare is None or refused.reason is not Refusal.FORBIDDEN:
                 raise
-            return await self._edit_answer(spare, message_id, page)
+            return await self._edit_answer(spare, message_id, page, body)
         return _receipt(answer)
 
     async def delete(self, target: Target, message_id: str) -> None:
@@ -239,11 +246,9 @@ class Egress:
             await self._rest.call("PATCH", f"{route.webhook}/messages/@original", _edited(page), file=page.file, authorised=False)
         )
 
-    async def _edit_answer(self, route: InteractionRoute, message_id: str, page: Page) -> Receipt:
+    async def _edit_answer(self, route: InteractionRoute, message_id: str, page: Page, body: dict[str, Any]) -> Receipt:
         # By id and not as @original: if the first page had to go by the channel, @original is another message.
-        return _receipt(
-            await self._rest.call("PATCH", f"{route.webhook}/messages/{message_id}", _edited(page), file=page.file, authorised=False)
-        )
+        return _receipt(await self._rest.call("PATCH", f"{route.webhook}/messages/{message_id}", body, file=page.file, authorised=False))
 
     async def _follow_up(self, route: InteractionRoute, page: Page, *, private: bool) -> Receipt:
         await self._acknowledgements.settled(route.interaction)

@@ -221,6 +221,10 @@ class DiscordPlatform:
         """Make a message look like `page`."""
         return await self._egress.edit(target, message_id, page, first=first)
 
+    async def unbutton(self, target: Target, message_id: str, *, first: bool) -> None:
+        """Take a message's buttons away; see `bot.platforms.base.SupportsUnbuttoning`."""
+        await self._egress.unbutton(target, message_id, first=first)
+
     async def delete(self, target: Target, message_id: str) -> None:
         """Delete a message of the bot."""
         await self._egress.delete(target, message_id)

@@ -56,6 +56,15 @@ async def edit(api: Api, target: Target, message_id: str, page: Page) -> Receipt
     return Receipt(message_id)
 
 
+async def unbutton(api: Api, target: Target, message_id: str) -> None:
+    """Take a message's keyboard away and leave its text."""
+    try:
+        await api.call("editMessageReplyMarkup", {"chat_id": target.chat.chat, "message_id": int(message_id)})
+    except TelegramError as error:
+        if not is_not_modified(error):
+            raise platform_error(error, repeatable=True) from error
+
+
 async def delete(api: Api, target: Target, message_id: str) -> None:
     """Delete a message."""
     try:

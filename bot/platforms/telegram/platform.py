@@ -154,6 +154,10 @@ class TelegramPlatform:
         """Make a message look like `page`; see `bot.platforms.base.Platform.edit`."""
         return await self._errands.run(egress.edit(self._open()[0], target, message_id, page))
 
+    async def unbutton(self, target: Target, message_id: str, *, first: bool) -> None:  # noqa: ARG002 - of the seam
+        """Take a message's buttons away; see `bot.platforms.base.SupportsUnbuttoning`."""
+        await self._errands.run(egress.unbutton(self._open()[0], target, message_id))
+
     async def delete(self, target: Target, message_id: str) -> None:
         """Delete a message; see `bot.platforms.base.Platform.delete`."""
         await self._errands.run(egress.delete(self._open()[0], target, message_id))
