@@ -3,6 +3,11 @@
 Until the end comes nothing is learnt but that it has not come yet: such a schedule is a fixed list of moments, counted from the first
 token, cut short by the end, which is shown as soon as the budget has room. The list with the least expected ratio of staleness to its
 limit, over a given distribution of lengths and a steady pace, is found by search backwards over a grid of moments and states of the budget.
+
+Tokens are taken to come at even moments, and the grid is theirs: an update between two of them shows no more than one at the first. So what
+the list is expected to reach is the least that any schedule can without knowing the end, in answers of such tokens: it is what brute force
+finds, on the same grid and on one twice as fine (`tests/unit/test_bench_blind.py`). Where the grid is coarser than the tokens (a bucket
+that refills slowly) it is a good list only. What could be made of a token that comes a little early or late is left out.
 """
 
 from __future__ import annotations
@@ -17,19 +22,28 @@ from statistics import NormalDist
 from bench.limit import joined
 from bot.platforms.budgets import Budget, BudgetKind
 
-CELL_SECONDS = 0.05
-"""Grid of the moments for a fixed window."""
 CELLS_PER_INTERVAL = 20
-"""Grid of the moments for a token bucket: so many between two refills."""
+"""Grid of the moments for a token bucket: at most so many between two refills."""
+LATE_SHARE = 4
+"""A window is opened at most by this part of it later than it could be."""
+NEGLIGIBLE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """An answer of so many seconds, how likely it is, and its limit (least staleness, seconds)."""
+    """An answer whose last token comes so many seconds after its first, how likely it is, and its limit (least staleness, seconds)."""
 
     seconds: float
     share: float
     limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Blind:
+    """The best list: seconds after the first token, the first is 0; and the mean of staleness by limit that it is expected to reach."""
+
+    moments: list[float]
+    expected: float
 
 
 def log_normal(median: float, sigma: float, count: int, *, longest: float) -> list[float]:
@@ -38,8 +52,8 @@ def log_normal(median: float, sigma: float, count: int, *, longest: float) -> li
     return [min(longest, math.exp(normal.inv_cdf((place + 0.5) / count))) for place in range(count)]
 
 
-def blind_schedule(lengths: Sequence[Length], rate: float, budget: Budget, *, create_apart: bool) -> list[float]:
-    """Return the moments of the updates, seconds after the first token; the first is 0.
+def blind_schedule(lengths: Sequence[Length], rate: float, budget: Budget, *, create_apart: bool) -> Blind:
+    """Return the best list of updates.
 
     Args:
         lengths: The distribution.
@@ -48,8 +62,9 @@ def blind_schedule(lengths: Sequence[Length], rate: float, budget: Budget, *, cr
         create_apart: The first update counts in another budget.
     """
     if budget.kind is BudgetKind.FIXED_WINDOW:
-        return _windows(_Hazard(lengths, rate, CELL_SECONDS), budget, create_apart=create_apart)
-    return _bucket(_Hazard(lengths, rate, budget.seconds / budget.calls / CELLS_PER_INTERVAL), budget)
+        return _windows(_Hazard(lengths, rate, 1 / rate), budget, create_apart=create_apart)
+    interval = budget.seconds / budget.calls
+    return _bucket(_Hazard(lengths, rate, interval / min(CELLS_PER_INTERVAL, round(interval * rate))), budget)
 
 
 class _Hazard:
@@ -58,31 +73,31 @@ class _Hazard:
     def __init__(self, lengths: Sequence[Length], rate: float, cell: float) -> None:
         self.cell = cell
         self.rate = rate
-        self.cells = int(max(length.seconds for length in lengths) / cell) + 2
+        self.cells = int(max(length.seconds for length in lengths) / cell + NEGLIGIBLE) + 1
         ends = sorted(lengths, key=lambda length: length.seconds)
-        weights = [end.share / (max(1.0, end.seconds * rate) * max(end.limit, 1e-3)) for end in ends]
+        weights = [end.share / ((end.seconds * rate + 1) * max(end.limit, 1e-3)) for end in ends]
         seconds = [end.seconds for end in ends]
         sums = [[0.0, *accumulate(w * s**power for w, s in zip(weights, seconds, strict=True))] for power in range(3)]
-        upto = [bisect_right(seconds, moment * cell) for moment in range(self.cells + 1)]
+        upto = [bisect_right(seconds, moment * cell + NEGLIGIBLE) for moment in range(self.cells + 1)]
         self._moments = [[row[place] for place in upto] for row in sums]
         self._alive = [sums[0][-1] - row for row in self._moments[0]]
 
     def gap(self, last: int, free: int, following: int) -> float:
         """Cost of the tokens between two updates; an end before `free` is shown at `free`, one after it at once."""
-        last_s, free = last * self.cell, min(max(free, last), following)
-        w0, w1, w2 = (row[following] - row[free] for row in self._moments)
+        last_s, freed = last * self.cell, min(max(free, last), following)
+        w0, w1, w2 = (row[following] - row[freed] for row in self._moments)
         apart = (following - last) * self.cell
         cost = self._alive[following] * (self.rate * apart - 1.0) * apart
         cost += self.rate * (w2 - 2 * last_s * w1 + last_s * last_s * w0) - (w1 - last_s * w0)
         if free > last:
-            w0, w1, w2 = (row[free] - row[last] for row in self._moments)
+            w0, w1, w2 = (row[freed] - row[last] for row in self._moments)
             wait = (free - last) * self.cell
             into1 = w1 - last_s * w0
             cost += 2 * self.rate * wait * into1 - self.rate * (w2 - 2 * last_s * w1 + last_s * last_s * w0) - into1
         return 0.5 * cost
 
 
-def _windows(hazard: _Hazard, budget: Budget, *, create_apart: bool) -> list[float]:
+def _windows(hazard: _Hazard, budget: Budget, *, create_apart: bool) -> Blind:
     cells, window = hazard.cells, round(budget.seconds / hazard.cell)
     band = window - 1
     single = [[hazard.gap(a, a, b) for b in range(a, min(a + band, cells) + 1)] for a in range(cells + 1)]
@@ -93,15 +108,16 @@ def _windows(hazard: _Hazard, budget: Budget, *, create_apart: bool) -> list[flo
     choice: list[tuple[int, int, int]] = [(0, 0, 0)] * (cells + 1)
     for opened in range(cells - 1, -1, -1):
         closes, best = opened + window, math.inf
+        openings = range(min(closes, cells), min(closes + window // LATE_SHARE, cells) + 1)
+        least_after = min(togo[opening] for opening in openings)
         for edits, held in ((budget.calls - 1, False), (budget.calls - 2, True)):
-            row = chains[edits][opened]
-            for last in range(opened, opened + len(row)):
-                for opening in range(min(closes, cells), min(closes + window // 4, cells) + 1):
-                    cost = row[last - opened] + hazard.gap(last, last if held else closes, opening) + togo[opening]
-                    if cost < best:
-                        best, choice[opened] = cost, (last, edits, opening)
-                    elif opening > closes + 4:
-                        break
+            for last, before in enumerate(chains[edits][opened], opened):
+                for opening in openings:
+                    cost = before + hazard.gap(last, last if held else closes, opening)
+                    if cost + least_after >= best:
+                        break  # it only grows
+                    if cost + togo[opening] < best:
+                        best, choice[opened] = cost + togo[opening], (last, edits, opening)
         togo[opened] = best
     first = min(range(cells), key=lambda at: hazard.gap(0, 0, at) + togo[at]) if create_apart else 0
     moments = [0] if create_apart else []
@@ -110,7 +126,7 @@ def _windows(hazard: _Hazard, budget: Budget, *, create_apart: bool) -> list[flo
         last, edits, opening = choice[at]
         moments += [at, *_chain(single, at, last, edits)]
         at = opening
-    return [moment * hazard.cell for moment in moments]
+    return Blind([moment * hazard.cell for moment in moments], hazard.gap(0, 0, first) + togo[first])
 
 
 def _chain(single: Sequence[Sequence[float]], begin: int, end: int, edits: int) -> list[int]:
@@ -127,8 +143,8 @@ def _chain(single: Sequence[Sequence[float]], begin: int, end: int, edits: int) 
     return costs[end][1]
 
 
-def _bucket(hazard: _Hazard, budget: Budget) -> list[float]:
-    cells, step = hazard.cells, CELLS_PER_INTERVAL
+def _bucket(hazard: _Hazard, budget: Budget) -> Blind:
+    cells, step = hazard.cells, round(budget.seconds / budget.calls / hazard.cell)
     full = budget.burst * step
     togo = [[0.0] * (full - step + 1) for _ in range(cells + 1)]
     choice = [[cells] * (full - step + 1) for _ in range(cells + 1)]
@@ -137,9 +153,11 @@ def _bucket(hazard: _Hazard, budget: Budget) -> list[float]:
             full_at = at + owed
             free = max(at + 1, full_at - (budget.burst - 1) * step)
             best = math.inf
-            for following in range(min(free, cells), min(max(full_at, free), cells) + 1):
-                after = min(max(full_at - following, 0), full - step)
-                cost = hazard.gap(at, free, following) + togo[following][after]
+            for following in range(min(free, cells), min(max(full_at, free) + step, cells) + 1):
+                cost = hazard.gap(at, free, following)
+                if cost >= best:
+                    break  # it only grows
+                cost += togo[following][min(max(full_at - following, 0), full - step)]
                 if cost < best:
                     best, choice[at][owed - step] = cost, following
             togo[at][owed - step] = best
@@ -150,4 +168,4 @@ def _bucket(hazard: _Hazard, budget: Budget) -> list[float]:
         at = following
         if at < cells:
             moments.append(at)
-    return [moment * hazard.cell for moment in moments]
+    return Blind([moment * hazard.cell for moment in moments], togo[0][0])

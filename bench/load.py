@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ SECTIONS: dict[str, Callable[[Choice], Any]] = {
     "trouble": sections.trouble,
     "stop": sections.stop,
 }
+JUDGED = 'What was asked, and what is possible: "possible" is the least that any schedule reaches that does not know the end'
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,9 +60,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     broken: list[str] = []
     try:
         for name, section in chosen.items():
+            begun = time.monotonic()
             made = asyncio.run(section(choice))
+            seconds = time.monotonic() - begun
             print(f"## {made.title}\n\n{report.markdown(made.rows)}\n", flush=True)
+            if made.judged:
+                print(f"{JUDGED}\n\n{report.markdown(made.judged)}\n", flush=True)
+            print(f"This table took {seconds:.0f} s.\n", flush=True)
             tables[name] = made.rows
+            tables |= {f"{name}, asked": made.judged} if made.judged else {}
             broken += made.broken
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)

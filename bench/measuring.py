@@ -23,10 +23,13 @@ from bench.rules import Run
 from bench.schedules import rounds_for
 from bench.shared import Crowd, shared_limit
 from bench.stage import Found, Load, Told
-from bot.lengths import RECENT
+from bot.lengths import FEWEST, RECENT
 
 SPREAD_SECONDS, LONGEST_SPREAD_SECONDS = 0.05, 20.0
 """Questions of a load come at random moments within so many seconds for each of them, and within 20 s in all."""
+ALONE_SECONDS, LEAST_ALONE, PAUSE_SECONDS = 45.0, 2, 2.0
+"""What one answer alone is like is the mean of some, one after the other with a pause between: as many as fit into so many seconds, two at
+least, and no more than a bridge shows before it knows how long such answers are."""
 LIMITS_EXACT = 12
 """Of answers alike, the limits of so many are computed; the others have their mean."""
 LEAST_ROUNDS = 150
@@ -145,8 +148,16 @@ def starts(count: int, *, within: float | None = None, seed: int = 1) -> list[fl
 
 
 def even(place: str, count: int, seconds: float, round_trip: float = 0.0) -> Load:
-    """Return a load of answers of one length."""
+    """Return a load of so many answers of one length at the same time."""
     return Load(place, starts(count), [seconds] * count, round_trip=round_trip)
+
+
+def several(place: str, count: int, seconds: float, round_trip: float = 0.0) -> Load:
+    """Return the same; where it would be one answer, some come one after the other, each in a chat of its own."""
+    if count > 1:
+        return even(place, count, seconds, round_trip)
+    begins = [number * (seconds + PAUSE_SECONDS) for number in range(max(LEAST_ALONE, min(FEWEST, int(ALONE_SECONDS / seconds))))]
+    return Load(place, begins, [seconds] * len(begins), round_trip=round_trip)
 
 
 def warmed(load: Load, *, noise: float = 0.1, pause: float = 3.0) -> Load:

@@ -54,7 +54,7 @@ from bot.delivery import Pending
 from bot.gulps import Gulps
 from bot.pacing import Meter
 from bot.platforms.budgets import DISCORD_GLOBAL
-from tests.support.certificates import CERTIFICATE, OPENSSL, certificate
+from sandbox.certificates import CERTIFICATE, OPENSSL, certificate
 
 STREAMS, CHUNKS_PER_SECOND, SECONDS = 500, 40.0, 10.0
 DECODER_MOST_US, CORE_MOST = 8.0, 0.5

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from bench import virtual
-from bench.answers import CHARS_PER_TOKEN, Outcome, outcome
+from bench.answers import CHARS_PER_TOKEN, RATE, Outcome, outcome
 from bench.farside import NAME, FarSide, Place, Rows
 from bot.lengths import Lengths
 from bot.model import Page
@@ -22,6 +21,7 @@ from storage.base import Owner, OwnerKind
 SEED = 7
 KINDS = ("answers",)
 """All answers of a run are of one kind."""
+EPSILON = 1e-9
 
 
 class Rule(Protocol):
@@ -126,24 +126,26 @@ class OnToken:
 class Listed:
     """Updates at listed moments of an answer's age, and at its end as soon as the budget has room: the yardstick of `bench.blind`.
 
-    It knows the far side's budget exactly, as a rule with a round trip of zero and no other chats may.
+    An update goes out with the token that is due at its moment, whether that comes a little early or late. The rule knows the far side's
+    budget exactly, as one with a round trip of zero and no other chats may.
     """
 
     def __init__(self, far: FarSide, ages: Sequence[float]) -> None:
         self._far = far
-        self._ages = ages
+        self._places = [math.floor(age * RATE + EPSILON) for age in ages]
 
     async def show(self, chat: str, times: Sequence[float]) -> None:
         """Follow the list."""
-        last, begin = times[-1], times[0]
-        for place, age in enumerate(self._ages):
-            moment = begin + age
-            if moment > last:
+        shown = 0
+        for place in self._places:
+            if place >= len(times):
                 break
-            await until(moment)
-            await self._take(chat, bisect_right(times, moment), first=not place)
-        await until(last)
-        await self._take(chat, len(times), first=False)
+            await until(times[place])
+            await self._take(chat, place + 1, first=not shown)
+            shown = place + 1
+        await until(times[-1])
+        if shown < len(times):
+            await self._take(chat, len(times), first=not shown)
 
     async def _take(self, chat: str, count: int, *, first: bool) -> None:
         call = Call.SEND if first else Call.EDIT

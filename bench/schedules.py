@@ -12,29 +12,24 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from bench import report, warm
-from bench.answers import RATE, shaken_times, token_times
-from bench.blind import Length, blind_schedule, log_normal
+from bench.answers import shaken_times
 from bench.farside import PLACES, FarSide, Place
 from bench.limit import chat_limit
-from bench.rules import Bridge, Listed, Rule, others, simulate
+from bench.mix import APART_SECONDS, READINGS, mixed_lengths, verdicts, yardstick
+from bench.rules import Bridge, Rule, others, simulate
 from bench.shared import Crowd, shared_limit
 
 LENGTHS = (2.5, 8.4, 13.7, 23.7, 58.3)
 """Seconds of answers; none a multiple of a window."""
-MEDIAN_SECONDS, SIGMA, LONGEST_SECONDS = 6.0, 0.9, 60.0
-"""The mix of lengths: log-normal."""
 STAGGER_SECONDS, STARTS_SECONDS = 0.05, 20.0
 """Answers of a load begin one after the other, so far apart, all of them within so long."""
 GROUPS = 100
 """A load of more chats begins in so many groups: those that run alike need one path in the limit."""
 MIX_COUNT = 200
-RIPPLE = 1.12
-"""For the yardstick, limits of even answers are computed at lengths so much apart and read off between."""
 SAMPLE = 12
 """Of more answers of one length the own limits of so many stand for the others."""
 
@@ -47,21 +42,6 @@ class Load:
     answers: Sequence[Sequence[float]]
     alone: Sequence[float]
     shared: float
-
-
-@lru_cache(maxsize=256)
-def limit_of(place: Place, seconds: float) -> float:
-    """Return the limit of an answer of this length, with tokens at even moments, in its own chat."""
-    return own_limit(place, token_times(seconds))
-
-
-def near_limit(place: Place, seconds: float) -> float:
-    """Return the limit read off between neighbouring lengths."""
-    below = 0.2
-    while below * RIPPLE < seconds:
-        below *= RIPPLE
-    low, high = limit_of(place, below), limit_of(place, below * RIPPLE)
-    return low + (high - low) * (seconds - below) / (below * RIPPLE - below)
 
 
 def own_limit(place: Place, times: Sequence[float]) -> float:
@@ -90,21 +70,11 @@ def rounds_for(answers: Sequence[Sequence[float]]) -> int:
     return max(100, min(300, 10_000_000 // sum(map(len, answers))))
 
 
-def mixed_load(place: Place, count: int, *, seed: int = 1) -> Load:
+def mixed_load(place: Place, count: int) -> Load:
     """Return answers of mixed lengths, each alone: they begin far apart."""
-    lengths = log_normal(MEDIAN_SECONDS, SIGMA, count, longest=LONGEST_SECONDS)
-    random.Random(seed).shuffle(lengths)  # noqa: S311 - an order
-    answers = [_shaken(seconds, number, 2 * LONGEST_SECONDS) for number, seconds in enumerate(lengths)]
+    answers = [_shaken(seconds, number, APART_SECONDS) for number, seconds in enumerate(mixed_lengths(count))]
     alone = [own_limit(place, times) for times in answers]
     return Load("mix", answers, alone, sum(alone) / count)
-
-
-def blind_rule(place: Place, *, ratios: bool) -> Callable[[FarSide], Rule]:
-    """Return the best schedule that doesn't know the end, for the mix: of the mean of the ratios, or of the ratio of the means."""
-    lengths = log_normal(MEDIAN_SECONDS, SIGMA, 2 * MIX_COUNT, longest=LONGEST_SECONDS)
-    known = [Length(seconds, 1 / len(lengths), near_limit(place, seconds) if ratios else 1.0) for seconds in lengths]
-    ages = blind_schedule(known, RATE, place.edit, create_apart=place.create is not None)
-    return lambda far: Listed(far, ages)
 
 
 def rows_of(place: Place, load: Load, rules: dict[str, Callable[[FarSide], Rule]], round_trip: float) -> list[dict[str, Any]]:
@@ -131,8 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     arguments = parser.parse_args(argv)
     if arguments.warm:
-        lengths = log_normal(MEDIAN_SECONDS, SIGMA, MIX_COUNT, longest=LONGEST_SECONDS)
-        random.Random(1).shuffle(lengths)  # noqa: S311 - an order
+        lengths = mixed_lengths(MIX_COUNT)
         for name in arguments.platform or [*PLACES]:
             print(report.table([warm.row_of(PLACES[name], case) for case in warm.cases(lengths)]), end="\n\n", flush=True)
         return 0
@@ -140,17 +109,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.others:
         rules |= others()
     everything: list[dict[str, Any]] = []
+    verdict: list[dict[str, Any]] = []
     for name in arguments.platform or [*PLACES]:
         place = PLACES[name]
+        judged: list[dict[str, Any]] = []
         loads = [even_load(place, count, seconds) for count in arguments.n for seconds in arguments.lengths]
         rows = [row for trip in arguments.round_trip for load in loads for row in rows_of(place, load, rules, trip)]
         if not arguments.no_mix:
-            yardsticks = {"best blind, ratios": blind_rule(place, ratios=True), "best blind, means": blind_rule(place, ratios=False)}
-            rows += rows_of(place, mixed_load(place, MIX_COUNT), rules | yardsticks, 0.0)
+            load = mixed_load(place, MIX_COUNT)
+            mixed = rows_of(place, load, rules, 0.0)
+            best = [yardstick(place, load.answers, load.alone, reading) for reading in READINGS]
+            head = {"platform": name, "round trip": 0.0, "N": MIX_COUNT, "length": "mix"}
+            rows += mixed + [head | {"rule": f"best blind, {one.reading}"} | dict(one.columns) for one in best]
+            judged = verdicts({"platform": name}, mixed[0], best)
         print(report.table(rows), end="\n\n", flush=True)
+        if judged:
+            print(report.table(judged), end="\n\n", flush=True)
         everything += rows
+        verdict += judged
     if arguments.json:
-        report.write(arguments.json, {"rows": everything})
+        report.write(arguments.json, {"rows": everything, "mix": verdict})
     return 0
 
 

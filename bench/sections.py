@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from bench import report
-from bench.answers import percentile, shaken_times
-from bench.blind import log_normal
+from bench.answers import percentile
 from bench.clients import RULES
 from bench.farside import PLACES
-from bench.limit import chat_limit
-from bench.measuring import Measured, even, figures, outcomes, run, run_all, run_client, starts, warmed
-from bench.rules import simulate
-from bench.schedules import LONGEST_SECONDS, MEDIAN_SECONDS, SIGMA, blind_rule
-from bench.stage import Load
+from bench.measuring import Measured, even, figures, limits, outcomes, run, run_all, run_client, several, starts, warmed
+from bench.mix import MEDIAN_SECONDS, READINGS, SIGMA, Yardstick, mixed_lengths, verdicts, yardstick
+from bench.stage import Found, Load
 from bot.lengths import RECENT
 
 LENGTHS = (2.5, 8.4, 13.7, 58.3)
@@ -31,7 +26,8 @@ LONGEST_WITH_ROUND_TRIP = 20.0
 """With a round trip only answers up to so many seconds are measured: the whole is to take less than half an hour."""
 CROWD, CROWD_SECONDS, CROWD_SPREAD_SECONDS = 1000, 9.95, 20.0
 """1,000 answers of 200 tokens, begun within 20 s."""
-MIX_COUNT, MIX_SPREAD_SECONDS = 60, 60.0
+MIX_COUNT, MIX_ANSWERS = 10, 100
+"""So many at the same time, so many in all."""
 GROUP_SECONDS = 58.3
 TROUBLED, TROUBLED_SECONDS = 10, 23.7
 STOPPED, STOP_AFTER_SECONDS, STOPPED_SECONDS = 10, 3.3, 58.3
@@ -51,11 +47,15 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A table, and which promises it saw broken: those that hold on a slow machine, too."""
+    """A table, and which promises it saw broken: those that hold on a slow machine, too.
+
+    `judged`: what was asked beside what is possible.
+    """
 
     title: str
     rows: Sequence[Mapping[str, Any]]
     broken: Sequence[str] = field(default_factory=list)
+    judged: Sequence[Mapping[str, Any]] = field(default_factory=list)
 
 
 def _broken(name: str, measured: Measured) -> list[str]:
@@ -79,13 +79,14 @@ def _label(load: Load, length: str) -> str:
     return f"{load.place}, N = {len(load.starts)}, {length}, round trip {load.round_trip:g} s"
 
 
-async def _rows(loads: Sequence[tuple[str, Load]]) -> tuple[list[dict[str, Any]], list[str]]:
-    measured = await run_all([(load, partial(run, load)) for _, load in loads])
+async def _rows(loads: Sequence[tuple[int, str, Load]]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the lines of loads: answers at the same time, what is said of their length, the load."""
+    measured = await run_all([(load, partial(run, load)) for _, _, load in loads])
     with ProcessPoolExecutor(max_workers=2) as pool:  # nothing is measured any more
         columns = list(pool.map(figures, measured))
     rows, broken = [], []
-    for (length, load), one, found in zip(loads, measured, columns, strict=True):
-        head = {"platform": load.place, "round trip": load.round_trip, "N": len(one.load.starts), "length": length}
+    for (count, length, load), one, found in zip(loads, measured, columns, strict=True):
+        head = {"platform": load.place, "round trip": load.round_trip, "N": count, "length": length}
         rows.append(head | found)
         broken += _broken(_label(one.load, length), one)
     return rows, broken
@@ -97,9 +98,11 @@ async def answers(choice: Choice) -> Made:
     for place in choice.platforms:
         for trip in choice.round_trips or (0.0, ROUND_TRIP):
             lengths = choice.lengths or [length for length in LENGTHS if not trip or length <= LONGEST_WITH_ROUND_TRIP]
-            loads += [(f"{seconds:g} s", even(place, count, seconds, trip)) for count in choice.counts or COUNTS for seconds in lengths]
+            loads += [
+                (count, f"{seconds:g} s", several(place, count, seconds, trip)) for count in choice.counts or COUNTS for seconds in lengths
+            ]
         loads += [
-            (f"{seconds:g} s, {RECENT} such before", warmed(even(place, count, seconds)))
+            (count, f"{seconds:g} s, {RECENT} such before", warmed(several(place, count, seconds)))
             for count in WARM_COUNTS
             for seconds in choice.lengths or LENGTHS
             if count in (choice.counts or COUNTS) and seconds <= LONGEST_WARM and 0.0 in (choice.round_trips or (0.0,))
@@ -136,7 +139,7 @@ async def groups(choice: Choice) -> Made:
     counts = choice.counts or (1, 10)
     lengths = choice.lengths or (8.4, GROUP_SECONDS)
     trips = choice.round_trips or (0.0,)
-    loads = [(f"{s:g} s", even("telegram group", n, s, trip)) for trip in trips for n in counts for s in lengths]
+    loads = [(n, f"{s:g} s", several("telegram group", n, s, trip)) for trip in trips for n in counts for s in lengths]
     return Made("Groups on Telegram: 20 calls a minute", *await _rows(loads))
 
 
@@ -144,7 +147,10 @@ async def thinking(choice: Choice) -> Made:
     """Measure a model that thinks before it speaks: typing indicators take part of the overall budget."""
     counts, lengths = choice.counts or (THINKING,), choice.lengths or (8.4,)
     loads = [
-        (f"{s:g} s", replace(even(place, n, s), thinking=THINKING_SECONDS)) for place in choice.platforms for n in counts for s in lengths
+        (n, f"{s:g} s", replace(even(place, n, s), thinking=THINKING_SECONDS))
+        for place in choice.platforms
+        for n in counts
+        for s in lengths
     ]
     return Made(f"A model that thinks for {THINKING_SECONDS:g} s first: typing indicators go out", *await _rows(loads))
 
@@ -152,36 +158,39 @@ async def thinking(choice: Choice) -> Made:
 # ---------------------------------------------------------------------------------------------------- a mix of lengths
 
 
-def _blind(place: str, ratios: bool, lengths: Sequence[float]) -> dict[str, Any]:  # noqa: FBT001 - runs in a pool
-    """Return what the best schedule that does not know the end makes of these lengths."""
-    far = PLACES[place]
-    rng = random.Random(1)  # noqa: S311 - jitter
-    times = [shaken_times(seconds, rng, start=2 * LONGEST_SECONDS * number) for number, seconds in enumerate(lengths)]
-    alone = [chat_limit(moments, far.edit, create_apart=far.create is not None) for moments in times]
-    return report.figures(simulate(blind_rule(far, ratios=ratios), far, times), alone, sum(alone) / len(alone))
+def _yardstick(load: Load, found: Found, reading: str) -> Yardstick:
+    """Return the best schedule that does not know the end, for the moments at which the answers of a load were emitted."""
+    answers = [told.emitted for told in found.told if told.emitted]
+    return yardstick(PLACES[load.place], answers, limits(load, found)[0], reading)
 
 
 async def mix(choice: Choice) -> Made:
-    """Measure lengths as they come: log-normal."""
-    count = choice.counts[0] if choice.counts else MIX_COUNT
-    lengths = log_normal(MEDIAN_SECONDS, SIGMA, count, longest=LONGEST_SECONDS)
-    random.Random(1).shuffle(lengths)  # noqa: S311 - an order
+    """Measure lengths as they come: log-normal, on the average so many at the same time."""
+    lengths = mixed_lengths(MIX_ANSWERS)
     trips = choice.round_trips or (0.0,)
+    counts = choice.counts or (MIX_COUNT,)
     loads = [
-        Load(place, starts(count, within=MIX_SPREAD_SECONDS), lengths, round_trip=trip) for place in choice.platforms for trip in trips
+        (count, Load(place, starts(MIX_ANSWERS, within=sum(lengths) / count), lengths, round_trip=trip))
+        for place in choice.platforms
+        for trip in trips
+        for count in counts
     ]
-    measured = await run_all([(load, partial(run, load)) for load in loads])
-    rows, broken = [], []
+    measured = await run_all([(load, partial(run, load)) for _, load in loads])
+    rows, judged, broken = [], [], []
     with ProcessPoolExecutor(max_workers=2) as pool:
-        best = {(place, ratios): pool.submit(_blind, place, ratios, lengths) for place in choice.platforms for ratios in (True, False)}
-        for load, one in zip(loads, measured, strict=True):
+        found = [pool.submit(figures, one) for one in measured]
+        best = [
+            [pool.submit(_yardstick, one.load, one.found, reading) for reading in READINGS if not one.load.round_trip] for one in measured
+        ]
+        for (count, load), one, columns, beside in zip(loads, measured, found, best, strict=True):
             head = {"platform": load.place, "round trip": load.round_trip, "N": count}
-            rows.append({**head, "rule": "bridge", **figures(one)})
-            for ratios, words in ((True, "best blind, mean ratio"), (False, "best blind, ratio of means")):
-                if not load.round_trip:
-                    rows.append({**head, "rule": words, **best[load.place, ratios].result()})
+            yardsticks = [future.result() for future in beside]
+            rows.append({**head, "rule": "bridge", **columns.result()})
+            rows += [{**head, "rule": f"best blind, {it.reading}", **it.columns} for it in yardsticks]
+            judged += verdicts({"platform": load.place, "N": count}, columns.result(), yardsticks)
             broken += _broken(_label(load, "mix"), one)
-    return Made("A mix of lengths: log-normal, median 6 s, sigma 0.9; beside it the best schedules that do not know the end", rows, broken)
+    title = f"A mix of lengths: {MIX_ANSWERS} answers, log-normal, median {MEDIAN_SECONDS:g} s, sigma {SIGMA:g}"
+    return Made(f"{title}; beside it the best schedules that do not know the end", rows, broken, judged)
 
 
 # ------------------------------------------------------------------------------------------------- what others do

@@ -18,11 +18,11 @@ from bot import cli, live
 from bot.app import build_providers
 from bot.live import Row, ask_live, examine_all
 from bot.settings import load
+from sandbox.certificates import OPENSSL
 from sandbox.faults import Fault
 from sandbox.outside import Outside
 from sandbox.providers import ScriptedVoice
 from tests.integration.test_tls import context
-from tests.support.certificates import OPENSSL
 from tests.support.scripted import ScriptedProvider
 
 __all__ = ["context"]

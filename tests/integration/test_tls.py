@@ -10,7 +10,7 @@ from aiohttp import web
 
 from adapters.base import Billed, ErrorKind, ProviderError
 from adapters.http import Http, open_session
-from tests.support.certificates import OPENSSL, certificate
+from sandbox.certificates import OPENSSL, certificate
 
 
 @pytest.fixture

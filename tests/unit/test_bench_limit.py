@@ -182,7 +182,7 @@ def test_shared_limit_of_a_large_crowd_is_half_the_time_between_turns():
 @pytest.mark.parametrize(("budget", "create_apart"), [(DISCORD_EDIT, True), (TELEGRAM_PRIVATE, False)])
 def test_blind_schedule_keeps_to_the_budget_and_grows_apart_when_most_answers_are_short(budget, create_apart):
     lengths = [Length(seconds / 4, 0.05, 0.2 + 0.01 * seconds) for seconds in range(2, 42, 2)]
-    moments = blind_schedule(lengths, 20.0, budget, create_apart=create_apart)
+    moments = blind_schedule(lengths, 20.0, budget, create_apart=create_apart).moments
     assert fits(moments, budget, create_apart=create_apart)
     gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
     assert gaps[0] < gaps[2]

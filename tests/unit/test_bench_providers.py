@@ -9,7 +9,7 @@ import pytest
 
 from bench import providers
 from bot.gulps import Gulps
-from tests.support.certificates import CERTIFICATE, OPENSSL, certificate
+from sandbox.certificates import CERTIFICATE, OPENSSL, certificate
 
 
 @pytest.mark.parametrize("way", [providers.CROWD, providers.SLASH, providers.AT_ONCE])

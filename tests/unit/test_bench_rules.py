@@ -77,6 +77,18 @@ def test_a_listed_schedule_is_followed():
     assert run.calls == 4
 
 
+def test_a_listed_update_goes_out_with_its_token_even_if_that_is_late():
+    times = [0.0, 0.05, 0.112, 0.15, 0.2]
+    run = simulate(lambda far: Listed(far, [0.0, 0.1]), PLACES["discord"], [times])
+    assert run.outcomes[0].staleness == pytest.approx(staleness(times, [0.0, 0.112, 0.2]))
+
+
+def test_a_listed_update_at_the_end_is_the_last():
+    run = simulate(lambda far: Listed(far, [0.0, 0.5, 1.0]), PLACES["discord"], [token_times(1.0)])
+    assert run.outcomes[0].complete
+    assert run.calls == 3
+
+
 def test_table_aligns_and_says_never():
     lines = table([{"rule": "a", "lag": math.inf}, {"rule": "long name", "lag": 0.25}]).splitlines()
     assert lines[2].endswith("never")

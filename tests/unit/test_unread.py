@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 
 from adapters.unread import Unread
-from tests.support.certificates import OPENSSL, certificate
+from sandbox.certificates import OPENSSL, certificate
 from tests.support.seam import eventually
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
