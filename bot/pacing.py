@@ -19,15 +19,16 @@ from bot.platforms.budgets import Budget, BudgetKind
 
 IN_FLIGHT_SECONDS = 0.02
 """How soon to ask again while only the answers of calls in flight can tell when there is room."""
-WINDOW_GAP_SECONDS, WINDOW_GAP_GROWTH = 0.44, 0.35
-"""Fixed window: first gap, and its growth per second of the answer's age. Found by search over answers of 2 to 3 s, of 8 to 18 s and over
-log-normal lengths (median 6 s, sigma 0.9), in virtual time, with tokens up to 12 ms early or late."""
+OPENING_GAP_SECONDS = 0.37
+"""From the first text to the first edit, where edits have a bucket of their own, which that edit opens."""
 EXPECTED_GAP_SECONDS = 0.5
 """Fixed window in which an answer is expected to end: the least gap. It may go on beyond that, and must not find the window used up: with
 no such bound an answer of 2.5 s behind some of 1 s ended 2.7 s late."""
-WINDOW_SHARE, WINDOW_SHARE_EACH = 1.02, 0.08
-"""Fixed window: the share of its rest that its calls are spread over, and how much less of it for each call that is left. So the gaps grow
-towards the window's end, where an answer that goes on is sure of the next window. Found in the same way."""
+WINDOW_HURRY, WINDOW_CALM_SECONDS = (0.02, 0.16, 0.28, 0.32), 120.0
+"""Fixed window: by how much of an even share of the window's rest the gap before the next call is shorter, by the calls that are left: one,
+two, … So the gaps grow towards the window's end, where an answer that goes on is sure of the next window. At this age of an answer the
+hurry is half as much. These and the opening gap were found by search over answers of 2 to 3 s, of 8 to 58 s and over log-normal lengths
+(median 6 s, sigma 0.9), in virtual time, with tokens up to 12 ms early or late; docs/benchmark.md says what is possible."""
 BUCKET_GAP, BUCKET_GAP_GROWTH, BUCKET_GAP_MOST, BUCKET_RESERVE = 0.6, 0.05, 0.97, 1.82
 """Token bucket, in times its refill: first gap, its growth for each refill of the answer's age, the longest gap, and the calls that are in
 store by the next update, so that an end soon after it need not wait for long. Found in the same way."""
@@ -125,8 +126,8 @@ class _FixedWindow:
                 return max(ends.far / left, EXPECTED_GAP_SECONDS)
             if ends.near >= rest:
                 return rest / (left + 1)
-        share = WINDOW_SHARE - WINDOW_SHARE_EACH * left
-        return min(WINDOW_GAP_SECONDS + WINDOW_GAP_GROWTH * age, share * rest / (left + 1))
+        hurry = WINDOW_HURRY[min(left, len(WINDOW_HURRY)) - 1] / (1 + age / WINDOW_CALM_SECONDS)
+        return (1 - hurry) * rest / (left + 1)
 
     def leave(self, now: float) -> None:
         if (now >= self._latest_end and not self._sliding.in_flight) if self._certain else self._sliding.empty(now):
@@ -246,8 +247,8 @@ _RULES: dict[BudgetKind, Callable[[Budget], _Rule]] = {
 def opening_gap(budget: Budget, ends: Ahead | None) -> float:
     """Return the seconds from a create to the first edit, which opens a window of its own."""
     if ends is not None and ends.far <= budget.seconds:
-        return max(ends.far / budget.calls, WINDOW_GAP_SECONDS)
-    return WINDOW_GAP_SECONDS
+        return max(ends.far / budget.calls, OPENING_GAP_SECONDS)
+    return OPENING_GAP_SECONDS
 
 
 class Meter:

@@ -10,9 +10,9 @@ from bot.lengths import Ahead
 from bot.pacing import (
     EXPECTED_GAP_SECONDS,
     IDLE_SECONDS,
+    OPENING_GAP_SECONDS,
     ROUND_TRIP_SAMPLES,
     ROUND_TRIP_SHARE,
-    WINDOW_GAP_SECONDS,
     Meter,
     Meters,
     RoundTrip,
@@ -203,7 +203,7 @@ def test_the_first_edit_is_spread_with_the_others_if_all_go_into_one_window() ->
 
 def test_an_end_that_is_expected_soon_uses_up_no_window_in_an_instant() -> None:
     meter, soon = Meter(budgets.DISCORD_EDIT), Ahead(0.0, 0.3)
-    assert opening_gap(budgets.DISCORD_EDIT, soon) == WINDOW_GAP_SECONDS
+    assert opening_gap(budgets.DISCORD_EDIT, soon) == OPENING_GAP_SECONDS
     meter.leave(0.0)
     meter.arrive(0.0, 0.0)
     assert meter.growth_gap(0.0, 0.0, soon) == EXPECTED_GAP_SECONDS
