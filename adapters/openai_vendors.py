@@ -18,7 +18,7 @@ _FIRST_REASONING = {"context": 128_000, "images": False, "system_role": "first_u
 refuse pictures and the role of a persona, "does not support 'system' with this model" (community.openai.com, thread 1025430)."""
 
 _CHAT = {"context": 128_000}
-"""gpt-5's models for ChatGPT have a smaller window than the others (the vendor's model pages)."""
+"""gpt-5's models for ChatGPT have a smaller window than the others (docs.oxen.ai: gpt-5-2-chat-latest; fastgpt-plugin, pull 297)."""
 
 OPENAI = Vendor(
     name="openai",

@@ -21,7 +21,7 @@ from bench.limit import chat_limit
 from bench.processes import ROOT, BenchError, World, bridge, end, environment, peak_megabytes, processor_seconds, world
 from bench.rules import Run
 from bench.schedules import rounds_for
-from bench.shared import Crowd, shared_limit
+from bench.shared import Crowd, Shared, share
 from bench.stage import Found, Load, Told
 from bot.lengths import FEWEST, RECENT
 
@@ -182,21 +182,21 @@ def outcomes(found: Found) -> list[Outcome]:
     return measured
 
 
-def limits(load: Load, found: Found) -> tuple[list[float], float]:
-    """Return the least staleness of each answer in a chat of its own, and the least mean of them all, without a round trip."""
+def limits(load: Load, found: Found) -> tuple[list[float], Shared]:
+    """Return the least staleness of each answer in a chat of its own, and what all of them could reach, without a round trip."""
     place = PLACES[load.place]
     answers = [told.emitted for told in found.told if told.emitted]
     if not answers:
-        return [0.0], 0.0
+        return [0.0], Shared(0.0, 0.0)
     alike = len(set(load.lengths)) == 1 and len(answers) > LIMITS_EXACT
     sample = answers[:: max(1, len(answers) // LIMITS_EXACT)] if alike else answers
     exact = [chat_limit(times, place.edit, create_apart=place.create is not None) for times in sample]
     alone = [sum(exact) / len(exact)] * len(answers) if alike else exact
     mean = sum(alone) / len(alone)
     if len(answers) * place.edit.calls / place.edit.seconds <= place.overall.calls / place.overall.seconds / 2:
-        return alone, mean
+        return alone, Shared(mean, 0.0)
     crowds = [Crowd(times, 1, limit) for times, limit in zip(answers, alone, strict=True)]
-    return alone, shared_limit(crowds, place.overall, rounds=max(LEAST_ROUNDS, rounds_for(answers)))
+    return alone, share(crowds, place.overall, rounds=max(LEAST_ROUNDS, rounds_for(answers)))
 
 
 def figures(measured: Measured) -> dict[str, Any]:
@@ -207,8 +207,9 @@ def figures(measured: Measured) -> dict[str, Any]:
     half = load.round_trip / 2
     calls = sum(told.calls for told in found.told)
     if len(alone) < len(measured_outcomes):  # some were never begun: nothing can be said of their limit
-        alone = [shared] * len(measured_outcomes)
-    columns = report.figures(Run(measured_outcomes, calls, found.refused), [limit + half for limit in alone], shared + half)
+        alone = [shared.limit] * len(measured_outcomes)
+    run = Run(measured_outcomes, calls, found.refused)
+    columns = report.figures(run, [limit + half for limit in alone], shared.limit + half, shared.first)
     tokens = sum(len(told.emitted) for told in found.told)
     cpu = None if measured.cpu is None else 1e6 * measured.cpu / max(1, tokens)
     return {**columns, "CPU": cpu, "memory": measured.memory}

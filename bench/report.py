@@ -14,13 +14,14 @@ from bench.rules import Run
 Row: TypeAlias = Mapping[str, Any]
 
 
-def figures(run: Run, limits: Sequence[float], shared: float) -> dict[str, Any]:
+def figures(run: Run, limits: Sequence[float], shared: float, forced: float = 0.0) -> dict[str, Any]:
     """Return the columns that a run fills.
 
     Args:
         run: What was measured.
         limits: Least staleness of each answer in a chat of its own.
         shared: Least mean staleness of them all, where they share a budget.
+        forced: How long first texts wait there under the schedule that knows all ends, seconds, the median.
     """
     outcomes = run.outcomes
     mean = sum(one.staleness for one in outcomes) / len(outcomes)
@@ -30,6 +31,7 @@ def figures(run: Run, limits: Sequence[float], shared: float) -> dict[str, Any]:
         "complete": f"{sum(one.complete for one in outcomes)}/{len(outcomes)}",
         "first p50": percentile([one.first for one in outcomes], 0.5),
         "first p95": percentile([one.first for one in outcomes], 0.95),
+        "forced": forced if crowded else 0.0,
         "staleness": mean,
         "limit": shared,
         "ratio": mean / shared if shared else math.nan,

@@ -21,7 +21,7 @@ from bench.farside import PLACES, FarSide, Place
 from bench.limit import chat_limit
 from bench.mix import APART_SECONDS, READINGS, mixed_lengths, verdicts, yardstick
 from bench.rules import Bridge, Rule, others, simulate
-from bench.shared import Crowd, shared_limit
+from bench.shared import Crowd, Shared, share
 
 LENGTHS = (2.5, 8.4, 13.7, 23.7, 58.3)
 """Seconds of answers; none a multiple of a window."""
@@ -41,7 +41,7 @@ class Load:
     name: str
     answers: Sequence[Sequence[float]]
     alone: Sequence[float]
-    shared: float
+    shared: Shared
 
 
 def own_limit(place: Place, times: Sequence[float]) -> float:
@@ -61,7 +61,7 @@ def even_load(place: Place, count: int, seconds: float) -> Load:
     alone = sum(own_limit(place, times) for times in answers[:SAMPLE]) / min(count, SAMPLE)
     crowded = count * place.edit.calls / place.edit.seconds > place.overall.calls / place.overall.seconds / 2
     crowds = [Crowd(times, chats, alone) for times, chats in Counter(map(tuple, answers)).items()]
-    shared = shared_limit(crowds, place.overall, rounds=rounds_for(answers[:: count // groups])) if crowded else alone
+    shared = share(crowds, place.overall, rounds=rounds_for(answers[:: count // groups])) if crowded else Shared(alone, 0.0)
     return Load(f"{seconds:g} s", answers, [alone] * count, shared)
 
 
@@ -74,7 +74,7 @@ def mixed_load(place: Place, count: int) -> Load:
     """Return answers of mixed lengths, each alone: they begin far apart."""
     answers = [_shaken(seconds, number, APART_SECONDS) for number, seconds in enumerate(mixed_lengths(count))]
     alone = [own_limit(place, times) for times in answers]
-    return Load("mix", answers, alone, sum(alone) / count)
+    return Load("mix", answers, alone, Shared(sum(alone) / count, 0.0))
 
 
 def rows_of(place: Place, load: Load, rules: dict[str, Callable[[FarSide], Rule]], round_trip: float) -> list[dict[str, Any]]:
@@ -84,7 +84,7 @@ def rows_of(place: Place, load: Load, rules: dict[str, Callable[[FarSide], Rule]
         run = simulate(rule, place, load.answers, round_trip=round_trip)
         alone = [limit + round_trip / 2 for limit in load.alone]
         head = {"platform": place.name, "round trip": round_trip, "N": len(load.answers), "length": load.name, "rule": name}
-        rows.append(head | report.figures(run, alone, load.shared + round_trip / 2))
+        rows.append(head | report.figures(run, alone, load.shared.limit + round_trip / 2, load.shared.first))
     return rows
 
 
