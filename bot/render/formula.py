@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from bot.render.latex import readable
 
+_SIGN = re.compile(r"[$\\]")
 _BRACE = re.compile(r"\\.|[{}$]", re.DOTALL)
 _BLANK = re.compile(r"\n[ \t>]*\n")
 _CODE = re.compile(r"`|~~~")
@@ -108,6 +109,29 @@ class Formulas:
         if at == len(text):
             return -1
         return at if opening != "$" or _is_dollar_closing(text, start, at) else -1
+
+
+def may_hold_formulas(text: str) -> bool:
+    """Tell whether any of the signs is there that open one."""
+    return "$" in text or "\\(" in text or "\\[" in text
+
+
+def formulas_in(text: str) -> list[Formula]:
+    """Return all formulas, in rising order."""
+    found: list[Formula] = []
+    formulas, at = Formulas(text), 0
+    while sign := _SIGN.search(text, at):
+        start = sign.start()
+        formula = formulas.at(start)
+        if formula:
+            found.append(formula)
+            at = formula.end
+        elif sign[0] == "$":
+            empty = DOLLARS.match(text, start)
+            at = empty.end() if empty else start + 1
+        else:
+            at = start + 2
+    return found
 
 
 def formula_at(text: str, start: int) -> Formula | None:

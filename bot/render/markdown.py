@@ -12,7 +12,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import pyromark
 
+from bot.render import fastpath
 from bot.render.document import BOLD, CODE, ITALIC, STRIKE, Block, Kind, Span
+from bot.render.formula import formulas_in, may_hold_formulas
 from bot.render.latex import readable
 from bot.render.links import is_link
 from bot.render.mask import NONE, Masked, Places, flattened, is_definition, mask
@@ -34,7 +36,6 @@ _NOTE_LABEL = re.compile(r"\^[^\s^]{1,40}")
 _NOTE = "\0note"  # target of footnotes: not one that a text could hold
 _NOWHERE: pyromark.event.Range = {"start": 0, "end": 0}
 _MARKS = {"Emphasis": ITALIC, "Strong": BOLD, "Strikethrough": STRIKE}
-_LANGUAGE = re.compile(r"[\w+#.-]{1,32}", re.ASCII)
 
 
 def read(source: str, *, located: bool = False, number: int | None = None, targets: Mapping[str, str] = NONE) -> list[Block]:
@@ -46,7 +47,10 @@ def read(source: str, *, located: bool = False, number: int | None = None, targe
         number: Number of the first list item, if the source begins with one; its own number otherwise.
         targets: Of references, by label in lower case, that were defined before.
     """
-    masked = mask(source, targets)
+    formulas = formulas_in(source) if may_hold_formulas(source) else ()
+    if not (located or targets) and (blocks := fastpath.blocks(source, number, formulas)) is not None:
+        return blocks
+    masked = mask(source, targets, formulas)
     try:
         return _read(source, masked, number, located=located, deepest=DEEPEST)
     except _TooDeepError:
@@ -387,12 +391,11 @@ class _Reader:
             self._anchor = (self._line(leaf.start or 0), None)
 
     def _open_code(self, kind: Any, start: int) -> None:
-        info = kind["Fenced"].split() if kind != "Indented" else ()
-        found = _LANGUAGE.fullmatch(info[0].strip("{}").lstrip(".")) if info else None
+        name = fastpath.language(kind["Fenced"]) if kind != "Indented" else ""
         fence = ""
         if self._located and kind != "Indented" and not self._lists and not self._quote:
             fence = self._source[self._line(start) :].partition("\n")[0] + "\n"
-        self._open(_Leaf(Kind.CODE, language=found.group() if found else "", start=start, fence=fence))
+        self._open(_Leaf(Kind.CODE, language=name, start=start, fence=fence))
 
     def open_item(self, where: pyromark.event.Range) -> None:
         if self._spans or self._pieces:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 from bot.render.emphasis import loosen
-from bot.render.formula import DOLLARS, Formulas
+from bot.render.formula import Formula, formulas_in, may_hold_formulas
 
 # For "<" where HTML would begin: HTML blocks would hide the Markdown inside them. It has to be punctuation, as "<" is, or emphasis beside
 # it would not open. The HTML of a text that holds it itself is shown as it is.
@@ -37,7 +37,7 @@ _MEANT_BY_FORMULAS = (
 _MEANT_BY_MARKERS = (("\u2e4c", ">"), ("\u2e4d", " "), ("\u2e4e", "\t"))
 _MARKERS = r"^((?:[ \t]*+(?:>|(?:[-*+]|[0-9]{1,9}[.)])(?=[ \t]))){%d}[ \t]*+(?:[-*+]|[0-9]{1,9}[.)]|))([> \t])"
 _BLOCK = re.compile(r"\n([ \t]*(?:>[ \t]?)*)(?=[-+*=#>|]|[0-9]+[.)])")
-_FORMULA_SIGN = re.compile(r"[$\\]")
+_MONEY = re.compile(r"\$+|\\.", re.DOTALL)
 # White space that the parser takes for such only where it looks at what surrounds stars.
 _SPACE = "\u1680"
 _STAND_IN = re.compile(f"[{_LESS}{_COLON}{_SPACE}{_LINE}{_DOLLAR}{_ROUND}{_SQUARE}{_DOUBLE}]")
@@ -88,14 +88,20 @@ def definitions(source: str) -> dict[str, str]:
     return {label.casefold(): target for _, label, target in reversed(_DEFINITION.findall(source))}
 
 
-def mask(source: str, known: Mapping[str, str] = NONE) -> Masked:
-    """Put the stand-ins in. `known` are targets that were defined before."""
+def mask(source: str, known: Mapping[str, str] = NONE, formulas: Sequence[Formula] | None = None) -> Masked:
+    """Put the stand-ins in.
+
+    Args:
+        source: CommonMark.
+        known: Targets that were defined before.
+        formulas: Where they stand in the source, if that is known.
+    """
     text = source
     used: list[tuple[str, str]] = []
     targets = known
     added: list[int] = []
-    if ("$" in text or "\\(" in text or "\\[" in text) and not any(sign in text for sign in (_DOLLAR, _ROUND, _SQUARE, _DOUBLE, _LINE)):
-        text = _mask_formulas(text)
+    if may_hold_formulas(text) and not any(sign in text for sign in (_DOLLAR, _ROUND, _SQUARE, _DOUBLE, _LINE)):
+        text = _mask_formulas(text, formulas_in(text) if formulas is None else formulas)
         used += _MEANT_BY_FORMULAS
     if "]:" in text and _COLON not in text:
         targets = {**definitions(source), **known}
@@ -111,26 +117,19 @@ def mask(source: str, known: Mapping[str, str] = NONE) -> Masked:
     return Masked(text, tuple(used), targets, added)
 
 
-def _mask_formulas(text: str) -> str:
+def _mask_formulas(text: str, formulas: Sequence[Formula]) -> str:
     parts: list[str] = []
-    done = at = 0
-    formulas = Formulas(text)
-    while sign := _FORMULA_SIGN.search(text, at):
-        start = sign.start()
-        formula = formulas.at(start)
-        if formula:
-            opening = text[start : formula.opened]
-            content = _BLOCK.sub(_join_line, text[formula.opened : formula.closed])
-            parts += [text[done:start], _SIGNS[opening], content, _CLOSINGS[opening]]
-            done = at = formula.end
-        elif sign[0] == "$":
-            empty = DOLLARS.match(text, start)
-            at = empty.end() if empty else start + 1
-            parts += [text[done:start], _DOLLAR * (at - start)]
-            done = at
-        else:
-            at = start + 2
-    return "".join([*parts, text[done:]])
+    done = 0
+    for start, opened, closed, end in formulas:
+        opening = text[start:opened]
+        content = _BLOCK.sub(_join_line, text[opened:closed])
+        parts += [_MONEY.sub(_mask_dollars, text[done:start]), _SIGNS[opening], content, _CLOSINGS[opening]]
+        done = end
+    return "".join([*parts, _MONEY.sub(_mask_dollars, text[done:])])
+
+
+def _mask_dollars(sign: re.Match[str]) -> str:
+    return sign[0] if sign[0][0] == "\\" else _DOLLAR * len(sign[0])
 
 
 def _join_line(line: re.Match[str]) -> str:
