@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bot.platforms.budgets import DISCORD_MESSAGE_CODE_POINTS
 from bot.render.base import Rendered, Style
@@ -120,24 +120,32 @@ def _inline(spans: Sequence[Span], marks: int, *, line_start: bool) -> str:
 
 def _simple(spans: Sequence[Span], *, line_start: bool) -> str | None:
     """Write marked text between text that is not, nothing of which has to be escaped; None if it is not that simple."""
-    if _UNSAFE.search("".join([span[0] for span in spans if not span[1] & CODE])):
-        return None
     parts: list[str] = []
-    before = 0
+    said: list[str] = []  # what is not code
+    before = -1
     for text, marks, url, _, _ in spans:
         if url is not None:
             return None
         if not marks:
-            if not before and (parts or text.isspace()):
+            if not before or (before < 0 and text.isspace()):
                 return None
-            parts.append(text if parts else _escape(text, line_start=line_start))
-        elif before or not text or text[0].isspace() or text[-1].isspace():
+            said.append(text)
+            parts.append(text)
+        elif before > 0 or not text or text[0].isspace() or text[-1].isspace():
             return None
         else:
             begin, end = _AROUND[marks]
-            said = _code(text) if marks & CODE else text if parts else _escape(text, line_start=line_start)
-            parts.append(f"{begin}{said}{end}")
+            if marks & CODE:
+                parts.append(f"{begin}{_code(text)}{end}")
+            else:
+                said.append(text)
+                parts.append(f"{begin}{text}{end}")
         before = marks
+    if _UNSAFE.search("".join(said)):
+        return None
+    if line_start and spans and not spans[0].marks & CODE:
+        begin, end = _AROUND[spans[0].marks]
+        parts[0] = f"{begin}{_escape(spans[0].text, line_start=True)}{end}"
     return "".join(parts)
 
 
@@ -302,8 +310,7 @@ def _each_line(body: str, before: str) -> str:
     return body if body.startswith("```") else before + body.replace("\n", f"\n{before}")
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """Discord's Markdown of some blocks, and the last of them."""
 
     text: str = ""

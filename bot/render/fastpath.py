@@ -41,7 +41,7 @@ def _marked(stars: str) -> str:
 
 
 _STRIKE = rf"~~(?<![^ (\n]~~)(?={_LETTER})(?:{_PLAIN})++(?<={_LETTER})~~{_BEHIND}"
-_LINK = rf"\[(?={_LETTER})(?:{_PLAIN})++\]\(https?://[^\s()\\<>;$*`\[\]{_FORMULA}{_LONG_FORMULA}]++\)"
+_LINK = rf"\[(?={_LETTER})(?:{_PLAIN})++\]\((?:https?://[^\s()\\<>;$*`\[\]{_FORMULA}{_LONG_FORMULA}]++)?+\)"  # empty if half-written
 _INLINE = re.compile(
     rf"(?:{_PLAIN}|\n)++|{_CODE}|{_marked('[*][*]')}|{_marked('[*]')}|{_marked('[*][*][*]')}|{_LINK}|{_STRIKE}|[{_FORMULA}{_LONG_FORMULA}]"
 )
@@ -54,10 +54,11 @@ _HASHES = re.compile(r"(#{1,6}) (?=[^ #\n])")
 _ITEM = re.compile(r"( *)(?:([-*+])|(0|[1-9][0-9]{0,8})([.)])) {1,4}(?=[^ \n])")
 _THEMATIC_BREAK = re.compile(r"(?:-{3,}+|\*{3,}+|_{3,}+)(?=\n|\Z)")
 _FENCE = re.compile(r"(`{3,}+)([^`\n\\&]*+)\n")
-_DELIMITER = re.compile(r"(:?)-++(:?)")
+_DELIMITER = re.compile(r" *(:?)-++(:?) *")
 _ALIGNMENTS = {("", ""): "None", (":", ""): "Left", (":", ":"): "Center", ("", ":"): "Right"}
 _LANGUAGE = re.compile(r"[\w+#.-]{1,32}", re.ASCII)
 _LOSSY = re.compile(r"\n[ \t]*[>\t]")  # lines of a formula that `bot.render.mask` changes
+_NO_CELL = Cell("", 0, 0)
 _FURTHEST = 4  # columns from a list item's text on that begin code
 
 
@@ -117,6 +118,7 @@ class _Reader:
         self._text = _stood_in(source, formulas) if formulas else source
         self._source = source
         self._formulas = iter(formulas)
+        self._has_formulas = bool(formulas)
         self._number = number
         self._blocks: list[Block] = []
         self._in_paragraph = False  # the line above is one's
@@ -221,58 +223,81 @@ class _Reader:
 
     def table(self, at: int) -> int:
         lines: list[list[str]] = []
-        end = at - 1
-        while end + 1 < len(self._text) and self._text[end + 1] != "\n":
+        text, end = self._text, at - 1
+        while end + 1 < len(text) and text[end + 1] != "\n":
             begin, end = end + 1, self._line_end(end + 1)
-            if end - begin < 2 or self._text[begin] != "|" or self._text[end - 1] != "|":  # noqa: PLR2004 - both signs
+            if text[begin] != "|" or not text[begin:end].strip("| "):  # a sign alone is no row
                 raise _UncertainError
-            lines.append([cell.strip(" ") for cell in self._text[begin + 1 : end - 1].split("|")])
+            lines.append(text[begin + 1 : end - (text[end - 1] == "|")].split("|"))
         rules = [_DELIMITER.fullmatch(cell) for cell in lines[1]] if len(lines) > 1 else [None]
-        if self._in_paragraph or any([len(line) != len(rules) for line in lines]):
-            raise _UncertainError
         alignments = tuple([_ALIGNMENTS[rule[1], rule[2]] for rule in rules if rule])
-        if len(alignments) != len(rules):
+        count = len(alignments)
+        if self._in_paragraph or not (count == len(rules) == len(lines[0])) or text[at + len("|".join(lines[0])) + 1] != "|":
             raise _UncertainError
-        rows = [[_new(Cell, (self._cell(cell), 0, 0)) for cell in line] for line in (lines[0], *lines[2:])]
+        del lines[1]
+        rows: list[list[Cell]] = []
+        for line in lines:
+            cells = [_new(Cell, (self._cell(cell.strip(" ")), 0, 0)) for cell in line]
+            if len(cells) > count:
+                raise _UncertainError
+            rows.append(cells + [_NO_CELL] * (count - len(cells)))
         spans = tuple(table_spans(rows, alignments, 0, located=False))
         self._emit((_CODE_BLOCK, spans, 0, "", 0, 0, "", None, True, 0, 1, 0, None, ""))
         self._below_list = False
         return end + 1
 
     def _cell(self, text: str) -> str:
-        if not text:
-            return text
-        spans = self._inline(self._of_one_line(text))
-        if any([url for _, _, url, _, _ in spans]):
+        """Return what is to be read in a cell: tables are code, in which nothing is marked."""
+        parts: list[str] = []
+        size = 0
+        for piece in _INLINE.findall(text):
+            size += len(piece)
+            first = piece[0]
+            if first == "`":
+                parts.append(piece[1:-1])
+            elif first == "*":
+                parts.append(piece.strip("*").replace("`", ""))
+            elif first in _TOKENS:
+                span = self._token(piece)
+                if span.url or first == _LONG_FORMULA:
+                    raise _UncertainError
+                parts.append(span.text)
+            else:
+                parts.append(piece)
+        if size != len(text):
             raise _UncertainError
-        return "".join([span[0] for span in spans]).replace("\n", " ").strip()
+        return "".join(parts).replace("\n", " ").strip()
 
     def _of_one_line(self, text: str) -> str:
-        if _LONG_FORMULA in text:
+        if self._has_formulas and _LONG_FORMULA in text:
             raise _UncertainError
         return text
 
     # -------------------------------------------------------------------------------------------------------- lists
 
     def list_or_other(self, at: int) -> int:
-        if not _ITEM.match(self._text, at):
+        text = self._text
+        size = len(text)
+        item = _ITEM.match(text, at)
+        if not item:
             return self.thematic_break(at)
         if self._below_list:  # the empty line between them may part all items of one list
             raise _UncertainError
-        open_lists: list[_List] = []
-        end = at - 1
-        while end + 1 < len(self._text) and self._text[end + 1] != "\n":
-            begin, end = end + 1, self._line_end(end + 1)
-            item = _ITEM.match(self._text, begin, end)
-            if not item or self._text[end - 1] == " " or _OPENS.match(self._text, item.end(), end):
+        lists: list[_List] = []
+        while True:
+            end = self._line_end(at)
+            if not item or text[end - 1] == " " or _OPENS.match(text, item.end()):
                 raise _UncertainError
-            first = self._enter(open_lists, item)
-            depth, number = len(open_lists), open_lists[-1].number
-            spans = self._inline(self._of_one_line(self._text[item.end() : end]))
-            marker = "-" if item[2] else f"{number}."
+            first = self._enter(lists, item)
+            depth = len(lists)
+            marker = "-" if item[2] else f"{lists[-1].number}."
+            spans = self._inline(self._of_one_line(text[item.end() : end]))
             self._emit((_TEXT, spans, 0, "", 0, depth, marker, None, first and depth == 1, 0, 1, 0, None, ""))
-        self._below_list = True
-        return end + 1
+            at = end + 1
+            if at >= size or text[at] == "\n":
+                self._below_list = True
+                return at
+            item = _ITEM.match(text, at)
 
     def _enter(self, lists: list[_List], item: re.Match[str]) -> bool:
         """Open the list that an item begins, or go on with the one that it belongs to. Tell whether it is the first one there."""
@@ -315,7 +340,9 @@ class _Reader:
                 elif piece[1] != "*":
                     spans.append(_new(Span, (piece[1:-1], ITALIC, None, 0, 0)))
                 else:
-                    spans.append(_new(Span, (piece[2:-2], BOLD, None, 0, 0) if piece[2] != "*" else (piece[3:-3], BOLD | ITALIC, None, 0, 0)))
+                    spans.append(
+                        _new(Span, (piece[2:-2], BOLD, None, 0, 0) if piece[2] != "*" else (piece[3:-3], BOLD | ITALIC, None, 0, 0))
+                    )
             elif first in _TOKENS:
                 spans.append(self._token(piece))
             else:
@@ -328,9 +355,9 @@ class _Reader:
         """Return a link, struck out text or a formula."""
         if token[0] == "[":
             label, _, target = token[1:-1].partition("](")
-            if not is_link(target):
+            if target and not is_link(target):
                 raise _UncertainError
-            return _new(Span, (label, 0, target, 0, 0))
+            return _new(Span, (label, 0, target or None, 0, 0))
         if token[0] == "~":
             return _new(Span, (token[2:-2], STRIKE, None, 0, 0))
         formula = next(self._formulas)

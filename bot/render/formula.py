@@ -7,11 +7,14 @@ not the parser: `bot.render.mask` shows the parser what is a formula, and hides 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from bot.render.latex import readable
 
 _SIGN = re.compile(r"[$\\]")
+# One in dollars, in one line and without any code; whatever else is one takes longer to tell.
+_USUAL = re.compile(r"\$(?![\s$])((?:[^$`~\n\\]|\\[^\n])++)(?<!\s)\$(?![\d$])")
 _BRACE = re.compile(r"\\.|[{}$]", re.DOTALL)
 _BLANK = re.compile(r"\n[ \t>]*\n")
 _CODE = re.compile(r"`|~~~")
@@ -27,6 +30,7 @@ _NAMES = re.compile(r"\b(?:sin|cos|tan|cot|log|ln|exp|max|min|lim|mod|det|gcd)\b
 _MONEY = re.compile(r"\d[\d.,]*[kKmMbB]?(?:\s|[a-z]{2}|\Z)")
 
 
+_new = tuple.__new__  # see bot.render.markdown
 _CLOSINGS = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}
 
 
@@ -72,6 +76,9 @@ class Formulas:
     def at(self, start: int) -> Formula | None:
         """Return the formula that the dollar or backslash at this place opens, if it does."""
         text = self._text
+        usual = _USUAL.match(text, start)
+        if usual and not (self._tries or text[usual.end() : usual.end() + 1].isdigit()) and _is_meant(usual[1], "$"):
+            return _new(Formula, (start, start + 1, usual.end() - 1, usual.end()))
         opening = _opening(text, start)
         if not opening or text.startswith(_EMPTY, start):
             return None
@@ -223,6 +230,7 @@ def _is_escaped(text: str, at: int) -> bool:
     return (at - before) % 2 == 1
 
 
+@lru_cache(maxsize=256)
 def _is_meant(content: str, opening: str) -> bool:
     """Tell whether what stands between the signs is a formula."""
     if not content.strip() or _open_braces(content) != 0:

@@ -20,6 +20,7 @@ _TRIPLE = re.compile("```|~~~")
 _MARKER = re.compile(r"[-*+]|\d{1,9}[.)]")
 # Quantifiers that give nothing back: each line is gone through once, whatever it holds.
 _LONE = re.compile(r"[-*+=_~`#>! \t]*+|[ \t>]*+(?:[-*+][ \t]++)?+(?:\[[ xX]?+\]?+[ \t]*+|\|[-|: \t]*+)")
+_LONE_SIGNS = frozenset("-*+=_~`#>! \t\n[]xX|:")  # what such a line can end in
 _TAG = re.compile(r"(?<![\\\w])<(?:[/!?]?[A-Za-z][\w:./@&?=#%+-]*)?[/!?]?\Z")
 _BLOCK_START = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)]|#{1,6})[ \t]+)+")
 _SIGN = re.compile(r"[\\`*_~!\[\]$]")  # a token begins with one; looking for these first is five times as fast
@@ -76,7 +77,8 @@ def _heal(markdown: str) -> str:
         tail = tail[:tag]
     if len(tail) - len(tail.rstrip("\\")) & 1:
         tail = tail[:-1]
-    healed = text[:start] + _Inline(tail).close()
+    closed_tail = _CLOSED.match(tail)
+    healed = text[:start] + (tail.rstrip() if closed_tail and closed_tail.end() == len(tail) else _Inline(tail).close())
     return _complete_table(_without_half_line(healed) if len(healed) < len(text) else healed)
 
 
@@ -114,6 +116,8 @@ def _close_fence(text: str, lead: str, fence: str, opened: int) -> str:
 def _without_half_line(text: str) -> str:
     """Drop a last line that is nothing but markers: it would show as a raw sign, or make a heading of the line above."""
     end = len(text)
+    if text and text[-1] not in _LONE_SIGNS:
+        return text
     for _ in range(_MOST_LONE):
         start = text.rfind("\n", 0, end) + 1
         if not end or not _LONE.fullmatch(text, start, end) or _is_delimiter(text, start, end):
@@ -175,6 +179,8 @@ def _is_delimiter(text: str, start: int, end: int) -> bool:
 
 def _complete_table(text: str) -> str:
     """Complete the header of a table that has just begun, so that it is a table at once."""
+    if "|" not in text:
+        return text
     body, _, last = text.rpartition("\n")
     if not last.lstrip().startswith("|") or len(last) > _LONGEST_ROW:
         return text

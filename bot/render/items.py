@@ -57,6 +57,8 @@ class Items:
         """Read items that go on with the list."""
         if not self._blocks:
             return read(source, number=self._number)
-        last = next(block for block in reversed(self._blocks) if block.marker and block.depth == 1)
+        for last in reversed(self._blocks):
+            if last.marker and last.depth == 1:
+                break
         first, *others = read(source, number=None if last.marker == "-" else int(last.marker[:-1]) + 1)
         return [first._replace(gap=False), *others]

@@ -65,8 +65,12 @@ def utf16_length(text: str) -> int:
 
 def display_width(text: str) -> int:
     """Count the columns a text takes in a monospaced font: East Asian wide ones and emoji take two, combining and joined ones none."""
-    if text.isascii():
-        return len(text)
+    return len(text) if text.isascii() else _wide(text)
+
+
+@lru_cache(maxsize=256)
+def _wide(text: str) -> int:
+    """Count them. A table that grows asks for each of its cells at every update."""
     width = last = 0  # the width of the last one that takes room
     joined = False
     for char in text:

@@ -10,7 +10,7 @@ from itertools import cycle
 import pyromark
 import pytest
 
-from bot.render import discord, telegram
+from bot.render import discord, fastpath, telegram
 from bot.render.base import Rendered
 from bot.render.heal import heal
 from bot.render.mask import mask
@@ -29,17 +29,18 @@ MOST = 5.0  # times the work for `TIMES` the text: it would be nine times if eac
 
 
 class Work:
-    """Counts what rendering does: calls of functions, and characters given to the parser."""
+    """Counts what rendering does: calls of functions, and characters given to the parser or to what reads without it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.characters = 0
         for name in ("events", "events_with_range"):
             monkeypatch.setattr(pyromark, name, self._counted(getattr(pyromark, name)))
+        monkeypatch.setattr(fastpath, "blocks", self._counted(fastpath.blocks))
 
     def _counted(self, parse):
-        def counted(text, **options):
+        def counted(text, *arguments, **options):
             self.characters += len(text)
-            return parse(text, **options)
+            return parse(text, *arguments, **options)
 
         return counted
 
