@@ -15,7 +15,7 @@ from bot.render.mask import holds_stand_in
 # An empty line, then one at the left edge that is no list item, and will not become one with the next characters; or, as group 1, one that
 # is an item for certain, and not held back as half-written.
 _BREAK = re.compile(
-    r"\n\n(?:(?![-*+](?:[ \t\n]|\Z)|[0-9]{1,9}(?:[.)](?:[ \t\n]|\Z)|\Z))(?=\S)|(?=(?:[-*+]|[0-9]{1,9}[.)]) {1,4}[*_~`]{0,3}\w)())"
+    r"\n\n(?:(?![-*+](?:[ \t\n]|\Z)|[0-9]{1,9}(?:[.)](?:[ \t\n]|\Z)|\Z))(?=\S)|(?=(?:[-*+]|[0-9]{1,9}[.)]) {1,4}[*_~`]{0,3}(?:\w|[^\x00-\x7f\s]))())"
 )
 _SEEN = 20  # characters behind a place that the pattern looks at, and one more: a number of nine digits, its sign, white space, marks
 _FENCE = re.compile(r"( {0,3})(`{3,}(?=[^`\n]*$)|~{3,})[^\n]*", re.MULTILINE)

@@ -131,7 +131,7 @@ def _simple(spans: Sequence[Span], *, line_start: bool) -> str | None:
                 return None
             said.append(text)
             parts.append(text)
-        elif before > 0 or not text or text[0].isspace() or text[-1].isspace():
+        elif before > 0 or not text or text != text.strip():
             return None
         else:
             begin, end = _AROUND[marks]
@@ -143,9 +143,9 @@ def _simple(spans: Sequence[Span], *, line_start: bool) -> str | None:
         before = marks
     if _UNSAFE.search("".join(said)):
         return None
-    if line_start and spans and not spans[0].marks & CODE:
+    if line_start and spans and not spans[0].marks & CODE and (found := _LINE_START.match(spans[0].text)):
         begin, end = _AROUND[spans[0].marks]
-        parts[0] = f"{begin}{_escape(spans[0].text, line_start=True)}{end}"
+        parts[0] = f"{begin}{_escape_line_start(found)}{found.string[found.end() :]}{end}"
     return "".join(parts)
 
 

@@ -50,17 +50,21 @@ class _Settled(NamedTuple):
         draft: What is written.
         characters: Of it, as `bot.render.split` counts them.
         last: The last block of it.
+        reached: How far is read what may not be settled yet, a heading: it stays with what follows.
+        blocks: What is read there.
     """
 
     offset: int
     draft: Draft
     characters: int = 0
     last: Block | None = None
+    reached: int = 0
+    blocks: tuple[Block, ...] = ()
 
-    def then(self, blocks: Sequence[Block], offset: int) -> _Settled:
-        """Settle more, up to a place in the source."""
-        characters = self.characters + sum([len(span.text) for block in blocks for span in block.spans]) + len(blocks)
-        return _Settled(offset, self.draft.then(blocks), characters, blocks[-1] if blocks else self.last)
+    def then(self, blocks: Sequence[Block], draft: Draft, offset: int) -> _Settled:
+        """Settle more, up to a place in the source; `draft` is what is written with it."""
+        characters = self.characters + sum([len(span[0]) for block in blocks for span in block.spans]) + len(blocks)
+        return _Settled(offset, draft, characters, blocks[-1] if blocks else self.last)
 
 
 class Pager:
@@ -192,13 +196,17 @@ class Pager:
 
     def _settle(self, source: str) -> int:
         """Write what can't change any more. Return 0 if all of it fits on the page, else where what doesn't fit ends."""
-        self._divided = self._settled.offset
-        for end in boundaries(source, self._settled.offset):
+        self._divided = max(self._settled.offset, self._settled.reached)
+        for end in boundaries(source, self._divided):
             self._divided = end
-            if end <= self._cut.offset or _ends_in_heading(source, end):  # which stays with what follows
+            if end <= self._cut.offset:
                 continue
             start = self._settled.offset
-            settled = self._settled.then(self._read(source[start:end], start), end)
+            blocks = self._read(source[start:end], start)
+            if _ends_in_heading(source, end):
+                self._settled = self._settled._replace(reached=end, blocks=tuple(blocks))
+                continue
+            settled = self._settled.then(blocks, self._after(self._settled.draft, blocks), end)
             if settled.draft.length() > self._style.limit:
                 return end
             self._settled = settled
@@ -211,12 +219,12 @@ class Pager:
             source: Of the page, as much as may be needed.
             meant: What looks half-written is meant.
         """
-        start, draft, _, _ = self._settled
+        start, draft = self._settled[:2]
         rest = source[start:] if meant else heal(source[start:], self._divided - start if self._settles else -1)
         return self._after(draft, self._read(rest, start)), source[:start] + rest
 
     def _after(self, draft: Draft, blocks: list[Block]) -> Draft:
-        """Write blocks that are not settled. All but the last one are nearly always what they were at the last update: items of a list."""
+        """Write blocks below what is settled. All but the last one are nearly always what they were at the last update: items of a list."""
         begun, stem, written = self._stem
         if begun is not draft or blocks[: len(stem)] != stem:
             stem, written = [], draft
@@ -231,6 +239,9 @@ class Pager:
         """Read what begins at `start` of the tail."""
         cut = self._cut
         if not (located or self._targets or (cut != _START and not start)):
+            _, _, _, _, reached, blocks = self._settled
+            if start < reached <= start + len(source):
+                return [*blocks, *self._items.read(source[reached - start :], None)]
             return self._items.read(source, None if start else self._number)
         if start:
             return read(source, targets=self._targets)
@@ -246,7 +257,7 @@ class Pager:
             source: Of the page, as it was read.
             said: The same before anything half-written was closed, if it was.
         """
-        start, draft, characters, last = self._settled
+        start, draft, characters, last = self._settled[:4]
         above = None
         if start and not (last and last.kind is Kind.HEADING):
             above, source, said = Above(draft, characters), source[start:], said[start:]
