@@ -14,9 +14,8 @@ from bot.render.mask import holds_stand_in
 
 # An empty line, then one at the left edge that is no list item, and will not become one with the next characters; or, as group 1, one that
 # is an item for certain, and not held back as half-written.
-_BREAK = re.compile(
-    r"\n\n(?:(?![-*+](?:[ \t\n]|\Z)|[0-9]{1,9}(?:[.)](?:[ \t\n]|\Z)|\Z))(?=\S)|(?=(?:[-*+]|[0-9]{1,9}[.)]) {1,4}[*_~`]{0,3}(?:\w|[^\x00-\x7f\s]))())"
-)
+_CERTAIN = r"(?:[-*+]|[0-9]{1,9}[.)]) {1,4}[*_~`]{0,3}[^\x00-/:-@\[-^`{-\x7f\s]"
+_BREAK = re.compile(rf"\n\n(?:(?![-*+](?:[ \t\n]|\Z)|[0-9]{{1,9}}(?:[.)](?:[ \t\n]|\Z)|\Z))(?=\S)|(?={_CERTAIN})())")
 _SEEN = 20  # characters behind a place that the pattern looks at, and one more: a number of nine digits, its sign, white space, marks
 _FENCE = re.compile(r"( {0,3})(`{3,}(?=[^`\n]*$)|~{3,})[^\n]*", re.MULTILINE)
 _TRIPLE = re.compile("```|~~~")
@@ -30,6 +29,8 @@ def boundaries(text: str, start: int = 0) -> Iterator[int]:  # noqa: C901 - each
     A place once found remains one however the text goes on. Some places are not seen; that costs time and nothing else. The text may not
     hold a stand-in of `bot.render.mask`: then HTML in it would stay HTML, which can go on over empty lines.
     """
+    if text.find("\n\n", start) < 0:
+        return
     found = at = looked = start
     listed = False  # an item stands between `found` and `looked`
     fenced = text.find("```", start) >= 0 or text.find("~~~", start) >= 0

@@ -20,6 +20,7 @@ from bot.render.heal import heal
 from bot.render.markdown import read
 from bot.render.text import clean
 
+_new = tuple.__new__  # see bot.render.markdown
 _BREAK = "\u200b"
 _TICKED, _UNTICKED = "☑", "☐"
 _DEEPEST = 6
@@ -328,7 +329,7 @@ class Draft(NamedTuple):
                 parts.append(f"\n{quoted}\n" if block.gap and before.kind is not _HEADING else "\n")
             parts.append(_block(block, first=before is None))
             before = block
-        return Draft("".join(parts), before)
+        return _new(Draft, ("".join(parts), before))
 
     def shown(self) -> Rendered:
         """Return it as a message."""

@@ -49,9 +49,10 @@ _TOKENS = frozenset(f"~[{_FORMULA}{_LONG_FORMULA}")
 _CODE_CUT = re.compile("`([^`]++)`")
 
 # A line that begins so is, or may be, more than the text of a paragraph.
-_OPENS = re.compile(r"[-+#>|=: \t]|\*[ \t]|```|~~~|[0-9]{1,9}[.)](?:[ \t\n]|\Z)")
+_MORE = r"[-+#>|=: \t]|\*[ \t]|```|~~~|[0-9]{1,9}[.)](?:[ \t\n]|\Z)"
+_OPENS = re.compile(_MORE)
 _HASHES = re.compile(r"(#{1,6}) (?=[^ #\n])")
-_ITEM = re.compile(r"( *)(?:([-*+])|(0|[1-9][0-9]{0,8})([.)])) {1,4}(?=[^ \n])")
+_ITEM = re.compile(rf"( *)(?:([-*+])|(0|[1-9][0-9]{{0,8}})([.)])) {{1,4}}((?!{_MORE})[^\n]++)(?<! )(?:\n|\Z)")
 _THEMATIC_BREAK = re.compile(r"(?:-{3,}+|\*{3,}+|_{3,}+)(?=\n|\Z)")
 _FENCE = re.compile(r"(`{3,}+)([^`\n\\&]*+)\n")
 _DELIMITER = re.compile(r" *(:?)-++(:?) *")
@@ -66,6 +67,21 @@ class _UncertainError(Exception):
     """The parser has to tell."""
 
 
+class Known:
+    """What is read of a paragraph that may grow.
+
+    Attributes:
+        head: Its beginning, and the sign behind that: no piece of a line depends on what stands further behind it.
+        spans: What its beginning says.
+    """
+
+    __slots__ = ("head", "spans")
+
+    def __init__(self) -> None:
+        self.head = ""
+        self.spans: list[Span] = []
+
+
 class _List(NamedTuple):
     """An open list: columns of its markers and of its last item's text, what makes its markers, and the last number."""
 
@@ -75,18 +91,19 @@ class _List(NamedTuple):
     number: int
 
 
-def blocks(source: str, number: int | None, formulas: Sequence[Formula]) -> list[Block] | None:
+def blocks(source: str, number: int | None, formulas: Sequence[Formula], known: Known | None = None) -> list[Block] | None:
     """Read Markdown; None if it is not that simple.
 
     Args:
         source: CommonMark that went through `clean`.
         number: See `bot.render.markdown.read`.
         formulas: Where they stand in the source, in rising order.
+        known: Of the last source, of which this one may be what it has grown to.
     """
     if not source.isascii() and _STAND_IN.search(source):
         return None
     try:
-        return _Reader(source, number, formulas).read()
+        return _Reader(source, number, formulas, known).read()
     except _UncertainError:
         return None
 
@@ -114,11 +131,12 @@ def _stood_in(source: str, formulas: Sequence[Formula]) -> str:
 class _Reader:
     """Reads line by line. Every method that reads a block takes where it begins and returns where it ends, behind the line break."""
 
-    def __init__(self, source: str, number: int | None, formulas: Sequence[Formula]) -> None:
+    def __init__(self, source: str, number: int | None, formulas: Sequence[Formula], known: Known | None) -> None:
         self._text = _stood_in(source, formulas) if formulas else source
         self._source = source
         self._formulas = iter(formulas)
         self._has_formulas = bool(formulas)
+        self._known = None if formulas else known
         self._number = number
         self._blocks: list[Block] = []
         self._in_paragraph = False  # the line above is one's
@@ -138,7 +156,7 @@ class _Reader:
         return self._blocks
 
     def _add(self, kind: Kind, text: str, level: int = 0, quote: int = 0) -> None:
-        self._emit((kind, self._inline(text), level, "", quote, 0, "", None, True, 0, 1, 0, None, ""))
+        self._emit((kind, self._inline(text, self._known), level, "", quote, 0, "", None, True, 0, 1, 0, None, ""))
         self._below_list = False
 
     def _emit(self, values: tuple[object, ...]) -> None:
@@ -284,52 +302,58 @@ class _Reader:
         if self._below_list:  # the empty line between them may part all items of one list
             raise _UncertainError
         lists: list[_List] = []
-        while True:
-            end = self._line_end(at)
-            if not item or text[end - 1] == " " or _OPENS.match(text, item.end()):
-                raise _UncertainError
-            first = self._enter(lists, item)
-            depth = len(lists)
-            marker = "-" if item[2] else f"{lists[-1].number}."
-            spans = self._inline(self._of_one_line(text[item.end() : end]))
+        while item:
+            spaces, sign, _, stop, said = item.groups()
+            column = len(spaces)
+            if lists and column == lists[-1].column and lists[-1].sign == (sign or stop):
+                first, number = False, lists[-1].number + 1
+                lists[-1] = _new(_List, (column, item.start(5) - at, sign or stop, number))
+            else:
+                first = self._enter(lists, column, item)
+                number = lists[-1].number
+            marker, depth = "-" if sign else f"{number}.", len(lists)
+            spans = self._inline(self._of_one_line(said) if self._has_formulas else said)
             self._emit((_TEXT, spans, 0, "", 0, depth, marker, None, first and depth == 1, 0, 1, 0, None, ""))
-            at = end + 1
+            at = item.end()
             if at >= size or text[at] == "\n":
                 self._below_list = True
                 return at
             item = _ITEM.match(text, at)
+        raise _UncertainError
 
-    def _enter(self, lists: list[_List], item: re.Match[str]) -> bool:
-        """Open the list that an item begins, or go on with the one that it belongs to. Tell whether it is the first one there."""
-        spaces, sign, digits, stop = item.groups()
-        column, text = len(spaces), item.end() - item.start()
-        left = 0
+    def _enter(self, lists: list[_List], column: int, item: re.Match[str]) -> bool:
+        """Open the list that an item begins, or go on with one further out. Tell whether it is the first one there."""
+        _, sign, digits, stop, _ = item.groups()
+        text, signs = item.start(5) - item.start(), sign or stop
+        left = len(lists)
         while lists and column < lists[-1].column:
             lists.pop()
-            left += 1
         above = lists[-1] if lists else None
         if above and column == above.column:
-            if above.sign != (sign or stop):
+            if above.sign != signs:
                 raise _UncertainError
-            lists[-1] = _new(_List, (column, text, above.sign, above.number + 1))
+            lists[-1] = _new(_List, (column, text, signs, above.number + 1))
             return False
         number = int(digits) if digits else 0
         if above:
-            if left or not above.text <= column < above.text + _FURTHEST or number > 1 or digits == "0":
+            if left > len(lists) or not above.text <= column < above.text + _FURTHEST or number > 1 or digits == "0":
                 raise _UncertainError
         elif column or (self._in_paragraph and digits and number != 1):
             raise _UncertainError
         elif digits and self._number is not None and not self._blocks:
             number = self._number
-        lists.append(_new(_List, (column, text, sign or stop, number)))
+        lists.append(_new(_List, (column, text, signs, number)))
         return True
 
     # ------------------------------------------------------------------------------------------------------- inline
 
-    def _inline(self, text: str) -> tuple[Span, ...]:
+    def _inline(self, text: str, known: Known | None = None) -> tuple[Span, ...]:
+        """Cut a line into spans; go on where the last call with `known` ended, if it is the same line that has grown."""
         spans: list[Span] = []
-        size = 0
-        for piece in _INLINE.findall(text):
+        size, piece = 0, ""
+        if known and known.spans and text.startswith(known.head):
+            size, spans = len(known.head) - 1, known.spans.copy()
+        for piece in _INLINE.findall(text, size):
             size += len(piece)
             first = piece[0]
             if first == "`":
@@ -349,6 +373,8 @@ class _Reader:
                 spans.append(_new(Span, (piece, 0, None, 0, 0)))
         if size != len(text):
             raise _UncertainError
+        if known and not (piece[0] == "*" and "`" in piece):  # the last piece is one span, and may become longer
+            known.head, known.spans = text[: size - len(piece) + 1], spans[:-1]
         return tuple(spans)
 
     def _token(self, token: str) -> Span:

@@ -14,7 +14,7 @@ from bot.render.latex import readable
 
 _SIGN = re.compile(r"[$\\]")
 # One in dollars, in one line and without any code; whatever else is one takes longer to tell.
-_USUAL = re.compile(r"\$(?![\s$])((?:[^$`~\n\\]|\\[^\n])++)(?<!\s)\$(?![\d$])")
+_USUAL = re.compile(r"\$(?![\s$])((?:[^$`~\n\\]|\\[^`\n])++)(?<!\s)\$(?![\d$])")
 _BRACE = re.compile(r"\\.|[{}$]", re.DOTALL)
 _BLANK = re.compile(r"\n[ \t>]*\n")
 _CODE = re.compile(r"`|~~~")

@@ -67,7 +67,7 @@ def _heal(markdown: str) -> str:
     fence, closed = _last_fence(text)
     if fence:
         return _close_fence(markdown.rstrip("\n"), *fence)
-    text = text[:closed] + _without_half_line(text[closed:])
+    text = text[:closed] + _without_half_line(text[closed:]) if closed else _without_half_line(text)
     start = _paragraph_start(text, closed)
     tail = text[start:]
     if "]:" in tail and len(text) == len(markdown):  # more of the target may follow
@@ -75,7 +75,7 @@ def _heal(markdown: str) -> str:
     tag = tail.rfind("<")
     if tag >= 0 and _TAG.match(tail, tag):
         tail = tail[:tag]
-    if len(tail) - len(tail.rstrip("\\")) & 1:
+    if tail.endswith("\\") and len(tail) - len(tail.rstrip("\\")) & 1:
         tail = tail[:-1]
     closed_tail = _CLOSED.match(tail)
     healed = text[:start] + (tail.rstrip() if closed_tail and closed_tail.end() == len(tail) else _Inline(tail).close())

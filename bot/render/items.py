@@ -9,8 +9,11 @@ from __future__ import annotations
 import re
 
 from bot.render.document import Block
+from bot.render.fastpath import Known
 from bot.render.markdown import read
 
+_new = tuple.__new__  # see bot.render.markdown
+_GAP = Block._fields.index("gap")
 _CONTENT = r"[*_~`]{0,3}[^\x00-!#-'*-/:-@\\-`{-\x7f\s][^\n]*+"  # of an item for certain: no rule, and no marker of another one
 _ACROSS = re.compile(r"```|~~~|\]:|\$|\\[(\[]")
 
@@ -33,6 +36,7 @@ class Items:
     """Reads lists as they grow, one after the other."""
 
     def __init__(self) -> None:
+        self._known = Known()
         self._number: int | None = None
         self._head = ""  # items that are read
         self._blocks: list[Block] = []  # of these
@@ -41,7 +45,7 @@ class Items:
         """Return what `bot.render.markdown.read` returns: quickly, if it is the list of the last call that has grown."""
         marker = _MARKER.match(source)
         if not marker:
-            return read(source, number=number)
+            return read(source, number=number, known=self._known)
         if number != self._number or not source.startswith(self._head):
             self._number, self._head, self._blocks = number, "", []
         begin = len(self._head)
@@ -61,4 +65,4 @@ class Items:
             if last.marker and last.depth == 1:
                 break
         first, *others = read(source, number=None if last.marker == "-" else int(last.marker[:-1]) + 1)
-        return [first._replace(gap=False), *others]
+        return [_new(Block, (*first[:_GAP], False, *first[_GAP + 1 :])), *others]

@@ -38,7 +38,9 @@ _NOWHERE: pyromark.event.Range = {"start": 0, "end": 0}
 _MARKS = {"Emphasis": ITALIC, "Strong": BOLD, "Strikethrough": STRIKE}
 
 
-def read(source: str, *, located: bool = False, number: int | None = None, targets: Mapping[str, str] = NONE) -> list[Block]:
+def read(
+    source: str, *, located: bool = False, number: int | None = None, targets: Mapping[str, str] = NONE, known: fastpath.Known | None = None
+) -> list[Block]:
     """Parse Markdown. Never fails on text that went through `clean`.
 
     Args:
@@ -46,9 +48,10 @@ def read(source: str, *, located: bool = False, number: int | None = None, targe
         located: Give every span and block its place in the source; takes twice the time.
         number: Number of the first list item, if the source begins with one; its own number otherwise.
         targets: Of references, by label in lower case, that were defined before.
+        known: Of what was read the last time.
     """
     formulas = formulas_in(source) if may_hold_formulas(source) else ()
-    if not (located or targets) and (blocks := fastpath.blocks(source, number, formulas)) is not None:
+    if not (located or targets) and (blocks := fastpath.blocks(source, number, formulas, known)) is not None:
         return blocks
     masked = mask(source, targets, formulas)
     try:

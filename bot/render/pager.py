@@ -27,6 +27,8 @@ _LEAST_WINDOW = 4000  # characters
 
 _START = Cut(0)
 
+_new = tuple.__new__  # see bot.render.markdown
+
 
 def _ends_in_heading(text: str, end: int) -> bool:
     """Tell whether the block before this place is a heading. One that is underlined is not seen."""
@@ -59,12 +61,12 @@ class _Settled(NamedTuple):
     characters: int = 0
     last: Block | None = None
     reached: int = 0
-    blocks: tuple[Block, ...] = ()
+    blocks: Sequence[Block] = ()
 
     def then(self, blocks: Sequence[Block], draft: Draft, offset: int) -> _Settled:
         """Settle more, up to a place in the source; `draft` is what is written with it."""
         characters = self.characters + sum([len(span[0]) for block in blocks for span in block.spans]) + len(blocks)
-        return _Settled(offset, draft, characters, blocks[-1] if blocks else self.last)
+        return _new(_Settled, (offset, draft, characters, blocks[-1] if blocks else self.last, 0, ()))
 
 
 class Pager:
@@ -190,7 +192,7 @@ class Pager:
                 self._freeze(rest, source)
                 window = self._cut.offset + self._window
             elif is_all:
-                return _Page(shown, draft)
+                return _new(_Page, (shown, draft))
             else:
                 window *= 2  # much markup, little text
 
@@ -204,7 +206,7 @@ class Pager:
             start = self._settled.offset
             blocks = self._read(source[start:end], start)
             if _ends_in_heading(source, end):
-                self._settled = self._settled._replace(reached=end, blocks=tuple(blocks))
+                self._settled = _new(_Settled, (*self._settled[:4], end, blocks))
                 continue
             settled = self._settled.then(blocks, self._after(self._settled.draft, blocks), end)
             if settled.draft.length() > self._style.limit:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import cycle, pairwise
 
 import pytest
 from hypothesis import example, given, settings
@@ -193,6 +193,34 @@ def quickly(text, number=None):
 @example("$$\n> **n:** q\n$$", None)
 def test_what_is_read_quickly_reads_as_the_parser_reads_it(text, number):
     assert read(text, number=number) == by_the_parser(text, number)
+
+
+@settings(max_examples=600)
+@given(TEXTS, st.lists(st.integers(1, 20), min_size=1, max_size=10), st.sampled_from(["", "word ", "> ", "# "]))
+@example("`a*b` **c** *d* x", [7, 1], "")
+def test_a_line_that_grows_reads_as_if_read_at_once(text, steps, before):
+    text, known, end = before + text, fastpath.Known(), 0
+    for step in cycle(steps):
+        end += step
+        assert fastpath.blocks(text[:end], None, formulas_in(text[:end]), known) == quickly(text[:end])
+        if end >= len(text):
+            break
+
+
+def test_of_a_line_that_grows_only_the_end_is_read_again(monkeypatch):
+    looked_at, text, known = 0, "Some **bold** words, `code` and *so on*. " * 30, fastpath.Known()
+    whole = fastpath._INLINE
+
+    class Counting:
+        def findall(self, line, start=0):
+            nonlocal looked_at
+            looked_at += len(line) - start
+            return whole.findall(line, start)
+
+    monkeypatch.setattr(fastpath, "_INLINE", Counting())
+    for end in range(41, len(text), 41):
+        assert fastpath.blocks(text[: end - 1], None, (), known)
+    assert looked_at < 3 * len(text)
 
 
 @pytest.mark.parametrize("name", [*USUAL, *DOCUMENTS])

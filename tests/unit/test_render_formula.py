@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bot.render import discord, telegram
+from bot.render import discord, formula, telegram
 from bot.render.heal import heal
 from bot.render.latex import readable
 from bot.render.markdown import read
@@ -152,6 +152,44 @@ def test_what_the_parser_is_shown_for_a_formula_is_never_seen(markdown):
 
 def test_a_formula_is_escaped_for_discord():
     assert discord.render(r"$x^* \cdot y^*$, $a_Q$, $|x|$ and $\|y\|$").text == r"x\* · y\*, a_Q, |x| and ‖y‖"
+
+
+SIGNS = [
+    "$",
+    "$",
+    "$",
+    "$$",
+    "x",
+    "y^2",
+    "a_1",
+    " ",
+    "5",
+    "²",
+    "\\",
+    "\\alpha",
+    "\\$",
+    "\\`",
+    "`",
+    "~",
+    "~~~",
+    "{",
+    "}",
+    "\n",
+    "\\(",
+    "\\)",
+    "word",
+]
+
+
+@settings(max_examples=1000)
+@given(st.lists(st.sampled_from(SIGNS), max_size=14).map("".join))
+@example("$\\`a{b}$")
+@example("$x^2$²")
+def test_a_usual_formula_is_found_where_it_is_found_the_long_way(text):
+    found = formula.formulas_in(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(formula, "_USUAL", re.compile(r"(?!)"))
+        assert found == formula.formulas_in(text)
 
 
 @pytest.mark.parametrize(
