@@ -260,14 +260,20 @@ class Delivery:
         self._lane.wake()
         await asyncio.shield(self._done)
 
-    async def hopeless(self) -> DeliveryError:
-        """Return why it can't be shown, once the platform has said so for good. Never, if it may yet be: a token can be mended."""
-        await asyncio.wait({self._done})
-        error = None if self._done.cancelled() else self._done.exception()
-        if isinstance(error, DeliveryError) and error.refusal not in {None, Refusal.TOKEN}:
-            return error
-        never: asyncio.Future[DeliveryError] = asyncio.get_running_loop().create_future()
-        return await never
+    def hopeless(self) -> asyncio.Future[DeliveryError]:
+        """Return what comes to hold why it can't be shown, once the platform has said so for good; never, if it may yet be.
+
+        A token can be mended.
+        """
+        found: asyncio.Future[DeliveryError] = asyncio.get_running_loop().create_future()
+
+        def look(done: asyncio.Future[None]) -> None:
+            error = None if done.cancelled() else done.exception()
+            if isinstance(error, DeliveryError) and error.refusal not in {None, Refusal.TOKEN} and not found.done():
+                found.set_result(error)
+
+        self._done.add_done_callback(look)
+        return found
 
     def abandon(self) -> None:
         """Send nothing more; what is visible stays."""

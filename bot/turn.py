@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -253,7 +253,9 @@ class Turns:
         signal = self._store.stop_signal(course.turn.id)
         if signal.is_set():
             raise _Stopped
-        async with background(self._typing(course)), background(self._keep_shown(course.delivery)):
+        draft, touch = course.delivery.draft, course.delivery.touch
+        keeping = nullcontext() if draft is None else background(draft.keep(self._clock, touch))  # from fading while nothing is said
+        async with background(self._typing(course)), keeping:
             # What nobody can be shown is not read on: it is billed.
             await unless(self._read(course), _stop(signal), course.delivery.hopeless())
         finished = course.finished or Finished(FinishReason.UNKNOWN, complete=False)
@@ -480,11 +482,6 @@ class Turns:
             if not delivery.shown or course.reply.withholds:
                 await self._outbox.typing(delivery.target)
             await self._clock.sleep(platform.typing_seconds * TYPING_SHARE)
-
-    async def _keep_shown(self, delivery: Delivery) -> None:
-        """Keep a draft from fading while the model says nothing."""
-        if delivery.draft is not None:
-            await delivery.draft.keep(self._clock, delivery.touch)
 
 
 async def _stop(signal: StopSignal) -> _Stopped:
