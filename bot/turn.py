@@ -37,7 +37,7 @@ from bot.history import History
 from bot.insist import insist
 from bot.leftovers import Leftovers
 from bot.model import Incoming, Target
-from bot.outbox import Delivery, DeliveryError, Outbox
+from bot.outbox import DeliveryError, Outbox
 from bot.past import Pasts
 from bot.platforms.base import Platform, Refusal, SupportsAttachments, SupportsTyping
 from bot.preferences import Choice, Preferences
