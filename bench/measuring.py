@@ -8,6 +8,7 @@ import random
 import sys
 import tempfile
 from asyncio.subprocess import PIPE
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -193,10 +194,16 @@ def limits(load: Load, found: Found) -> tuple[list[float], Shared]:
     exact = [chat_limit(times, place.edit, create_apart=place.create is not None) for times in sample]
     alone = [sum(exact) / len(exact)] * len(answers) if alike else exact
     mean = sum(alone) / len(alone)
-    if len(answers) * place.edit.calls / place.edit.seconds <= place.overall.calls / place.overall.seconds / 2:
+    if most_at_once(answers) * place.edit.calls / place.edit.seconds <= place.overall.calls / place.overall.seconds / 2:
         return alone, Shared(mean, 0.0)
     crowds = [Crowd(times, 1, limit) for times, limit in zip(answers, alone, strict=True)]
     return alone, share(crowds, place.overall, rounds=max(LEAST_ROUNDS, rounds_for(answers)))
+
+
+def most_at_once(answers: Sequence[Sequence[float]]) -> int:
+    """Return how many answers grow at the same time at most. `answers`: moments of their tokens."""
+    ends = sorted(times[-1] for times in answers)
+    return max(begun - bisect_left(ends, start) for begun, start in enumerate(sorted(times[0] for times in answers), 1))
 
 
 def figures(measured: Measured) -> dict[str, Any]:

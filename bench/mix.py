@@ -71,17 +71,23 @@ def best_blind(place: Place, answers: Sequence[Sequence[float]], limits: Sequenc
 
 
 def verdicts(head: Mapping[str, Any], columns: Mapping[str, Any], yardsticks: Sequence[Yardstick]) -> list[dict[str, Any]]:
-    """Return a line for each reading: what was asked, what is possible, what the bridge reached (`columns`), and the same of the best."""
-    return [
-        {
-            **head,
-            "reading": best.reading,
-            "asked": ASKED,
-            "possible": best.expected,
-            "best blind": best.columns[READINGS[best.reading]],
-            "bridge": columns[READINGS[best.reading]],
-            "asked / possible": ASKED_OF_BEST,
-            "bridge / possible": columns[READINGS[best.reading]] / best.expected,
-        }
-        for best in yardsticks
-    ]
+    """Return a line for each reading: what was asked, what is possible, what the bridge reached (`columns`), and the same of the best.
+
+    Where chats share a budget nobody knows the ratio of one answer: what depends on it is None.
+    """
+    lines = []
+    for best in yardsticks:
+        reached: float | None = columns[READINGS[best.reading]]
+        lines.append(
+            {
+                **head,
+                "reading": best.reading,
+                "asked": ASKED,
+                "possible": best.expected,
+                "best blind": best.columns[READINGS[best.reading]],
+                "bridge": reached,
+                "asked / possible": ASKED_OF_BEST,
+                "bridge / possible": None if reached is None else reached / best.expected,
+            }
+        )
+    return lines

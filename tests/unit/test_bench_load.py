@@ -16,7 +16,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from bench.answers import token_texts
 from bench.chats import TelegramChats
-from bench.measuring import Measured, even, figures, outcomes, run_all, starts
+from bench.measuring import Measured, even, figures, most_at_once, outcomes, run_all, starts
 from bench.processes import BenchError, World
 from bench.report import markdown
 from bench.speaker import SpeakingNetmind, Speech
@@ -97,6 +97,11 @@ def test_figures_hold_half_a_round_trip_in_the_limit():
 def test_starts_lie_within_the_time_and_are_the_same_every_time():
     assert starts(50, within=3.0) == starts(50, within=3.0)
     assert all(0.0 <= moment <= 3.0 for moment in starts(50, within=3.0))
+
+
+def test_answers_count_as_many_at_once_as_grow_together():
+    assert most_at_once([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]) == 1
+    assert most_at_once([[0.0, 9.0], [2.0, 3.0], [2.5, 5.0], [4.0, 4.5]]) == 3
 
 
 async def test_speaker_says_every_word_in_order_and_notes_each_moment():

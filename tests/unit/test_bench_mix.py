@@ -11,7 +11,7 @@ from bench.answers import shaken_times
 from bench.farside import PLACES
 from bench.limit import chat_limit
 from bench.measuring import several
-from bench.mix import READINGS, mixed_lengths, verdicts, yardstick
+from bench.mix import READINGS, Yardstick, mixed_lengths, verdicts, yardstick
 from bench.report import figures
 from bench.rules import Bridge, simulate
 from bot.lengths import FEWEST
@@ -30,6 +30,13 @@ def test_the_best_blind_schedule_reaches_what_it_is_expected_to_and_the_bridge_c
     bridge = figures(simulate(Bridge, place, answers), alone, sum(alone) / len(alone))
     verdict = next(line for line in verdicts({}, bridge, [best]) if line["reading"] == reading)
     assert 1 <= verdict["bridge / possible"] <= verdict["asked / possible"]
+
+
+def test_where_the_ratio_of_one_answer_is_not_known_nothing_is_said_of_it():
+    columns = {"ratio": 1.5, "mean ratio": None}
+    one, other = (Yardstick(reading, 1.2, {"ratio": 1.21, "mean ratio": 1.21}) for reading in READINGS)
+    lines = verdicts({"platform": "discord"}, columns, [one, other])
+    assert [line["bridge / possible"] for line in lines] == [None, pytest.approx(1.25)]
 
 
 def test_lengths_of_the_mix_are_log_normal_and_the_same_every_time():
