@@ -152,17 +152,22 @@ class _FixedWindow:
 
 
 class _TokenBucket:
-    """`burst` at once, refilled steadily. What is refilled while a call is under way is not certain and is not counted."""
+    """`burst` at once, refilled steadily, also while a call is under way.
+
+    Counted is the least that can be left: a bucket that is refilled just before a call is counted can lose what is more than it holds. So a
+    call under way takes its place in the bucket until it is answered.
+    """
 
     def __init__(self, budget: Budget) -> None:
         self._interval = budget.seconds / budget.calls
         self._burst = float(budget.burst)
         self._tokens = self._burst
+        self._in_flight = 0
         self._refilled_at = -math.inf
 
     def wait(self, now: float) -> float:
         self._refill(now)
-        return max(0.0, (1.0 - self._tokens) * self._interval)
+        return max(0.0, (1.0 - self._tokens) * self._interval) if self._in_flight < self._burst else IN_FLIGHT_SECONDS
 
     def room(self, now: float) -> int:
         self._refill(now)
@@ -171,8 +176,8 @@ class _TokenBucket:
     def growth_gap(self, now: float, age: float, ends: Ahead | None) -> float:
         del ends  # to know it is worth 1 to 3 %, and some ends would wait for a refill
         self._refill(now)
-        gap = min(BUCKET_GAP + BUCKET_GAP_GROWTH * age / self._interval, BUCKET_GAP_MOST)
-        return self._interval * max(gap, BUCKET_RESERVE - self._tokens)
+        gap = self._interval * min(BUCKET_GAP + BUCKET_GAP_GROWTH * age / self._interval, BUCKET_GAP_MOST)
+        return max(gap, self._interval * (BUCKET_RESERVE - self._tokens) + self._refilled_at - now)
 
     def empty_but_for(self, tokens: float) -> None:
         """Assume that no more than `tokens` are left."""
@@ -180,15 +185,17 @@ class _TokenBucket:
 
     def leave(self, now: float) -> None:
         self._refill(now)
+        self._in_flight += 1
         self._tokens -= 1.0
 
     def arrive(self, now: float, left: float, remaining: int | None, reset_after: float | None) -> None:
         del left, remaining, reset_after
-        self._refilled_at = max(self._refilled_at, now)
+        self._refill(now)
+        self._in_flight -= 1
 
     def _refill(self, now: float) -> None:
         if now > self._refilled_at:
-            self._tokens = min(self._burst, self._tokens + (now - self._refilled_at) / self._interval)
+            self._tokens = min(self._burst - self._in_flight, self._tokens + (now - self._refilled_at) / self._interval)
             self._refilled_at = now
 
 

@@ -227,3 +227,22 @@ def test_an_end_right_after_a_growth_waits_less_than_a_fifth_of_a_refill(budget:
         assert meter.wait(now) <= 0.2 * refill
         now += meter.growth_gap(now, now)
         assert meter.wait(now) == 0, "growth is not due before it may go out"
+
+
+def test_a_bucket_is_refilled_while_calls_are_under_way_too() -> None:
+    meter, now, calls, way = Meter(budgets.TELEGRAM_PRIVATE), 0.0, 0, 0.4
+    while now < 60.0:
+        now += meter.wait(now)
+        meter.leave(now)
+        calls += 1
+        now += way
+        meter.arrive(now, now - way)
+    assert calls >= 60 + budgets.TELEGRAM_PRIVATE.burst - 1
+
+
+def test_what_a_bucket_may_lose_while_a_call_is_under_way_is_not_counted() -> None:
+    meter, burst = Meter(budgets.TELEGRAM_PRIVATE), budgets.TELEGRAM_PRIVATE.burst
+    meter.leave(0.0)
+    meter.arrive(5.0, 0.0)  # it may have been counted at the end, when the bucket had long been full
+    assert meter.room(5.0) == burst - 1
+    assert meter.room(6.0) == burst
