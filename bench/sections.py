@@ -23,7 +23,7 @@ ROUND_TRIP = 0.12
 WARM_COUNTS, LONGEST_WARM = (1, 10), 20.0
 """So many answers, up to so many seconds, are measured once more by a bridge that has shown answers of such lengths before."""
 LONGEST_WITH_ROUND_TRIP = 20.0
-"""With a round trip only answers up to so many seconds are measured: the whole is to take less than half an hour."""
+"""With a round trip only answers up to so many seconds are measured: the whole is to take less than an hour."""
 CROWD, CROWD_SECONDS, CROWD_SPREAD_SECONDS = 1000, 9.95, 20.0
 """1,000 answers of 200 tokens, begun within 20 s."""
 MIX_COUNT, MIX_ANSWERS = 10, 100
