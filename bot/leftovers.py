@@ -10,14 +10,16 @@ from contextlib import AbstractAsyncContextManager
 from bot.clock import Clock
 from bot.model import Target
 from bot.platforms.base import Allowance, Call, Heard, Platform, PlatformError, RefusedError, SupportsUnbuttoning
-from storage.base import DeliveryStore, Owner, OwnerKind
+from storage.base import DeliveryRow, DeliveryStore, Owner, OwnerKind, Turn
 
 log = logging.getLogger(__name__)
 
+ATTEMPTS = 2
+"""The one that ended and the one that finds what it left: with more, others before them left something, too."""
 TRIES = 3
 PAUSE_SECONDS = 2.0
-LONGEST_SECONDS = 30.0
-"""So long it may take in all: what comes next in the conversation waits for it."""
+LONGEST_SECONDS = 10.0
+"""So long it may take in all: the words about the turn's end, and what comes next in the conversation, wait for it."""
 
 
 class Leftovers:
@@ -42,24 +44,28 @@ class Leftovers:
         self._spend = spend
         self._clock = clock
 
-    async def unbutton(self, turn: int, target: Target) -> None:
+    async def unbutton(self, turn: Turn, target: Target) -> None:
         """Take the buttons from under what the chat shows of a turn's answer. Best effort: the turn ends however that goes.
 
-        Only its last message has any: before a further one is made, the one above it is shown without.
+        Of one attempt only the last message has any: before a further one is made, the one above it is shown without. Of several, each
+        may have got to another one.
 
         Raises:
             StoreError: Its messages can't be looked up.
         """
         platform = self._platforms.get(target.chat.platform)
-        shown = [row for row in await self._store.deliveries(Owner(OwnerKind.TURN, turn)) if row.message_id is not None]
+        shown = await shown_of(self._store, turn.id)
         if not shown or not isinstance(platform, SupportsUnbuttoning):
             return
-        last = max(shown, key=lambda row: row.page)
+        shown.sort(key=lambda row: row.page, reverse=True)
         try:
             async with asyncio.timeout(LONGEST_SECONDS):
-                await self._unbutton(platform, target, last.message_id or "", first=last.page == 0)
+                for row in shown if turn.attempt > ATTEMPTS else shown[:1]:
+                    await self._unbutton(platform, target, row.message_id or "", first=row.page == 0)
         except TimeoutError:
-            log.warning("turn.button_left turn=%d: there was no room for the call", turn)
+            log.warning("turn.button_left turn=%d: there was no room for the call", turn.id)
+        except Exception:  # for a button no turn fails
+            log.exception("turn.button_left turn=%d", turn.id)
 
     async def _unbutton(self, platform: SupportsUnbuttoning, target: Target, message_id: str, *, first: bool) -> None:
         for tried in range(1, TRIES + 1):
@@ -73,3 +79,12 @@ class Leftovers:
                 await self._clock.sleep(PAUSE_SECONDS)
             else:
                 return
+
+
+async def shown_of(store: DeliveryStore, turn: int) -> list[DeliveryRow]:
+    """Return the pages of a turn's answer that are known to stand in the chat.
+
+    Raises:
+        StoreError: They can't be looked up.
+    """
+    return [row for row in await store.deliveries(Owner(OwnerKind.TURN, turn)) if row.message_id is not None]

@@ -178,6 +178,7 @@ class Target:
         route: A short-lived way to answer; the platform falls back to the chat when it is gone.
         private: Only the asker should see it, where the platform can do that.
         event: Key of the event that it answers: the platform knows by it where in the chat the reply stands.
+        below: Another reply to the event stays above it: the place that the platform keeps for the answer is taken.
     """
 
     chat: ChatAddress
@@ -186,6 +187,7 @@ class Target:
     route: ReplyRoute | None = None
     private: bool = False
     event: str | None = None
+    below: bool = False
 
     @classmethod
     def answering(cls, incoming: Incoming, route: ReplyRoute | None, *, private: bool = False, refer: bool = False) -> Target:

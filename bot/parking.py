@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 
 from bot import controls, texts
 from bot.clock import Clock
 from bot.insist import insist
-from bot.leftovers import Leftovers
+from bot.leftovers import Leftovers, shown_of
 from bot.model import Incoming, Target
 from bot.outbox import DeliveryError, Outbox
 from bot.patience import ParkingRule
@@ -68,14 +69,14 @@ class Parking:
         log.error("turn.parked turn=%d event=%d (`dragoman retry %d` tries it again)", turn.id, turn.event, turn.event)
         if incoming is not None:
             seconds = turn.trouble.seconds if turn.trouble is not None else 0.0
-            await self.tell(turn.event, incoming, texts.parked(seconds), controls.ended(turn.id))
-            await self._unbutton(turn, incoming)
+            await self._unbutton(turn, incoming)  # first: the words bring Retry, and a press waits some seconds only for the turn's end
+            await self.tell(turn.event, incoming, texts.parked(seconds), controls.ended(turn.id), turn=turn.id)
         await insist(self.clock, lambda: self._store.close(turn, TurnState.PARKED))
 
     async def _unbutton(self, turn: Turn, incoming: Incoming) -> None:
         """Leave no Stop under what is shown of an answer that nobody works on."""
         try:
-            await self._leftovers.unbutton(turn.id, Target.answering(incoming, await self._store.reply_route(turn.event)))
+            await self._leftovers.unbutton(turn, Target.answering(incoming, await self._store.reply_route(turn.event)))
         except Exception as error:  # noqa: BLE001 - whatever keeps the button there, the turn has to get out of the way
             log.warning("turn.button_left turn=%d: %s", turn.id, type(error).__name__)
 
@@ -95,13 +96,15 @@ class Parking:
         await insist(self.clock, lambda: self._store.park_event(event))
         return True
 
-    async def tell(self, event: int, incoming: Incoming, text: str, buttons: Buttons = ()) -> None:
-        """Say it in the chat, if that can be done soon. An own reply: what was shown of an answer stays for the next attempt."""
+    async def tell(self, event: int, incoming: Incoming, text: str, buttons: Buttons = (), *, turn: int | None = None) -> None:
+        """Say it in the chat, if that can be done soon. An own reply: what was shown of the turn's answer stays for the next attempt."""
         try:
             platform = self._platforms[incoming.chat.platform]
             note = Reply(platform.style)
             note.end(text, buttons)
             target = Target.answering(incoming, await self._store.reply_route(event))
+            if turn is not None and await shown_of(self._store, turn):
+                target = replace(target, below=True)
             delivery = await self._outbox.open(Owner(OwnerKind.EVENT, event), target, note.pages, again=True)
             try:
                 async with asyncio.timeout(TELL_SECONDS):

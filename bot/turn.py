@@ -454,10 +454,12 @@ class Turns:
             await course.delivery.finish()
         else:  # after a crash the partial text is known to the chat alone: it stays as it is, and what marks it stands below
             course.delivery.abandon()
+            # First: the words bring Retry, and a press waits some seconds only for the turn's end.
+            await self._leftovers.unbutton(course.turn, course.delivery.target)
             note = Reply(self._platforms[course.turn.chat.platform].style)
             note.end(text, buttons)
-            await self._outbox.post(Owner(OwnerKind.EVENT, course.turn.event), course.delivery.target, note.pages())
-            await self._leftovers.unbutton(course.turn.id, course.delivery.target)
+            below = replace(course.delivery.target, below=True)
+            await self._outbox.post(Owner(OwnerKind.EVENT, course.turn.event), below, note.pages())
         await insist(self._clock, lambda: self._store.close(course.turn, state, error=error, partial=course.said, forget=course.forget))
 
     async def _failed(self, course: Course, text: str, error: str) -> None:

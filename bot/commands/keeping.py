@@ -59,7 +59,8 @@ async def forget(context: Context) -> Answer:
 
 async def _cancel(context: Context, asked: int | None) -> str:
     """Have the button beside Cancel do nothing from now on, and those of questions before; what was done already is said to be so."""
-    asked = context.event if asked is None else asked  # typed, or a button of an earlier version: whatever was asked so far
+    # Typed, or a button of an earlier version: whatever was asked so far. A number that somebody typed cancels nothing that is to come.
+    asked = context.event if asked is None else min(asked, context.event)
     if asked < await context.store.forgotten(context.conversation):
         return texts.FORGOTTEN_BEFORE
     if asked > await context.preferences.forget_cancelled(context.conversation):

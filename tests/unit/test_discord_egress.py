@@ -83,6 +83,18 @@ async def test_taking_buttons_away_names_nothing_else_and_takes_the_way_of_an_ed
     assert [call.body for call in server.calls] == [{"components": []}] * 2
 
 
+async def test_what_stands_below_an_answer_does_not_take_its_place(server, egress):
+    below = replace(target(route=True), below=True, event="discord:1:interaction:555")
+    assert egress.repeat(below, first=True) is Repeat.NONCE
+    assert egress.allowances(Call.SEND, below, first=True)[0].budget is DISCORD_CREATE
+    await egress.send(below, PAGE, nonce="n", first=True)
+    await egress.edit(below, "5", PAGE, first=True)
+    assert trail(server) == [("POST", CHANNEL), ("PATCH", f"{CHANNEL}/5")]
+    server.faults.add(Fault(path=f"*{CHANNEL}", status=403, body={"code": 50013, "message": "Missing Permissions"}))
+    await egress.send(below, PAGE, nonce="n", first=True)
+    assert trail(server)[2:] == [("POST", CHANNEL), ("POST", f"{HOOK}")], "a follow-up, and not @original"
+
+
 async def test_a_create_is_idempotent_and_points_at_what_it_answers(server, egress):
     receipt = await egress.send(target(reply_to="42"), PAGE, nonce="abc", first=True)
     assert (receipt.message_id, receipt.remaining, receipt.reset_after) == ("1000", 3, 4.25)

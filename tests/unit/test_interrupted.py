@@ -14,7 +14,7 @@ import pytest
 from adapters.base import Finished, Submitted, TextDelta, Usage
 from bot import texts
 from bot.leftovers import TRIES
-from bot.platforms.base import PlatformError, Refusal, RefusedError, UnavailableError
+from bot.platforms.base import Refusal, RefusedError, UnavailableError
 from storage.base import StoreUnavailableError
 from tests.support.core import World, eventually
 
@@ -79,10 +79,15 @@ async def test_the_stop_button_of_what_was_cut_off_goes_and_its_text_stays(tmp_p
 
 @pytest.mark.parametrize(
     ("failures", "left"),
-    [([UnavailableError("no")], False), ([UnavailableError("no")] * TRIES, True), ([RefusedError(Refusal.FORBIDDEN)], True)],
+    [
+        ([UnavailableError("no")], False),
+        ([UnavailableError("no")] * TRIES, True),
+        ([RefusedError(Refusal.FORBIDDEN)], True),
+        ([ValueError("a fault of ours")], True),
+    ],
 )
 async def test_a_button_that_can_not_be_taken_away_holds_nothing_up(
-    world: World, monkeypatch: pytest.MonkeyPatch, failures: list[PlatformError], *, left: bool
+    world: World, monkeypatch: pytest.MonkeyPatch, failures: list[Exception], *, left: bool
 ) -> None:
     monkeypatch.setattr("bot.leftovers.PAUSE_SECONDS", 0.0)
     await crash_while_answering(world, "so far")
@@ -99,6 +104,43 @@ async def test_a_button_that_can_not_be_taken_away_holds_nothing_up(
         assert await world.ask("two") == "heard: two"
     assert (texts.LABEL_STOP in world.buttons()[0], failing) == (left, [])
     assert world.turns()[0][0] == "failed"
+    assert world.texts()[:2] == ["so far", texts.INTERRUPTED]
+
+
+async def test_the_words_with_retry_come_once_the_dead_button_is_gone_so_that_a_press_finds_the_turn_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await crash_while_answering(world, "so far")
+    unbutton, reached, gate = world.chat.unbutton, asyncio.Event(), asyncio.Event()
+
+    async def held(*args: Any, **more: Any) -> None:
+        reached.set()
+        await gate.wait()
+        await unbutton(*args, **more)
+
+    monkeypatch.setattr(world.chat, "unbutton", held)
+    async with world.running():
+        await reached.wait()
+        assert world.texts() == ["so far"]
+        gate.set()
+        await world.idle()
+    assert world.texts() == ["so far", texts.INTERRUPTED]
+
+
+async def test_after_two_crashes_no_page_of_either_attempt_keeps_a_stop_button(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    await crash_while_answering(world, "a " * 1500, "the second page")
+    assert [list(row) for row in world.buttons()] == [[], [texts.LABEL_STOP]]
+    world.alpha.will(TextDelta("shorter"), asyncio.Event())
+    async with world.running():
+        await world.until_said("shorter")
+    assert [list(row) for row in world.buttons()] == [[texts.LABEL_STOP]] * 2
+    with closing(sqlite3.connect(world.database)) as connection, connection:
+        connection.execute("UPDATE turn SET stop_requested = 1")
+    async with world.running():
+        await world.idle()
+    assert world.buttons()[:2] == [{}, {}]
+    assert texts.LABEL_RETRY in world.buttons()[2]
 
 
 async def test_the_next_question_is_answered_as_ever(world: World) -> None:

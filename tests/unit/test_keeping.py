@@ -171,6 +171,16 @@ class TestForget:
             await world.idle()
             assert chat.words[3:] == [texts.NOT_FORGOTTEN, "", texts.FORGOTTEN_BEFORE]
 
+    async def test_a_number_that_somebody_types_cancels_no_question_to_come(self, world: World) -> None:
+        async with world.running():
+            await world.ask("one")
+            assert await world.order("forget", confirm="cancel 999999999") == texts.NOT_FORGOTTEN
+            await world.order("forget")
+            await world.press(world.buttons()[-1][texts.FORGET_BUTTON])
+            await world.until_said(texts.FORGOTTEN)
+            await world.idle()
+            assert said(world) == []
+
     async def test_with_yes_it_does_not_ask_back(self, world: World) -> None:
         async with world.running():
             await world.ask("one")

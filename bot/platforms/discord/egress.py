@@ -88,12 +88,12 @@ class Egress:
         Without its interaction nobody knows any more by which way the answer to one was made, so that the nonce tells nothing.
         """
         route = self._interaction(target, Call.SEND, first=first)
-        if route is not None and first and not route.press:
+        if route is not None and _is_original(target, route, first=first):
             return Repeat.SAME
         if target.private:
             return Repeat.NEW
         asked = asked_of(target.event)
-        answers_interaction = first and asked is not None and asked.interaction
+        answers_interaction = first and not target.below and asked is not None and asked.interaction
         return Repeat.SEARCH if route is not None or answers_interaction else Repeat.NONCE
 
     async def search(self, target: Target, *, first: bool, position: str | None) -> Sighting:
@@ -112,7 +112,7 @@ class Egress:
         """`again`: an earlier create may have arrived, and another way than `repeat` said is not to be taken without asking it anew."""
         route = self._interaction(target, Call.SEND, first=first)
         if route is not None:
-            original = first and not route.press
+            original = _is_original(target, route, first=first)
             try:
                 return await (self._answer(route, page) if original else self._follow_up(route, page, private=target.private))
             except CodedRefusedError as refused:
@@ -124,7 +124,7 @@ class Egress:
         except CodedRefusedError as refused:
             self._remember(Call.SEND, target, page, refused)
             spare = self._live(target.route)
-            if spare is None or (first and not spare.press) or refused.reason is not Refusal.FORBIDDEN:
+            if spare is None or _is_original(target, spare, first=first) or refused.reason is not Refusal.FORBIDDEN:
                 raise
             if again and self._is_barred(Call.SEND, target):
                 raise UnavailableError("the bot may not write in the channel") from refused
@@ -212,7 +212,7 @@ class Egress:
         route = self._live(target.route)
         if route is None:
             return None
-        original = first and not route.press and call is not Call.DELETE
+        original = _is_original(target, route, first=first) and call is not Call.DELETE
         return route if target.private or original or self._is_barred(call, target) else None
 
     def _remember(self, call: Call, target: Target, page: Page, refused: CodedRefusedError) -> None:
@@ -271,6 +271,11 @@ class Egress:
                 if refused.code != Code.NO_HISTORY_TO_REPLY and "message_reference" not in refused.fields:
                     raise
         return _receipt(await self._rest.call("POST", path, body, file=page.file))
+
+
+def _is_original(target: Target, route: InteractionRoute, *, first: bool) -> bool:
+    """Tell whether a page is the answer that Discord keeps a place for, @original: to make it once more would write over what is there."""
+    return first and not route.press and not target.below
 
 
 def _body(page: Page) -> dict[str, Any]:

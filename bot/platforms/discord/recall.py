@@ -73,7 +73,7 @@ def _may_be_it(raw: dict[str, Any], target: Target, asked: Asked, *, first: bool
     about = raw.get("interaction_metadata")
     if isinstance(about, dict):
         follow_up = "original_response_message_id" in about
-        return (first or follow_up) and asked.interaction and str(about.get("id")) == str(asked.id)
+        return ((first and not target.below) or follow_up) and asked.interaction and str(about.get("id")) == str(asked.id)
     if raw.get("webhook_id") is not None:
         return False
     reference = raw.get("message_reference")
