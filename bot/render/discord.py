@@ -134,6 +134,8 @@ def _simple(spans: Sequence[Span], *, line_start: bool) -> str | None:
             parts.append(text)
         elif before > 0 or not text or text != text.strip():
             return None
+        elif marks == CODE and "`" not in text:
+            parts.append(f"`{text}`")
         else:
             begin, end = _AROUND[marks]
             if marks & CODE:

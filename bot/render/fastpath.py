@@ -240,6 +240,8 @@ class _Reader:
         return said
 
     def table(self, at: int) -> int:
+        if self._has_formulas:  # one may hold what parts two cells
+            raise _UncertainError
         lines: list[list[str]] = []
         text, end = self._text, at - 1
         while end + 1 < len(text) and text[end + 1] != "\n":
@@ -277,7 +279,7 @@ class _Reader:
                 parts.append(piece.strip("*").replace("`", ""))
             elif first in _TOKENS:
                 span = self._token(piece)
-                if span.url or first == _LONG_FORMULA:
+                if span.url:
                     raise _UncertainError
                 parts.append(span.text)
             else:

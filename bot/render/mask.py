@@ -20,7 +20,7 @@ _LESS = "\u2e45"
 _HTML = re.compile(r"<(?<!\\<)(?<!\]\(<)(?=[A-Za-z/!?])(?!https?://[^\s<>]*>)")
 # For the colon of `[label]: target`: the parser would swallow the line.
 _COLON = "\u2e46"
-_DEFINITION = re.compile(r"^([ \t>]*\[([^\]\n]{1,200})\]):(?=[ \t]*(\S+))", re.MULTILINE)
+_DEFINITION = re.compile(r"^((?:[ \t>]++|(?:[-*+]|[0-9]{1,9}[.)])[ \t])*+\[([^\]\n]{1,200})\]):(?=[ \t]*(\S+))", re.MULTILINE)
 # For a line break in a formula where the next line looks like a block of its own, such as a list that begins with a plus.
 _LINE = "\u2e4b"
 # For a dollar that opens no formula, and in a formula's signs: the parser takes it in dollars only. Punctuation, as they are.

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.render import discord, pager, telegram
@@ -92,6 +92,33 @@ def ends_of(text, chunks):
 @given(TEXTS, CHUNKS, st.sampled_from(sorted(STYLES)))
 def test_any_text_in_any_pieces_looks_as_if_rendered_at_once(text, chunks, platform):
     assert_grows_as_if_at_once(text, STYLES[platform], ends_of(text, chunks))
+
+
+NOTES = [
+    "- a",
+    "- b[^1]",
+    "[^1]: note",
+    "- [^1]: note",
+    "1. [^2]: y",
+    "   [^2]: y",
+    "- c [^2] d",
+    "> [^1]",
+    "> - [^1]: z",
+    "",
+    "text[^1]",
+    "  [^1]",
+]
+
+
+@settings(max_examples=300)
+@given(st.lists(st.sampled_from(NOTES), max_size=8).map("\n".join), CHUNKS, st.sampled_from(sorted(STYLES)))
+@example("- a\n- [^1]: note\n\n> [^1]", [5], "telegram")
+def test_footnotes_in_lists_look_as_if_rendered_at_once(text, chunks, platform):
+    assert_grows_as_if_at_once(text, STYLES[platform], ends_of(text, chunks))
+
+
+def test_a_footnote_in_a_list_is_shown():
+    assert telegram.render("- a[^1]\n- [^1]: note").text == "• a¹\n• ¹: note"
 
 
 def grow(text, style, ends):

@@ -151,6 +151,8 @@ BLOCKS = [
         "| c | d |\n",
         "| e\n",
         "| e | f | g |\n",
+        "| $x | y$ |\n",
+        "| 5$| z$ |\n",
         "|-|\n",
         "\n\n$$\nx = 1\n$$\n\n",
         "\n$$\n> y\n$$",
@@ -189,6 +191,7 @@ def quickly(text, number=None):
 @settings(max_examples=2000)
 @given(TEXTS, st.none() | st.integers(1, 9))
 @example("a **(b)** c", None)
+@example("| a | b |\n|---|---|\n| x = 5$| y$ |", None)
 @example("| a | b |\n|---|---|\n| \n| c | d |", None)
 @example("$$\n> **n:** q\n$$", None)
 def test_what_is_read_quickly_reads_as_the_parser_reads_it(text, number):

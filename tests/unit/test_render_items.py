@@ -11,6 +11,20 @@ from bot.render.markdown import read
 
 BULLETS = ["- a", "- **b** c", "- `d`", "- 😀 e", "  - in", "    deep", "  text", "- [ ] f", "- > g"]
 NUMBERS = ["1. one", "2. **two**", "9. nine", "10. ten", "   - in", "    deep", "  - out"]
+FORMULAS = [
+    "- $x$",
+    "- if $\\Delta > 0$, **two**",
+    "- a \\(y_1\\) b",
+    "- $5",
+    "- $x",
+    "- $\\frac{a",
+    "- y$",
+    "  $z$",
+    "- \\[x\\]",
+    "- {",
+    "- $a$ and $b",
+    "- \\$",
+]
 OTHERS = [
     "* b",
     "+ c",
@@ -30,7 +44,12 @@ OTHERS = [
     "[x]: y",
     "- [x]",
 ]
-LINES = st.lists(st.sampled_from(BULLETS)) | st.lists(st.sampled_from(NUMBERS)) | st.lists(st.sampled_from([*BULLETS, *NUMBERS, *OTHERS]))
+LINES = (
+    st.lists(st.sampled_from(BULLETS))
+    | st.lists(st.sampled_from([*FORMULAS, *BULLETS[:3]]))
+    | st.lists(st.sampled_from(NUMBERS))
+    | st.lists(st.sampled_from([*BULLETS, *NUMBERS, *OTHERS]))
+)
 
 
 @settings(max_examples=300)
@@ -41,7 +60,7 @@ def test_every_prefix_of_a_list_reads_as_if_read_at_once(text, step, number):
         assert items.read(text[:end], number) == read(text[:end], number=number)
 
 
-@pytest.mark.parametrize("item", ["- some **words** here\n", "1. some `code` here\n   - and *more*\n"])
+@pytest.mark.parametrize("item", ["- some **words** here\n", "- $x_1$ and $\\beta$\n", "1. some `code` here\n   - and *more*\n"])
 def test_items_that_others_follow_are_read_twice_at_most(item, monkeypatch):
     parsed = 0
 
