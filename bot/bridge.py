@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from adapters.base import Provider
@@ -60,8 +59,9 @@ class Bridge:
         """
         for name in self.accounts:
             await self.inbox.recover(name)  # before any intake: what that brings is open, too, and would be carried out twice
+        logins = {name: self.outbox.logging_in(name) for name in self.platforms}  # before anything goes out beside them
         drain = asyncio.create_task(self.store.run(self.dispatcher.drain))
-        intakes = {asyncio.create_task(self._take_in(name, ready)): name for name in self.platforms}
+        intakes = {asyncio.create_task(self._take_in(name, ready, over)): name for name, over in logins.items()}
         stopper = asyncio.create_task(stop.wait())
         tidying = asyncio.create_task(self._tidy())
         watching = asyncio.create_task(self.inbox.watch())
@@ -88,8 +88,13 @@ class Bridge:
         except Exception:  # nobody's answer depends on it; it begins anew at the next start
             log.exception("housekeeping has ended")
 
-    async def _take_in(self, name: str, ready: Callable[[str], None]) -> None:
+    async def _take_in(self, name: str, ready: Callable[[str], None], logged_in: Callable[[], None]) -> None:
         """Serve one platform; one that is away at start is logged in to as soon as it is back, and keeps no other waiting."""
+
+        def begin() -> None:
+            logged_in()
+            ready(name)
+
         platform = self.platforms[name]
         pause = LOGIN_PAUSE_SECONDS
         while name not in self.accounts:
@@ -99,7 +104,10 @@ class Bridge:
             if account is not None:
                 self.accounts[name] = account
                 await self.inbox.recover(name)
-        await platform.run(self.inbox.accept, partial(ready, name))
+        try:
+            await platform.run(self.inbox.accept, begin)
+        finally:
+            logged_in()
 
     async def _serve(self, drain: asyncio.Task[None], intakes: Mapping[asyncio.Task[None], str], stopper: asyncio.Task[Any]) -> None:
         serving = set(intakes)

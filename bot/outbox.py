@@ -156,6 +156,20 @@ class Outbox:
         finally:
             place.arrived(self.clock.now())
 
+    def logging_in(self, name: str) -> Callable[[], None]:
+        """Count the calls of a platform's login as under way, and return what is to be called when it is over.
+
+        They wait for nothing, and what a crash left open goes out beside them.
+        """
+        limits = self._platforms[name].limits
+        places = [Place(self.meters.of(limits.overall), self.clock.now()) for _ in range(limits.login_calls)]
+
+        def over() -> None:
+            for place in places:
+                place.arrived(self.clock.now())
+
+        return over
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a lane, keep its reference and report its end."""
         task = asyncio.get_running_loop().create_task(work)

@@ -117,6 +117,7 @@ class Limits:
         max_buttons_per_row: Most buttons of a row.
         file_bytes: Largest file of a message; 0: it takes none.
         nonce_seconds: So long a nonce is honoured.
+        login_calls: So many calls counted in `overall` are made until the first event can arrive, and wait for nothing.
     """
 
     overall: Allowance
@@ -126,6 +127,7 @@ class Limits:
     max_buttons_per_row: int
     file_bytes: int = 0
     nonce_seconds: float = math.inf
+    login_calls: int = 0
 
 
 Accept: TypeAlias = Callable[[Incoming], Awaitable[bool]]

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from bot import texts
+from bot.outbox import Outbox
+from bot.platforms.discord.platform import LOGIN_CALLS
 from sandbox.outside import Outside
-from tests.support.bridge import Chat, DiscordChat, TelegramChat
+from tests.support.bridge import Chat, DiscordChat, TelegramChat, running_bridge
 from tests.support.process import bridge_process
 
 CHATS = int(os.environ.get("LEFTOVER_CHATS", "12"))
@@ -74,3 +76,25 @@ async def test_the_dead_buttons_of_many_chats_go_within_the_budgets(outside: Out
     assert [[chat.texts()[0]] for chat in chats] == shown
     assert {tuple(chat.buttons()[1]) for chat in chats} == {(texts.LABEL_RETRY, texts.LABEL_OTHER_MODEL)}
     assert [call for server in (outside.discord, outside.telegram) for call in server.calls if call.status == 429] == []
+
+
+async def test_the_calls_of_the_login_are_counted_before_the_first_answer_goes_out(
+    outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logging_in, begun, over = Outbox.logging_in, set[str](), set[str]()
+
+    def watched(outbox: Outbox, name: str) -> Callable[[], None]:
+        done = logging_in(outbox, name)
+        begun.add(name)
+
+        def ended() -> None:
+            done()
+            over.add(name)
+
+        return ended
+
+    monkeypatch.setattr(Outbox, "logging_in", watched)
+    async with running_bridge(outside, tmp_path / "d.db"):
+        assert begun == over == {"discord", "telegram"}
+        calls = [call for call in outside.discord.calls if call.path.startswith("/api/")]
+    assert 0 < len(calls) <= LOGIN_CALLS

@@ -350,3 +350,18 @@ async def test_however_many_grow_none_comes_unread_before_its_first_text_and_few
     await world.clock.run(6)
     await finished
     assert world.outbox.gulps.replies == 0
+
+
+async def test_the_calls_of_a_login_keep_their_places_until_it_is_over(world: World) -> None:
+    limits = world.platform.limits
+    world.platform.limits = replace(limits, login_calls=2)
+    meter = world.outbox.meters.of(limits.overall)
+    room = meter.room(world.clock.now())
+    over = world.outbox.logging_in(world.platform.name)
+    await world.clock.run(2 * limits.overall.budget.seconds)
+    assert meter.room(world.clock.now()) == room - 2
+    over()
+    over()
+    assert meter.room(world.clock.now()) == room - 2
+    await world.clock.run(limits.overall.budget.seconds)
+    assert meter.room(world.clock.now()) == room

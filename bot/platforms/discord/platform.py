@@ -64,6 +64,8 @@ SESSION_SECONDS: Final = 60.0
 """So long what was set aside waits for a session to be read again with."""
 DAY: Final = Reach(hours=24.0, messages=500)
 """How far back channels are read where nobody set it."""
+LOGIN_CALLS: Final = 5
+"""Of a login: who the bot is, asked here and by discord.py, its application, the gateway's address, and the command tree."""
 OVERALL: Final = Allowance("discord:overall", DISCORD_GLOBAL)
 REACTIONS: Final = Allowance("discord:reactions", DISCORD_REACTION)
 
@@ -109,6 +111,7 @@ class DiscordPlatform:
         max_buttons_per_row=DISCORD_BUTTONS_PER_ROW,
         file_bytes=DISCORD_FILE_BYTES,
         nonce_seconds=DISCORD_NONCE_SECONDS - CALL_SECONDS,  # a repeated create may be on its way for so long
+        login_calls=LOGIN_CALLS,
     )
 
     def __init__(
