@@ -13,8 +13,10 @@ from bot.access import Access, AllowList
 from bot.bridge import Bridge
 from bot.clock import SystemClock
 from bot.model import ChatAddress, EventKind, Sender
+from bot.outbox import Outbox
 from bot.platforms.base import UnavailableError
 from storage.base import StoreUnavailableError
+from tests.support.chat import LIMITS
 from tests.support.core import World, eventually
 
 
@@ -159,7 +161,11 @@ async def test_a_platform_that_is_away_at_start_is_logged_in_to_later_and_keeps_
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Away:
+        limits = LIMITS
         opened = 0
+
+        def __init__(self, name: str) -> None:
+            self.name = name
 
         async def open(self) -> str:
             self.opened += 1
@@ -174,10 +180,10 @@ async def test_a_platform_that_is_away_at_start_is_logged_in_to_later_and_keeps_
     monkeypatch.setattr("bot.bridge.LOGIN_PAUSE_SECONDS", 0.01)
     async with world.running() as core:
         await core.drain_no_more()
-        away, here = Away(), Away()
         accounts = {"here": "bot"}
-        platforms: Any = {"away": away, "here": here}
-        bridge = Bridge(core.store, {}, platforms, accounts, core.outbox, core.dispatcher, core.inbox, SystemClock(), core.housekeeper)
+        platforms: Any = {name: Away(name) for name in ("away", "here")}
+        outbox = Outbox(platforms, core.store, SystemClock())
+        bridge = Bridge(core.store, {}, platforms, accounts, outbox, core.dispatcher, core.inbox, SystemClock(), core.housekeeper)
         stop, ready = asyncio.Event(), list[str]()
         task = asyncio.create_task(bridge.run(stop, ready.append))
         await eventually(lambda: len(ready) == 2)
