@@ -394,6 +394,7 @@ class Provider(Protocol):
         parameters: The model of its settable parameters.
         default_model: Used where nobody chose one.
         lists_all_models: `models` is complete: what is not in it does not exist. False for a catalogue that may have gaps.
+        fetches_models: `models` is the provider's own list, asked for at each call. False for one that is built into the adapter.
         tells_credits: `check` says what is left on the account.
     """
 
@@ -403,6 +404,7 @@ class Provider(Protocol):
     parameters: type[Parameters]
     default_model: str
     lists_all_models: bool
+    fetches_models: bool
     tells_credits: bool
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:

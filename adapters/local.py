@@ -89,6 +89,7 @@ class Local:
     parameters: type[Parameters] = parameters_of(LOCAL)
     default_model = MODEL
     lists_all_models = True
+    fetches_models = False
     tells_credits = False
 
     def __init__(self, session: aiohttp.ClientSession, *, start_timeout: float = 60.0, budgets: Budgets = BUDGETS) -> None:

@@ -110,6 +110,7 @@ class ModelsLab:
     title = "ModelsLab"
     parameters: type[Parameters] = ModelsLabParameters
     lists_all_models = False
+    fetches_models = False
     tells_credits = True
 
     def __init__(

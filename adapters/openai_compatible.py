@@ -70,6 +70,7 @@ class OpenAICompatible:
     """
 
     parameters: type[Parameters]
+    fetches_models = True
     tells_credits = False
 
     def __init__(

@@ -158,6 +158,7 @@ class Segmind:
     title = "Segmind"
     parameters: type[Parameters] = SegmindParameters
     lists_all_models = False
+    fetches_models = False
     tells_credits = True
 
     def __init__(

@@ -14,7 +14,7 @@ from adapters.base import ErrorKind, Provider, ProviderError
 from bot import texts, texts_usage
 from bot.app import LateMenu, build_platforms, build_providers, defaults_of, missing_tokens
 from bot.clock import SystemClock
-from bot.live import variables
+from bot.live import listed, near_it, one_line, usual_models, variables, wrong_place
 from bot.platforms.base import Platform, PlatformError, RefusedError
 from bot.settings import Settings, SettingsError
 from storage.base import StoreError
@@ -28,9 +28,11 @@ class Finding:
     fine: bool
     what: str
     words: str
+    doubtful: bool = False
+    """It may be wrong, and what is known does not tell."""
 
     def __str__(self) -> str:
-        return f"{'ok  ' if self.fine else 'MEND'}  {self.what}: {self.words}"
+        return f"{'MEND' if not self.fine else 'warn' if self.doubtful else 'ok  '}  {self.what}: {one_line(self.words)}"
 
 
 class _PassingMemo:
@@ -139,6 +141,7 @@ async def _providers(settings: Settings) -> list[Finding]:
             findings += [Finding(False, "prices", line) for line in settings.unused_prices]
             findings += _unpriced(settings, providers)
             findings += await asyncio.gather(*(_provider(provider) for provider in providers.values()))
+            findings += await _models(settings, providers)
         finally:
             for provider in providers.values():
                 await provider.aclose()
@@ -152,13 +155,40 @@ def _default(settings: Settings, providers: Mapping[str, Provider]) -> Finding:
         return Finding(False, "default provider", str(error))
 
 
+async def _models(settings: Settings, providers: Mapping[str, Provider]) -> list[Finding]:
+    """Look each provider's usual model up in its list."""
+    models = usual_models(settings, providers)
+    found = await asyncio.gather(*(_model(settings, provider, models[name]) for name, provider in providers.items()))
+    return [finding for finding in found if finding is not None]
+
+
+async def _model(settings: Settings, provider: Provider, model: str) -> Finding | None:
+    """Say whether a provider's list has its usual model; None if it has, or if there is no list, which the provider's own line tells."""
+    try:
+        names = [one.id for one in await provider.models()]
+    except Exception:  # noqa: BLE001 - a refusal or a fault of ours, which the line before tells
+        return None
+    if model in names:
+        return None
+    table = next((endpoint for endpoint in settings.endpoints if endpoint.vendor.name == provider.name), None)
+    if model == settings.default_model and provider.default_model != model:
+        where, advice = "DEFAULT_MODEL", f"Set it to one of them, or leave it empty for {provider.default_model}"
+    elif table is not None:
+        where, advice = f"the default_model of [{provider.name}] in PROVIDERS_FILE", "Set it to one of them"
+    else:
+        where, advice = "the usual model", "Set DEFAULT_MODEL, or choose one with /model"
+    words = f"{where} is {model}, which is not among the {listed(provider, len(names))}{near_it(model, names)}"
+    if provider.lists_all_models:
+        return Finding(False, f"{provider.name}, model", f"{words}. {advice}")
+    return Finding(True, f"{provider.name}, model", f"{words}. If its name is right, nothing is wrong", doubtful=True)
+
+
 def _unpriced(settings: Settings, providers: Mapping[str, Provider]) -> list[Finding]:
     """Say which providers can't be asked because there is a budget of money and their usual model has no price in its currency."""
     findings = []
-    chosen = settings.default_provider or next(iter(providers), None)
+    models = usual_models(settings, providers)
     for currency in settings.budgets.currencies():
-        for name, provider in providers.items():
-            model = (settings.default_model if name == chosen else "") or provider.default_model
+        for name, model in models.items():
             cost = settings.prices.cost(name, model, 1, 1)
             if cost is None or (cost.nanos and cost.currency != currency):
                 words = f"{model} has no price in {currency}, and a budget is in it: it is not asked. Add it to PRICES_FILE"
@@ -175,7 +205,8 @@ async def _provider(provider: Provider) -> Finding:
             ErrorKind.AUTH: f"the key was refused: check {key}",
             ErrorKind.CONNECT: f"can't be reached: check the network and {address}",
             ErrorKind.QUOTA: "no credits are left on the account",
-        }.get(error.kind, f"answered the check with an error ({error.kind})")
+        }.get(error.kind) or wrong_place(provider, error)
+        words = words or f"answered the check with an error ({error.kind})"
         return Finding(False, provider.name, f"{words}{f' [{error.detail}]' if error.detail else ''}")
     except Exception as error:  # noqa: BLE001 - a fault of ours in one provider is a line of its own, and the others are examined
         return Finding(False, provider.name, f"this program failed at it ({type(error).__name__}); please report that")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -55,9 +55,12 @@ class Row:
     words: str
 
     def __str__(self) -> str:
-        # What a provider says of an error is shown, and must not steer the terminal.
-        words = "".join(character if character.isprintable() else " " for character in self.words)
-        return f"{'ok' if self.fine else 'MEND':<4}  {self.provider:<12}  {self.step:<8}  {' '.join(words.split())}"
+        return f"{'ok' if self.fine else 'MEND':<4}  {self.provider:<12}  {self.step:<8}  {one_line(self.words)}"
+
+
+def one_line(words: str) -> str:
+    """Return words for a terminal: what a provider says is among them, and must not steer it."""
+    return " ".join("".join(character if character.isprintable() else " " for character in words).split())
 
 
 @dataclass(slots=True)
@@ -100,13 +103,14 @@ async def ask_live(settings: Settings) -> list[Row]:
         except SettingsError as error:
             return [Row(False, "providers", KEY, str(error))]
         try:
-            return await examine_all(providers, _models(settings, providers))
+            return await examine_all(providers, usual_models(settings, providers))
         finally:
             for provider in providers.values():
                 await provider.aclose()
 
 
-def _models(settings: Settings, providers: Mapping[str, Provider]) -> dict[str, str]:
+def usual_models(settings: Settings, providers: Mapping[str, Provider]) -> dict[str, str]:
+    """Return provider → the model that is asked where nobody chose another."""
     chosen = settings.default_provider or next(iter(providers), "")
     own = {name: provider.default_model for name, provider in providers.items()}
     return own | ({chosen: settings.default_model} if settings.default_model and chosen in own else {})
@@ -139,7 +143,7 @@ async def _examine(provider: Provider, model: str, seconds: float, now: Callable
     except TimeoutError:
         rows.append(Row(False, provider.name, step, f"not done after {seconds:g} s: {_ADVICE[ErrorKind.TIMEOUT_TOTAL]}"))
     except ProviderError as error:
-        rows.append(Row(False, provider.name, step, _cause(provider, model, error)))
+        rows.append(Row(False, provider.name, step, _cause(provider, model, step, error)))
     except Exception as error:  # noqa: BLE001 - a fault of ours in one provider is a line of its own, and the others are examined
         rows.append(Row(False, provider.name, step, f"this program failed at it ({type(error).__name__}); please report that"))
     return rows
@@ -153,12 +157,29 @@ async def _key(provider: Provider) -> Row:
 
 async def _list(provider: Provider, model: str) -> Row:
     names = [one.id for one in await provider.models()]
-    whole = "" if provider.lists_all_models else "a built-in list, which has gaps: "
-    many = f"{whole}{len(names)} model{'' if len(names) == 1 else 's'}"
-    if model in names or not provider.lists_all_models:
-        return Row(True, provider.name, MODELS, f"{many}; {model} is {'' if model in names else 'not '}among them")
-    near = ", ".join(nearest(model, names)[:3])
-    return Row(False, provider.name, MODELS, f"{many}, but {model} is not among them{f'; near it: {near}' if near else ''}. {_CHOOSE}")
+    many = listed(provider, len(names))
+    if model in names:
+        return Row(True, provider.name, MODELS, f"{many}; {model} is among them")
+    words = f"{many}; {model} is not among them{near_it(model, names)}"
+    return (
+        Row(True, provider.name, MODELS, words)
+        if not provider.lists_all_models
+        else Row(False, provider.name, MODELS, f"{words}. {_CHOOSE}")
+    )
+
+
+def listed(provider: Provider, count: int) -> str:
+    """Say how many models there are in which list: the provider's own, or the one that its adapter has."""
+    many = f"{count} model{'' if count == 1 else 's'}"
+    if provider.fetches_models:
+        return f"{many} in the provider's own list{'' if provider.lists_all_models else ', which may not have all'}"
+    return f"{many} in a built-in list{'' if provider.lists_all_models else ', which has gaps'}"
+
+
+def near_it(model: str, names: Sequence[str]) -> str:
+    """Return the names that are near a model's, with the words before them; empty: none is."""
+    near = ", ".join(nearest(model, names))
+    return f"; near it: {near}" if near else ""
 
 
 async def _answer(provider: Provider, model: str, now: Callable[[], float]) -> Row:
@@ -207,22 +228,38 @@ _ADVICE = {
 }
 
 
-def _cause(provider: Provider, model: str, error: ProviderError) -> str:
+def _cause(provider: Provider, model: str, step: str, error: ProviderError) -> str:
     """Say why a step failed and what to do, with the provider's own words behind, which the adapter has redacted."""
     key, address = variables(provider.name)
-    words = {
-        ErrorKind.AUTH: f"the key was refused: check {key}",
-        ErrorKind.CONNECT: f"can't be reached: check the network and {address}",
-        ErrorKind.MODEL_NOT_FOUND: f"there is no model {model}. {_CHOOSE}",
-        ErrorKind.PROTOCOL: f"{_ADVICE[ErrorKind.PROTOCOL]} Check {address}",
-    }.get(error.kind) or _ADVICE.get(error.kind, str(error.kind))
+    words = (
+        (wrong_place(provider, error) if step != ANSWER else "")
+        or {
+            ErrorKind.AUTH: f"the key was refused: check {key}",
+            ErrorKind.CONNECT: f"can't be reached: check the network and {address}",
+            ErrorKind.MODEL_NOT_FOUND: f"there is no model {model}. {_CHOOSE}",
+            ErrorKind.PROTOCOL: f"{_ADVICE[ErrorKind.PROTOCOL]} Check {address}",
+        }.get(error.kind)
+        or _ADVICE.get(error.kind, str(error.kind))
+    )
     status = f"HTTP {error.status}" if error.status is not None else ""
     told = ": ".join(part for part in (status, error.detail) if part)
     return f"{words}{f' [{told}]' if told else ''}"
 
 
+def wrong_place(provider: Provider, error: ProviderError) -> str:
+    """Say that a check met something else than the provider; empty: the error does not look so.
+
+    A check asks for no model and sends nothing that somebody wrote, so nothing but the address can be at fault.
+    """
+    if error.kind not in {ErrorKind.PROTOCOL, ErrorKind.BAD_REQUEST, ErrorKind.MODEL_NOT_FOUND}:
+        return ""
+    return f"what answers there does not look like the API of {provider.title}: check {variables(provider.name)[1]}"
+
+
 def variables(name: str) -> tuple[str, str]:
-    """Return where a provider's key and its address are set."""
+    """Return where a provider's key and its address are set; of the local model, which has neither, what to look at."""
+    if name == "local":
+        return "its installation", "its installation (LOCAL_MODEL=off does without it)"
     if name in endpoints.TAKEN:
         return f"{name.upper()}_API_KEY", f"{name.upper()}_BASE_URL"
     return "its key", "its base_url in PROVIDERS_FILE"

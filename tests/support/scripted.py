@@ -62,6 +62,7 @@ class ScriptedProvider:
     parameters: type[Parameters] = Knobs
     default_model: str = "small"
     lists_all_models: bool = True
+    fetches_models: bool = True
     tells_credits: bool = True
     memory: str | None = None
     names: tuple[str, ...] = ("small", "large")

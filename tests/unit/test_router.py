@@ -37,6 +37,7 @@ class Scripted:
     parameters = Parameters
     default_model = "m"
     lists_all_models = True
+    fetches_models = True
     tells_credits = False
 
     def __init__(self, *scripts):

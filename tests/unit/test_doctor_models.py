@@ -1,0 +1,117 @@
+"""`dragoman doctor` and `doctor --live` look each provider's usual model up, and say in which list they looked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.doctor import Finding, examine
+from bot.live import Row, ask_live, variables
+from bot.settings import Settings, load
+from sandbox.faults import Fault
+from sandbox.outside import Outside
+
+LISTED = "meta-llama/Meta-Llama-3.1-8B-Instruct"
+
+
+@pytest.fixture
+async def outside() -> AsyncIterator[Outside]:
+    async with Outside() as outside:
+        yield outside
+
+
+def loaded(outside: Outside, folder: Path, **values: Any) -> Settings:
+    given = {**outside.provider_settings(), "local_model": "off", "database_url": f"sqlite:///{folder / 'd.db'}"}
+    return load(None, **{**given, **values})
+
+
+def tabled(outside: Outside, folder: Path, text: str) -> dict[str, Any]:
+    """Return the settings of a table [mine] at the stand-in of Netmind: an own list, and no other provider."""
+    path = folder / "providers.toml"
+    key, address = outside.provider_settings()["netmind_api_key"], outside.netmind.base_url
+    path.write_text(f'[mine]\nbase_url = "{address}"\napi_key = "{key}"\n{text}\n', encoding="utf-8")
+    return {"netmind_api_key": None, "segmind_api_key": None, "modelslab_api_key": None, "providers_file": path}
+
+
+async def models(outside: Outside, folder: Path, **values: Any) -> dict[str, Finding]:
+    found = await examine(loaded(outside, folder, **values))
+    return {finding.what: finding for finding in found if finding.what.endswith(", model")}
+
+
+async def test_a_default_model_that_a_complete_list_does_not_have_is_to_be_mended(outside: Outside, tmp_path: Path) -> None:
+    found = await models(outside, tmp_path, default_model="meta-llama/Meta-Llama-3.1-8B")
+    (finding,) = found.values()
+    assert not finding.fine
+    assert str(finding).startswith("MEND  netmind, model: DEFAULT_MODEL is meta-llama/Meta-Llama-3.1-8B, which is not among the ")
+    assert f"models in the provider's own list; near it: {LISTED}" in finding.words
+    assert finding.words.endswith(f"Set it to one of them, or leave it empty for {LISTED}")
+
+
+async def test_where_the_list_has_gaps_it_is_a_warning_with_the_names_that_are_near(outside: Outside, tmp_path: Path) -> None:
+    found = await models(outside, tmp_path, default_provider="segmind", default_model="llama-v3-8b-instruct-x")
+    (finding,) = found.values()
+    assert finding.fine
+    assert str(finding).startswith("warn  segmind, model: DEFAULT_MODEL is llama-v3-8b-instruct-x, which is not among the ")
+    assert "models in a built-in list, which has gaps; near it: llama-v3-8b-instruct" in finding.words
+
+
+async def test_a_model_that_is_listed_is_worth_no_line(outside: Outside, tmp_path: Path) -> None:
+    assert not await models(outside, tmp_path)
+    assert not await models(outside, tmp_path, default_model=LISTED)
+
+
+async def test_a_list_that_can_not_be_had_is_told_by_the_providers_own_line_alone(outside: Outside, tmp_path: Path) -> None:
+    outside.netmind.faults.add(Fault(path="*/models", status=500, body={"error": {"message": "boom"}}, times=-1))
+    assert not await models(outside, tmp_path, default_model="nosuch")
+
+
+@pytest.mark.parametrize(("complete", "mark"), [(True, "MEND"), (False, "warn")])
+async def test_the_model_of_a_table_is_looked_up_too(outside: Outside, tmp_path: Path, complete: bool, mark: str) -> None:
+    text = f'default_model = "nosuch"\nlists_all_models = {str(complete).lower()}'
+    found = await models(outside, tmp_path, **tabled(outside, tmp_path, text))
+    assert str(found["mine, model"]).startswith(f"{mark}  mine, model: the default_model of [mine] in PROVIDERS_FILE is nosuch, which is")
+
+
+async def lists(settings: Settings) -> Mapping[str, Row]:
+    return {row.provider: row for row in await ask_live(settings) if row.step == "models"}
+
+
+@pytest.mark.parametrize(
+    ("declared", "words"),
+    [
+        ("", "in the provider's own list, which may not have all; "),
+        ("lists_all_models = true", "in the provider's own list; "),
+        ('preset = "openai"', "in the provider's own list, which may not have all; "),
+    ],
+)
+async def test_live_says_of_a_tables_list_that_it_is_the_providers_own(outside: Outside, tmp_path: Path, declared: str, words: str) -> None:
+    settings = loaded(outside, tmp_path, **tabled(outside, tmp_path, f'default_model = "{LISTED}"\n{declared}'))
+    row = (await lists(settings))["mine"]
+    assert row.fine
+    assert row.words.endswith(f"{words}{LISTED} is among them")
+
+
+async def test_live_says_which_list_is_the_adapters_and_which_the_providers(outside: Outside, tmp_path: Path) -> None:
+    seen = await lists(loaded(outside, tmp_path))
+    assert "models in the provider's own list; " in seen["netmind"].words
+    assert "in a built-in list, which has gaps; " in seen["segmind"].words
+    assert "1 model in a built-in list, which has gaps; " in seen["modelslab"].words
+
+
+@pytest.mark.parametrize("provider", ["netmind", "segmind", "modelslab"])
+async def test_a_wrong_server_names_the_variable_of_the_address(outside: Outside, tmp_path: Path, provider: str) -> None:
+    elsewhere = f"{outside.telegram.api_url}/nothing"
+    found = await examine(loaded(outside, tmp_path, **{f"{provider}_base_url": elsewhere}))
+    (finding,) = [finding for finding in found if finding.what == provider]
+    assert not finding.fine
+    assert f": check {provider.upper()}_BASE_URL" in finding.words
+    rows = [row for row in await ask_live(loaded(outside, tmp_path, **{f"{provider}_base_url": elsewhere})) if row.provider == provider]
+    assert f": check {provider.upper()}_BASE_URL" in rows[0].words
+
+
+def test_the_local_model_has_no_variables_of_a_key_and_an_address() -> None:
+    assert variables("netmind") == ("NETMIND_API_KEY", "NETMIND_BASE_URL")
+    assert not [words for words in variables("local") if "LOCAL_API_KEY" in words or "LOCAL_BASE_URL" in words]
