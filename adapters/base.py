@@ -178,17 +178,6 @@ class ReasoningDelta:
 
 
 @dataclass(frozen=True, slots=True)
-class Alternatives:
-    """Further answers to the same question, where more than one was asked for; comes before the end. The text deltas are the first one.
-
-    Attributes:
-        texts: Each whole, none blank.
-    """
-
-    texts: tuple[str, ...] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Usage:
     """What the provider says the request used. A later one replaces an earlier one.
 
@@ -231,6 +220,19 @@ class Finished:
     complete: bool = True
     likely_truncated: bool = False
     state: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Alternatives:
+    """Further answers to the same question, where more than one was asked for; comes before the end. The text deltas are the first one.
+
+    Attributes:
+        texts: Each as far as it came, none blank.
+        ends: How each of them ended, in the same order; empty: that is not known.
+    """
+
+    texts: tuple[str, ...] = field(repr=False)
+    ends: tuple[Finished, ...] = ()
 
 
 Event: TypeAlias = Started | Submitted | Progress | TextDelta | ReasoningDelta | Alternatives | Usage | Finished

@@ -23,6 +23,8 @@ from adapters.thinking import TAGS, ThinkSplitter, split_whole
 ANSWER_CHARS = 2 * 1024 * 1024
 """Most characters of one streamed answer, reasoning included: as much as a body that is read whole may have (`adapters.http.BODY_BYTES`).
 The longest answer that any model in the vendors' lists can give has a quarter of that."""
+_FAILED = "error"
+"""The word for an answer that ended with an error."""
 
 
 class Answer:
@@ -65,11 +67,20 @@ class Answer:
             return [TextDelta(text)]
         return self.take(Piece(text))
 
-    def take_whole(self, piece: Piece, others: Sequence[str] = ()) -> list[Event]:
-        """Return the events of a whole answer, and of the texts of other answers to the same question."""
+    def take_whole(self, piece: Piece, others: Sequence[Piece] = ()) -> list[Event]:
+        """Return the events of a whole answer, and of other answers to the same question.
+
+        Another one counts if it says anything and did not end with an error. If the first says nothing, the next that does stands for it.
+        """
+        good = [(text, other) for other in others if other.finish.lower() != _FAILED and (text := self._other(other))]
+        if good and piece.finish.lower() != _FAILED and not self._other(piece):
+            piece = good.pop(0)[1]._replace(usage=piece.usage)
         events = self._add(piece, *self._split(piece.text))
-        texts = tuple(text for other in others if (text := self._split(other)[0].strip()))
-        return [*events, Alternatives(texts)] if texts else events
+        ends = tuple(_finished(other.finish, refused=bool(other.refusal)) for _, other in good)
+        return [*events, Alternatives(tuple(text for text, _ in good), ends)] if good else events
+
+    def _other(self, piece: Piece) -> str:
+        return f"{self._split(piece.text)[0]}{piece.refusal}".strip()
 
     def _split(self, text: str) -> tuple[str, str]:
         return split_whole(text, inside=self._inside, tags=self._tags)
@@ -113,15 +124,14 @@ class Answer:
         """
         self.finish = self.finish or (FinishReason.LENGTH if self.full else "")
         proven = bool(self.finish) or said_done
-        if self.finish.lower() == "error":
+        if self.finish.lower() == _FAILED:
             raise self._failed(ErrorKind.SERVER, "the model ended with an error", Scope.PROVIDER)
         if not self.visible:
             raise self._nothing(proven=proven, cut=cut)
         if cut and not proven:
             raise self._failed(ErrorKind.INCOMPLETE, "the connection was cut")
-        reason = FinishReason.CONTENT_FILTER if self._refused else finish_reason(self.finish)
         events: list[Event] = [self._usage] if self._usage else []
-        return [*events, Finished(reason=reason, raw_reason=self.finish or None, complete=proven)]
+        return [*events, _finished(self.finish, refused=self._refused, complete=proven)]
 
     def _nothing(self, *, proven: bool, cut: bool) -> ProviderError:
         if not proven and cut:
@@ -138,6 +148,11 @@ class Answer:
 
     def _failed(self, kind: ErrorKind, detail: str, scope: Scope = Scope.REQUEST) -> ProviderError:
         return ProviderError(kind, detail, status=200, billed=Billed.MAYBE, scope=scope, in_stream=self.visible)
+
+
+def _finished(finish: str, *, refused: bool, complete: bool = True) -> Finished:
+    reason = FinishReason.CONTENT_FILTER if refused else finish_reason(finish)
+    return Finished(reason=reason, raw_reason=finish or None, complete=complete)
 
 
 def joined(events: Sequence[Event]) -> list[Event]:

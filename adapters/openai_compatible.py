@@ -357,7 +357,7 @@ class _Reading:
         if piece is None:
             raise self._http.failure(reply, private=self._private)
         self.over = True
-        events = [*self._start(reply.data), *self._answer.take_whole(piece, read_others(reply.data))]
+        events = [*self._start(reply.data), *self._answer.take_whole(piece, read_others(reply.data, self._reasoning_fields))]
         return [*events, *self._answer.end(said_done=True, cut=False)]
 
     def _decoded(self, decoder: Decoder, chunk: bytes) -> list[ServerEvent]:

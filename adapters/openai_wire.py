@@ -176,11 +176,11 @@ def read_body(data: Any, reasoning_fields: Sequence[str]) -> Piece | None:
     return None
 
 
-def read_others(data: dict[str, Any]) -> list[str]:
-    """Return the texts of all choices but the first."""
+def read_others(data: dict[str, Any], reasoning_fields: Sequence[str] = ()) -> list[Piece]:
+    """Read all choices of a whole body but the first."""
     choices = data.get("choices")
     others = [choice for choice in choices if isinstance(choice, dict) and choice.get("index")] if isinstance(choices, list) else []
-    return [read_piece({"choices": [{**choice, "index": 0}]}).text for choice in others]
+    return [read_piece({"choices": [{**choice, "index": 0}]}, reasoning_fields) for choice in others]
 
 
 def _first_choice(choices: Any) -> dict[str, Any] | None:

@@ -16,6 +16,8 @@ from bot.reply import Reply
 from bot.usage import Expected, RefusedError
 from storage.base import Turn
 
+NO_OTHERS = Alternatives(())
+
 
 @dataclass(slots=True)
 class Course:
@@ -25,7 +27,7 @@ class Course:
         choices: Who is asked: what was chosen, then who answers in its place.
         asked: Whose answer the text is.
         passed: Why others did not answer: place among the choices → kind of the error.
-        others: Further answers to the question.
+        others: Further answers to the question, and how each ended.
         forget: Providers whose memory of the conversation is not known any more if the turn does not end well.
         asked_before: A crash came after a provider may have been asked, or one that failed may have billed it: what it cost may be more
             than is heard of.
@@ -45,7 +47,7 @@ class Course:
     choices: tuple[Choice, ...] = ()
     asked: int = 0
     passed: Mapping[int, ErrorKind] = field(default_factory=dict)
-    others: tuple[str, ...] = ()
+    others: Alternatives = NO_OTHERS
     forget: tuple[str, ...] = ()
     answered: bool = False
     asked_before: bool = False
@@ -74,7 +76,7 @@ class Course:
     def ask(self, place: int, passed: Mapping[int, ErrorKind]) -> None:
         """Begin with another choice: nothing of the one before stays."""
         self.trimmed = self.trimmed and place == self.asked
-        self.asked, self.passed, self.usage, self.others, self.thoughts = place, passed, None, (), []
+        self.asked, self.passed, self.usage, self.others, self.thoughts = place, passed, None, NO_OTHERS, []
         asked = self.choice.provider, self.choice.model
         self.delivery.expect(((self.turn.conversation, *asked), asked))
         self.forget = tuple(dict.fromkeys((*self.forget, self.choice.provider)))
@@ -88,8 +90,8 @@ class Course:
                 self.finished = told
             case Usage():
                 self.usage = told
-            case Alternatives(others):
-                self.others = others
+            case Alternatives():
+                self.others = told
 
     def hear(self, said: TextDelta | ReasoningDelta) -> bool:
         """Take what the model says. True if it changes what is to be seen."""

@@ -6,18 +6,30 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.base import ErrorKind, Finished, FinishReason
+from adapters.base import Alternatives, ErrorKind, Finished, FinishReason
 from bot import texts, texts_usage
 
 
-def stored(finished: Finished, more: Mapping[str, Any]) -> str:
-    """Return the end of an answer as JSON, with what else is to be told of it."""
-    own = {"reason": finished.reason, "raw": finished.raw_reason, "complete": finished.complete, "cut": finished.likely_truncated}
-    return json.dumps({**own, **more})
+def stored(finished: Finished, others: Alternatives, more: Mapping[str, Any]) -> str:
+    """Return the end of an answer, and of the others to the same question, as JSON, with what else is to be told of it."""
+    several = {"answers": 1 + len(others.texts), "others": [_end(end) for end in others.ends]}
+    return json.dumps({**_end(finished), **several, **more})
 
 
-def ending(said: Mapping[str, Any]) -> tuple[str, bool]:
-    """Return the words about how an answer ended, and whether there may be more of it to be had."""
+def _end(finished: Finished) -> dict[str, Any]:
+    return {"reason": finished.reason, "raw": finished.raw_reason, "complete": finished.complete, "cut": finished.likely_truncated}
+
+
+def answers(said: Mapping[str, Any]) -> int:
+    """Return how many answers there are to the question."""
+    return int(said.get("answers", 1))
+
+
+def ending(said: Mapping[str, Any], shown: int = 1) -> tuple[str, bool]:
+    """Return the words about how an answer ended, and whether there may be more of it to be had. `shown`: which of several it is."""
+    if shown > 1:
+        others = said.get("others", ())  # a version before this one did not keep how they ended
+        said = others[shown - 2] if shown - 2 < len(others) else {}
     reason = FinishReason(said.get("reason", FinishReason.STOP))
     complete, cut = said.get("complete", True), said.get("cut", False)
     more = reason is not FinishReason.CONTENT_FILTER and (reason is FinishReason.LENGTH or cut or not complete)

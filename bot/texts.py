@@ -189,7 +189,10 @@ SLIPPED = "That came right behind Stop, so nothing was asked. Press again if you
 NOT_KEPT = "This question can't be asked again: it is still being answered, or it is not kept any more."
 NOTHING_TO_CONTINUE = "There is nothing to continue: nothing was answered here since the start or the last /reset or /forget."
 CONTINUE_RUNS = f"There is nothing to continue yet. {_RUNS}"
-NOT_CONTINUED = "This answer can't be continued: it goes on below already, was asked again, or was forgotten by /reset."
+NOT_CONTINUED = (
+    "This answer can't be continued: it, or another to the same question, goes on below already, "
+    "was asked again, or was forgotten by /reset."
+)
 NOTHING_OTHER = "There is no such other answer: nothing was answered here since the start or the last /reset or /forget."
 OTHER_RUNS = f"There is no such other answer yet. {_RUNS}"
 NOT_OTHER = "This answer is not kept any more, or it is still on its way."

@@ -261,8 +261,8 @@ class Turns:
         finished = course.finished or Finished(FinishReason.UNKNOWN, complete=False)
         # After a crash it is shown as it would have been.
         near = course.expected.near if course.expected is not None else ()
-        more = {"pages": self._long_answer_pages, "answers": 1 + len(course.others), "files": course.notes, "trimmed": course.trimmed}
-        finish = endings.stored(finished, more | {"near": near} | self._instead(course))
+        more = {"pages": self._long_answer_pages, "files": course.notes, "trimmed": course.trimmed, "near": near}
+        finish = endings.stored(finished, course.others, more | self._instead(course))
         choice = course.choice
         answer = TurnAnswer(
             text=course.reply.text,
@@ -273,7 +273,7 @@ class Turns:
             state=memory.kept(choice, self._providers[choice.provider], finished),
             usage=reported(course.usage, possibly_double=course.asked_before),
             spent=self._used(course),
-            others=tuple(Alternative(other, transcript.content(other)) for other in course.others),
+            others=tuple(Alternative(other, transcript.content(other)) for other in course.others.texts),
         )
         if not await insist(self._clock, lambda: self._store.answered(course.turn, answer)):
             raise _Fenced
@@ -336,7 +336,7 @@ class Turns:
         """Return what the question used, as far as is known; None if nothing was reserved for it."""
         if course.expected is None:
             return None
-        said, double = "".join((course.reply.text, *course.others, *course.thoughts)), course.asked_before
+        said, double = "".join((course.reply.text, *course.others.texts, *course.thoughts)), course.asked_before
         return self._accounting.used(course.expected, course.usage, said, possibly_double=double)
 
     async def _settle(self, course: Course, *, billed: bool = True) -> None:
@@ -428,8 +428,8 @@ class Turns:
     def _end_whole(self, course: Course, finish: str | None) -> None:
         """End a reply that says all of an answer with what is to be told of it, and its controls."""
         said: dict[str, Any] = json.loads(finish) if finish else {}
-        shown, count = course.turn.shown, said.get("answers", 1)
-        note, more = endings.ending(said) if shown == 1 else ("", False)  # how the others ended is not known
+        shown, count = course.turn.shown, endings.answers(said)
+        note, more = endings.ending(said, shown)
         notes = [note, endings.instead_note(said), endings.files_note(said), *endings.further_notes(said), self._ignored(course)]
         notes.append(texts.answer_note(shown, count))
         buttons = controls.ended(course.turn.id, more=more, shown=shown, answers=count)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -213,6 +215,67 @@ async def test_how_the_first_ended_is_not_said_of_the_others(world: World) -> No
         assert texts.LABEL_CONTINUE not in world.buttons()[0]
         await press(world, ONE)
         assert "length limit" in world.texts()[0]
+
+
+CUT = texts.finish_note(FinishReason.LENGTH, complete=True, likely_truncated=False).strip("*")
+
+
+async def cut_others(world: World) -> None:
+    """A question with a whole answer, one that was cut, and one that a filter ended."""
+    ends = (Finished(FinishReason.LENGTH), Finished(FinishReason.CONTENT_FILTER))
+    world.alpha.will(TextDelta("alpha"), Alternatives(("beta", "gamma"), ends), Finished())
+    await world.ask("which?")
+
+
+async def test_another_answer_that_was_cut_says_so_and_continue_goes_on_from_its_text(world: World) -> None:
+    async with world.running():
+        await cut_others(world)
+        assert world.texts() == ["alpha\nAnswer 1 of 3."]
+        assert texts.LABEL_CONTINUE not in world.buttons()[0]
+        await press(world, TWO)
+        assert world.texts() == [f"beta\n{CUT}\nAnswer 2 of 3."]
+        await press(world, THREE)
+        assert "content filter ended" in world.texts()[0]
+        assert texts.LABEL_CONTINUE not in world.buttons()[0]
+        await press(world, TWO)
+        await press(world, texts.LABEL_CONTINUE)
+    assert told(world)[:2] == [("user", "which?"), ("assistant", "beta")]
+    assert "beta" in told(world)[2][1]
+
+
+async def test_how_each_answer_ended_is_known_after_a_restart_and_as_a_command(world: World) -> None:
+    async with world.running():
+        await cut_others(world)
+    async with world.running():
+        assert await world.order("other") == texts.other_shown(2, 3)
+        assert CUT in world.texts()[0]
+        await world.command("continue")
+        await world.idle()
+    assert told(world)[1] == ("assistant", "beta")
+    assert "beta" in told(world)[2][1]
+
+
+async def test_of_answers_that_an_older_version_stored_it_is_not_said_how_the_others_ended(world: World) -> None:
+    async with world.running():
+        await cut_others(world)
+    with closing(sqlite3.connect(world.database)) as database, database:
+        database.execute("UPDATE turn SET finish = json_remove(finish, '$.others')")
+    async with world.running():
+        await press(world, TWO)
+        assert world.texts() == ["beta\nAnswer 2 of 3."]
+        assert texts.LABEL_CONTINUE not in world.buttons()[0]
+
+
+async def test_another_answer_is_not_continued_beside_the_one_that_goes_on_already(world: World, chat: PressableChat) -> None:
+    async with world.running():
+        world.alpha.will(TextDelta("alpha"), Alternatives(("beta",), (Finished(FinishReason.LENGTH),)), Finished(FinishReason.LENGTH))
+        await world.ask("which?")
+        await press(world, texts.LABEL_CONTINUE)
+        asked = len(world.alpha.requests)
+        await press(world, TWO, under=0)
+        await press(world, texts.LABEL_CONTINUE, under=0)
+        assert chat.words[-1] == texts.NOT_CONTINUED
+        assert len(world.alpha.requests) == asked
 
 
 async def test_answers_of_a_provider_that_then_failed_are_not_offered(world: World) -> None:

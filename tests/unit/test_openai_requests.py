@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -11,6 +12,7 @@ from adapters.base import (
     ChatRequest,
     ErrorKind,
     Finished,
+    FinishReason,
     ImagePart,
     Message,
     ModelInfo,
@@ -306,11 +308,43 @@ async def test_several_answers_come_at_once_the_first_as_text_and_the_others_as_
     provider = Netmind(session, key=KEY, base_url=f"{server.url}/v1")
     got = [made async for made in provider.stream(request(MODEL, parameters={"n": 3}))]
     assert [made for made in got if isinstance(made, TextDelta)] == [TextDelta("Hello")]
-    assert [made for made in got if isinstance(made, Alternatives)] == [Alternatives(("Salut",))]
+    assert [made for made in got if isinstance(made, Alternatives)] == [Alternatives(("Salut",), (Finished(raw_reason="stop"),))]
     assert isinstance(got[-1], Finished)
     sent = server.calls[0].body
     assert (sent["n"], sent["stream"]) == (3, False)
     assert "stream_options" not in sent
+
+
+async def several(server, session, *choices: tuple[str, str]) -> list[Any]:
+    """What is made of choices: their texts and finish reasons, in order."""
+    made = [{"index": place, "message": {"content": text}, "finish_reason": finish} for place, (text, finish) in enumerate(choices)]
+    server.tapes = [Tape([json.dumps({"choices": made}).encode()], content_type="application/json")]
+    provider = Netmind(session, key=KEY, base_url=f"{server.url}/v1")
+    return [event async for event in provider.stream(request(MODEL, parameters={"n": len(choices)}))]
+
+
+async def test_each_of_several_answers_says_how_it_ended_and_none_without_text_or_with_an_error_is_offered(server, session):
+    got = await several(
+        server, session, ("one", "stop"), ("two", "length"), ("", "length"), ("three", "content_filter"), ("four", "error"), ("five", "")
+    )
+    (others,) = [made for made in got if isinstance(made, Alternatives)]
+    assert others.texts == ("two", "three", "five")
+    assert [end.reason for end in others.ends] == [FinishReason.LENGTH, FinishReason.CONTENT_FILTER, FinishReason.UNKNOWN]
+    assert all(end.complete for end in others.ends)
+    assert got[-1] == Finished(raw_reason="stop")
+
+
+async def test_where_the_first_of_several_answers_is_empty_the_next_stands_for_it(server, session):
+    got = await several(server, session, (" ", "content_filter"), ("two", "length"), ("three", "stop"))
+    assert [made for made in got if isinstance(made, TextDelta)] == [TextDelta("two")]
+    assert [made.texts for made in got if isinstance(made, Alternatives)] == [("three",)]
+    assert got[-1] == Finished(FinishReason.LENGTH, raw_reason="length")
+
+
+async def test_where_all_of_several_answers_are_empty_the_first_says_why(server, session):
+    with pytest.raises(ProviderError) as caught:
+        await several(server, session, ("", "content_filter"), ("", "length"))
+    assert caught.value.kind is ErrorKind.CONTENT_FILTER
 
 
 def test_one_answer_is_not_asked_for_by_number():
