@@ -52,4 +52,5 @@ def files_note(said: Mapping[str, Any]) -> str:
 def further_notes(said: Mapping[str, Any]) -> list[str]:
     """Return the words about what was left out of the question, and about budgets that are nearly used up."""
     notes = [texts.TRIMMED] if said.get("trimmed") else []
-    return [*notes, *(texts_usage.near_budget(**budget) for budget in said.get("near", ()))]
+    near = [budget for budget in said.get("near", ()) if "took" in budget]  # what an older version stored tells only what was expected
+    return [*notes, *(texts_usage.near_budget(**budget) for budget in near)]

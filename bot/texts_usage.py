@@ -30,10 +30,14 @@ def instant(day: int) -> str:
     return f"{begins.day} {begins:%B} {begins.year}, 00:00 UTC"
 
 
-def _of(used: int, most: int, currency: str | None) -> str:
+def _of(used: int, most: int, currency: str | None, *, estimated: bool = False) -> str:
     """Say how much of a budget is used."""
     number, _, _ = quantity(used, currency).partition(" ")
-    return f"{number} of {quantity(most, currency)}"
+    return f"{_about(estimated)}{number} of {quantity(most, currency)}"
+
+
+def _about(estimated: bool) -> str:  # noqa: FBT001 - what is said
+    return "≈" if estimated else ""
 
 
 def over_budget(standing: Standing, expected: Amounts, model: str | None) -> str:
@@ -47,20 +51,36 @@ def over_budget(standing: Standing, expected: Amounts, model: str | None) -> str
         )
     renews = f"It renews on {instant(limit.end_day)}."
     if standing.used >= limit.most:
-        return f"⚠️ The budget {name} is used up: {_of(standing.used, limit.most, currency)}. {renews}"
-    asked, left = quantity(limit.measure(expected), currency), _of(limit.most - standing.used, limit.most, currency)
+        return f"⚠️ The budget {name} is used up: {_of(standing.used, limit.most, currency, estimated=standing.estimated)}. {renews}"
+    asked = quantity(limit.measure(expected), currency)
+    left = _of(limit.most - standing.used, limit.most, currency, estimated=standing.estimated)
     return (
         f"⚠️ The budget {name} does not reach for this question: it is expected to take about {asked}, and {left} are left. {renews} "
         "A shorter conversation (/reset), a lower max_tokens (/settings) or another /model may need less."
     )
 
 
-def near_budget(*, name: str, used: int, most: int, asked: int, currency: str | None, until: int) -> str:
-    """Say below an answer that a budget is nearly used up; `asked` is what the question was expected to use, and part of `used`."""
+def near_budget(
+    *, name: str, used: int, about: bool, most: int, asked: int, took: int, took_about: bool, currency: str | None, until: int
+) -> str:
+    """Say below an answer how far a budget is that was nearly used up when the question was checked, or is now.
+
+    Args:
+        name: The budget's.
+        used: So much of it is used, the question included, in tokens or billionths of the currency; the figures below are in the same.
+        about: Some of that is estimated.
+        most: The budget.
+        asked: What the question was expected to use.
+        took: What it used.
+        took_about: That is estimated.
+        currency: None: it is a budget of tokens.
+        until: The day on which it renews.
+    """
     share = 100 * used // most if most else 100
     return (
-        f"*📊 Budget “{escape(name)}”: about {share} % used (≈{_of(used, most, currency)}), ≈{quantity(asked, currency)} of it expected "
-        f"for this question. It renews on {instant(until)}.*"
+        f"*📊 Budget “{escape(name)}”: {_of(used, most, currency, estimated=about)} used ({share} %). This question took "
+        f"{_about(took_about)}{quantity(took, currency)}; before it was asked, ≈{quantity(asked, currency)} were reserved for it. "
+        f"The budget renews on {instant(until)}.*"
     )
 
 
@@ -69,7 +89,7 @@ def usage_line(tallies: Sequence[Tally]) -> str:
     questions = sum(tally.questions for tally in tallies)
     if not questions:
         return "nothing"
-    about = "≈" if any(tally.estimated for tally in tallies) else ""
+    about = _about(any(tally.estimated for tally in tallies))
     tokens = sum(tally.input_tokens + tally.output_tokens for tally in tallies)
     costs: dict[str, int] = {}
     for tally in tallies:
@@ -87,7 +107,7 @@ def usage_line(tallies: Sequence[Tally]) -> str:
 def turn_usage(newest: TurnUsage, provider: str) -> str:
     """Say what one question used: prompt and answer, cost, and who was asked."""
     amounts = newest.amounts
-    about = "≈" if amounts.estimated or newest.reserved else ""
+    about = _about(amounts.estimated or newest.reserved)
     cost = "cost unknown" if amounts.cost is None else f"{about}{money(amounts.cost.nanos, amounts.cost.currency)}"
     tokens = f"{about}{quantity(amounts.tokens, None)} ({amounts.input_tokens:,} and {amounts.output_tokens:,})"
     double = ", possibly billed twice" if amounts.possibly_double else ""
@@ -102,7 +122,8 @@ def budget_line(standing: Standing) -> str:
     """Say how much of a budget is used."""
     limit = standing.limit
     currency = None if limit.cost is None else limit.cost.currency
-    return f"“{escape(limit.name)}”: {_of(standing.used, limit.most, currency)} used, renews on {instant(limit.end_day)}"
+    used = _of(standing.used, limit.most, currency, estimated=standing.estimated)
+    return f"“{escape(limit.name)}”: {used} used, renews on {instant(limit.end_day)}"
 
 
 def credits_left(amount: Decimal, at: float | None, unit: str = "credits") -> str:

@@ -260,7 +260,8 @@ class Turns:
             await unless(self._read(course), _stop(signal), course.delivery.hopeless())
         finished = course.finished or Finished(FinishReason.UNKNOWN, complete=False)
         # After a crash it is shown as it would have been.
-        near = course.expected.near if course.expected is not None else ()
+        used = self._used(course)
+        near = await self._near(course, used)
         more = {"pages": self._long_answer_pages, "files": course.notes, "trimmed": course.trimmed, "near": near}
         finish = endings.stored(finished, course.others, more | self._instead(course))
         choice = course.choice
@@ -272,7 +273,7 @@ class Turns:
             model=choice.model,
             state=memory.kept(choice, self._providers[choice.provider], finished),
             usage=reported(course.usage, possibly_double=course.asked_before),
-            spent=self._used(course),
+            spent=used,
             others=tuple(Alternative(other, transcript.content(other)) for other in course.others.texts),
         )
         if not await insist(self._clock, lambda: self._store.answered(course.turn, answer)):
@@ -338,6 +339,12 @@ class Turns:
             return None
         said, double = "".join((course.reply.text, *course.others.texts, *course.thoughts)), course.asked_before
         return self._accounting.used(course.expected, course.usage, said, possibly_double=double)
+
+    async def _near(self, course: Course, used: Amounts | None) -> list[Mapping[str, Any]]:
+        expected = course.expected
+        if expected is None or used is None:
+            return []
+        return await insist(self._clock, lambda: self._accounting.near(expected, used))
 
     async def _settle(self, course: Course, *, billed: bool = True) -> None:
         """Put what a question without a whole answer used in the place of what was reserved, or give it back."""

@@ -59,7 +59,7 @@ class Expected:
         prompt: Tokens of the prompt as estimated, without what was learned about the model.
         ratio: What the model counts for an estimated token.
         amounts: What was reserved.
-        near: What is to be told of budgets that are nearly used up; JSON.
+        standings: How far the budgets were, with what was reserved.
         comparable: What the provider reports of the prompt is what was estimated: it holds the transcript, all of it, and only text.
     """
 
@@ -67,7 +67,7 @@ class Expected:
     prompt: int
     ratio: float
     amounts: Amounts
-    near: tuple[Mapping[str, Any], ...] = ()
+    standings: tuple[Standing, ...] = ()
     comparable: bool = False
 
     @property
@@ -144,16 +144,23 @@ class Accounting:
             raise RefusedError(spending.over, amounts)
         text_only = {type(part) for message in request.messages for part in message.parts} <= {TextPart}
         comparable = text_only and request.state is None and request.resume is None and not possibly_double
-        return Expected(choice, prompt, ratio, amounts, tuple(self._near(spending.standings, amounts)), comparable)
+        return Expected(choice, prompt, ratio, amounts, spending.standings, comparable)
 
-    def _near(self, standings: Sequence[Standing], amounts: Amounts) -> list[Mapping[str, Any]]:
-        """Return what is to be told of budgets that are nearly used up."""
+    async def near(self, expected: Expected, used: Amounts) -> list[Mapping[str, Any]]:
+        """Return what is to be told of budgets that were nearly used up when the question was checked, or are now; JSON.
+
+        The figures are those that /usage gives once `used` has taken the place of what was reserved.
+        """
         found: list[Mapping[str, Any]] = []
-        for standing in standings:
-            limit = standing.limit
-            if limit.most and standing.used >= limit.most * self._budgets.named(limit.name).near:  # one of 0 lets only through what is free
-                figures = {"used": standing.used, "most": limit.most, "asked": limit.measure(amounts), "until": limit.end_day}
-                found.append({"name": limit.name, "currency": None if limit.cost is None else limit.cost.currency, **figures})
+        for checked in expected.standings:
+            limit, asked, took = checked.limit, checked.limit.measure(expected.amounts), checked.limit.measure(used)
+            edge = limit.most * self._budgets.named(limit.name).near
+            if not limit.most or max(checked.used, checked.used - asked + took) < edge:  # one of 0 lets only through what is free
+                continue
+            now = limit.standing(await self.tallies(limit.subject, limit.first_day, limit.end_day), expected.amounts, used)
+            figures = {"used": now.used, "about": now.estimated, "most": limit.most, "until": limit.end_day}
+            question = {"asked": asked, "took": took, "took_about": used.estimated}
+            found.append({"name": limit.name, "currency": None if limit.cost is None else limit.cost.currency, **figures, **question})
         return found
 
     def shortened(self, expected: Expected, request: ChatRequest) -> Expected:
@@ -206,7 +213,7 @@ class Accounting:
     async def standings(self, chat: ChatAddress, sender: Sender) -> list[Standing]:
         """Return how much is used of the budgets that hold for somebody in a chat."""
         limits = self._budgets.limits(chat, sender, self.today())
-        return [Standing(one, one.used(await self.tallies(one.subject, one.first_day, one.end_day))) for one in limits]
+        return [one.standing(await self.tallies(one.subject, one.first_day, one.end_day)) for one in limits]
 
     async def credits(self) -> dict[str, Credits]:
         """Return what providers said last is left on their accounts: by provider."""

@@ -8,7 +8,7 @@ from functools import partial
 
 from storage.base import Turn
 from storage.tx import OverDb, Row, Tx
-from storage.usage import Amounts, Limit, Money, Reservation, Spending, Standing, Tally, TurnUsage
+from storage.usage import Amounts, Limit, Money, Reservation, Spending, Tally, TurnUsage
 
 FIGURES = ("questions", "input_tokens", "output_tokens", "estimated", "possibly_double", "unpriced", "cost")
 """What is summed, as `storage.usage.Tally` has it."""
@@ -68,21 +68,20 @@ async def _spend(tx: Tx, turn: Turn, reservation: Reservation, now: float) -> Sp
     standings = []
     for limit in reservation.limits:
         days = await tx.fetch("tallies", limit.subject, limit.first_day, limit.end_day)
-        used = limit.used(summed(days)) - sum(_share(limit, row) for row in former)
-        after = used + limit.measure(reservation.amounts)
-        if after > limit.most:
-            return Spending(Standing(limit, used))
-        standings.append(Standing(limit, after))
+        sums, own = summed(days), next((_amounts(row) for row in former if _counted(limit, row)), None)
+        after = limit.standing(sums, own, reservation.amounts)
+        if after.used > limit.most:
+            return Spending(limit.standing(sums, own))
+        standings.append(after)
     asked = (turn.id, reservation.provider, reservation.model, "{}", now, reservation.day, json.dumps(reservation.subjects))
     await tx.fetch("usage_reserve", *asked, *_columns(reservation.amounts))
     await _correct(tx, former[0] if former else None, reservation)
     return Spending(None, tuple(standings))
 
 
-def _share(limit: Limit, row: Row) -> int:
-    """Return how much of a limit a row of usage has taken."""
-    counted = row["day"] is not None and limit.first_day <= row["day"] < limit.end_day and limit.subject in json.loads(row["subjects"])
-    return limit.measure(_amounts(row)) if counted else 0
+def _counted(limit: Limit, row: Row) -> bool:
+    """Tell whether a row of usage is part of what a limit is measured by."""
+    return row["day"] is not None and limit.first_day <= row["day"] < limit.end_day and limit.subject in json.loads(row["subjects"])
 
 
 def _columns(amounts: Amounts) -> tuple[object, ...]:

@@ -100,13 +100,29 @@ class Limit:
         """Return how much of it some amounts take. What is of unknown cost or in another currency takes nothing of a limit of money."""
         if self.cost is None:
             return amounts.tokens
-        return amounts.cost.nanos if amounts.cost is not None and amounts.cost.currency == self.cost.currency else 0
+        return amounts.cost.nanos if amounts.cost is not None and self._counts(amounts) else 0
 
     def used(self, tallies: Iterable[Tally]) -> int:
         """Return how much of it is used by some sums."""
         if self.cost is None:
             return sum(tally.input_tokens + tally.output_tokens for tally in tallies)
         return sum(tally.cost for tally in tallies if tally.currency == self.cost.currency)
+
+    def estimates(self, tallies: Iterable[Tally]) -> int:
+        """Return of how many questions what is used of it is estimated, by some sums."""
+        return sum(tally.estimated for tally in tallies if self.cost is None or tally.currency == self.cost.currency)
+
+    def standing(self, tallies: Sequence[Tally], instead: Amounts | None = None, put: Amounts | None = None) -> Standing:
+        """Return how much of it is used by some sums, with other amounts of one question in the place of those that they hold of it."""
+        used, estimates = self.used(tallies), self.estimates(tallies)
+        for amounts, sign in ((instead, -1), (put, 1)):
+            if amounts is not None:
+                used += sign * self.measure(amounts)
+                estimates += sign * (amounts.estimated and self._counts(amounts))
+        return Standing(self, used, estimated=used > 0 and estimates > 0)
+
+    def _counts(self, amounts: Amounts) -> bool:
+        return self.cost is None or (amounts.cost is not None and amounts.cost.currency == self.cost.currency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +139,15 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How much of a limit is used, in tokens or in billionths of its currency; what is reserved counts."""
+    """How much of a limit is used, in tokens or in billionths of its currency; what is reserved counts.
+
+    Attributes:
+        estimated: Some of it is an estimate, or reserved.
+    """
 
     limit: Limit
     used: int
+    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

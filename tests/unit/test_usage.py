@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import sqlite3
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -301,10 +303,81 @@ async def test_near_its_end_the_answer_says_so_with_the_estimate_also_after_a_cr
     async with world.running():
         await world.idle()
     (said,) = world.texts()
-    assert said.startswith("heard: one\n📊 Budget “house”: about 8")
-    assert "of 1,200 tokens), ≈1,0" in said
-    assert said.endswith("expected for this question. It renews on 1 December 2026, 00:00 UTC.")
+    assert re.search(r"^heard: one\n📊 Budget “house”: ≈\d+ of 1,200 tokens used \(\d %\)\. This question took ≈\d+ tokens; before", said)
+    assert re.search(r"asked, ≈1,0\d\d tokens were reserved for it\. The budget renews on 1 December 2026, 00:00 UTC\.$", said)
     assert len(world.alpha.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "asked"),
+    [
+        ({"tokens": 1_200}, "137 of 1,200 tokens used (11 %). This question took 137 tokens", r"≈1,0\d\d tokens were"),
+        ({"cost": "0.012"}, "0.00057 of 0.012 USD used (4 %). This question took 0.00057 USD", r"≈0\.010 USD were"),
+    ],
+)
+async def test_near_its_end_is_said_what_was_used_and_never_that_what_was_reserved_is_used(
+    world: World, limit: dict[str, Any], used: str, asked: str
+) -> None:
+    world.budgets = budget(**limit)
+    async with world.running():
+        world.alpha.will(TextDelta("yes"), Usage(100, 37), Finished())
+        said = await world.ask("one")
+        assert used in said
+        assert re.search(asked, said)
+        usage = await world.order("usage")
+        assert f"“house”: {used.partition(' (')[0]}, renews on" in usage.replace("*", "")
+        assert "“house”: ≈" not in usage
+
+
+async def test_a_budget_whose_sum_holds_estimates_is_marked_so_wherever_it_is_told(world: World) -> None:
+    world.budgets = budget(tokens=1_700)
+    async with world.running():
+        await world.ask("one")  # nothing is reported
+        world.alpha.will(TextDelta("yes"), Usage(1_400, 37), Finished())
+        said = await world.ask("two")
+        (told,) = re.findall(r"“house”: (≈[\d,]+ of 1,700 tokens) used", said)
+        assert "This question took 1,437 tokens" in said
+        assert f"“house”: {told} used" in await world.order("usage")
+        assert re.search(r"≈2\d\d of 1,700 tokens are left", await world.ask("three"))
+
+
+async def test_a_question_that_took_more_than_was_reserved_tells_of_the_budget_then(world: World) -> None:
+    world.budgets = budget(tokens=10_000)
+    async with world.running():
+        world.alpha.will(TextDelta("yes"), Usage(100, 8_900), Finished())
+        assert "“house”: 9,000 of 10,000 tokens used (90 %)" in await world.ask("one")
+
+
+async def test_what_others_use_meanwhile_is_part_of_what_is_said(world: World) -> None:
+    world.budgets = budget(per="all", tokens=2_500)
+    gate = asyncio.Event()
+    async with world.running():
+        world.alpha.will(gate, TextDelta("yes"), Usage(100, 37), Finished())
+        await world.say("one", chat="1")
+        await eventually(lambda: len(world.alpha.requests) == 1)
+        world.alpha.will(TextDelta("no"), Usage(60, 3), Finished())
+        await world.say("two", chat="2")
+        said = await eventually(lambda: next((text for text in world.texts("2") if "📊" in text), ""))
+        assert re.search(r"“house”: ≈1,\d+ of 2,500 tokens used .* This question took 63 tokens", said)  # the other's reservation
+        gate.set()
+        await world.idle()
+        assert "“house”: 200 of 2,500 tokens used (8 %)" not in world.texts("1")[0]  # far from its end by now, also as it was checked
+        assert "“house”: 200 of 2,500 tokens used, renews" in await world.order("usage")
+
+
+async def test_a_note_that_an_older_version_stored_is_left_away(world: World) -> None:
+    world.budgets = budget(tokens=1_200)
+    async with world.running():
+        closing = world.never_closes()
+        await world.say("one")
+        await closing.wait()
+    older = '[{"name": "house", "currency": null, "used": 1012, "most": 1200, "asked": 1012, "until": 20788}]'
+    with sqlite3.connect(world.database) as database:
+        database.execute("UPDATE turn SET finish = json_set(finish, '$.near', json(?))", (older,))
+    database.close()
+    async with world.running():
+        await world.idle()
+    assert world.texts() == ["heard: one"]
 
 
 async def test_far_from_its_end_nothing_is_said(world: World) -> None:
