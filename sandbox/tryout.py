@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,10 +96,10 @@ def settings_for(settings: Settings, outside: Outside, database: Path) -> dict[s
             if name.startswith(("discord_", "telegram_")) and name != "telegram_drafts"
         }
     )
-    for name, value in outside.provider_settings().items():
-        provider = name.split("_", 1)[0]
-        if f"{provider}_api_key" not in settings.model_fields_set:
-            values[name] = value
+    real = real_providers(settings)
+    values.update({name: value for name, value in outside.provider_settings().items() if name.split("_", 1)[0] not in real})
+    if "modelslab" not in real:
+        values.update(modelslab_webhook_url=None)  # nobody posts for the stand-in, and the port is the real bot's
     values.update(outside.platform_settings())
     values.update(access="open", database_url=f"{DATABASE_SCHEME}{database}")
     if settings.default_provider is None and settings.local_model != "off" and Local.available():
@@ -107,19 +107,35 @@ def settings_for(settings: Settings, outside: Outside, database: Path) -> dict[s
     return values
 
 
+def real_providers(settings: Settings) -> list[str]:
+    """Return the providers that are asked outside, as the operator set them up; all others are stand-ins."""
+    keys = {name: getattr(settings, f"{name}_api_key") for name in ("netmind", "segmind", "modelslab", "openai")}
+    own = [name for name, key in keys.items() if key or (name == "openai" and settings.openai_base_url)]
+    return own + [endpoint.vendor.name for endpoint in settings.endpoints]
+
+
 def announcement(url: str, settings: Settings, bridge: Bridge) -> str:
-    """Return what the terminal says once everything accepts."""
-    real = [name for name in ("netmind", "segmind", "modelslab", "openai") if f"{name}_api_key" in settings.model_fields_set]
-    real += [endpoint.vendor.name for endpoint in settings.endpoints]
+    """Return what the terminal says once everything accepts. `settings` are the operator's."""
+    real = real_providers(settings)
+    ones = "the real one: it is" if len(real) == 1 else "the real ones: they are"
     return READY.format(
         url=url,
-        leaving=f", but what you ask {' and '.join(real)} goes to the real one: its key is set" if real else "",
-        answers=_who_answers(settings, bridge),
+        leaving=f", but what you ask {_listed(real)} goes to {ones} set up" if real else "",
+        answers=_who_answers(settings, bridge, real),
     )
 
 
-def _who_answers(settings: Settings, bridge: Bridge) -> str:
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+
+
+def _who_answers(settings: Settings, bridge: Bridge, real: Sequence[str]) -> str:
+    """Say who answers where nobody chose another provider: a real one, or a stand-in's voice."""
+    chosen = settings.default_provider or ("local" if "local" in bridge.providers else next(iter(bridge.providers), None))
+    if chosen in real:
+        return f"{chosen}, the real one"
     if "local" in bridge.providers:
         return "the small model on this machine"
     why = "switched off (LOCAL_MODEL=off)" if settings.local_model == "off" else "not installed"
-    return f"a script: the local model is {why}"
+    others = f"; /provider {real[0]} asks the real one" if real else ""
+    return f"a script: the local model is {why}{others}"

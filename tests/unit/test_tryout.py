@@ -88,3 +88,45 @@ async def test_a_provider_with_a_real_key_stays_the_real_one(outside: Outside, t
 def test_who_answers_is_told_and_why_the_local_model_does_not(local_model: str, providers: dict[str, None], answers: str) -> None:
     bridge = cast("Bridge", SimpleNamespace(providers=providers))
     assert f"Answers come from {answers}. " in announcement("http://x", load(None, local_model=local_model), bridge)
+
+
+def told(providers: list[str], **values: Any) -> str:
+    """Return what the terminal says, as one line."""
+    bridge = cast("Bridge", SimpleNamespace(providers=dict.fromkeys(providers)))
+    return " ".join(announcement("http://x", load(None, **values), bridge).split())
+
+
+STAND_INS = ["netmind", "segmind", "modelslab"]
+
+
+def test_a_real_provider_is_named_as_the_one_that_answers() -> None:
+    said = told(STAND_INS, netmind_api_key="k", local_model="off")
+    assert (
+        "nothing leaves it, but what you ask netmind goes to the real one: it is set up. Answers come from netmind, the real one." in said
+    )
+    assert "script" not in said
+    chosen = told([*STAND_INS, "local"], segmind_api_key="k", default_provider="segmind")
+    assert "Answers come from segmind, the real one." in chosen
+
+
+def test_several_real_providers_are_told_in_the_plural() -> None:
+    two = told(STAND_INS, netmind_api_key="k", segmind_api_key="k", local_model="off")
+    assert "but what you ask netmind and segmind goes to the real ones: they are set up. Answers come from netmind, the real one." in two
+    three = told([*STAND_INS, "openai", "local"], netmind_api_key="k", segmind_api_key="k", openai_base_url="http://localhost:11434/v1")
+    assert "what you ask netmind, segmind and openai goes to the real ones: they are set up." in three
+    assert "Answers come from the small model on this machine." in three
+
+
+def test_where_a_stand_in_comes_first_it_is_said_how_the_real_one_is_asked() -> None:
+    said = told(STAND_INS, segmind_api_key="k", local_model="off")
+    assert "Answers come from a script: the local model is switched off (LOCAL_MODEL=off); /provider segmind asks the real one." in said
+
+
+async def test_a_key_of_blanks_is_no_real_provider(outside: Outside, tmp_path: Path) -> None:
+    assert tried(outside, tmp_path, netmind_api_key=" ").netmind_base_url == outside.netmind.base_url
+
+
+async def test_modelslabs_posts_are_the_real_bots_unless_the_real_provider_is_asked(outside: Outside, tmp_path: Path) -> None:
+    address = "https://bot.example.com/modelslab"
+    assert tried(outside, tmp_path, modelslab_webhook_url=address).modelslab_webhook_url is None
+    assert tried(outside, tmp_path, modelslab_webhook_url=address, modelslab_api_key="k").modelslab_webhook_url == address
