@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, SecretStr
 from yarl import URL
 
+from adapters.addresses import is_public, looks_private, written_address
+
 _KEY = re.compile(r"[!-~]+")
 """What may stand in a header and is no blank: no provider's key has anything else."""
 
@@ -48,6 +50,19 @@ def checked_address(value: str, schemes: Schemes = HTTP) -> str:
     return value.rstrip("/")
 
 
+def checked_public_address(value: str) -> str:
+    """Return an address that others reach from the internet, without the slash at its end.
+
+    Raises:
+        ValueError: It is none, is not https, or its host is in a private network or on this machine.
+    """
+    host = URL(checked_address(value)).raw_host or ""
+    if URL(value).scheme != "https" or looks_private(host) or (written_address(host) is not None and not is_public(host)):
+        raise ValueError("takes a public https address, such as https://bot.example.com/modelslab: it is called from the internet")
+    return value.rstrip("/")
+
+
 Key = Annotated[SecretStr | None, AfterValidator(cleaned_key)]
 Address = Annotated[str | None, AfterValidator(lambda value: None if value is None else checked_address(value))]
+PublicAddress = Annotated[str | None, AfterValidator(lambda value: None if value is None else checked_public_address(value))]
 GatewayAddress = Annotated[str | None, AfterValidator(lambda value: None if value is None else checked_address(value, WEBSOCKET))]

@@ -22,7 +22,7 @@ from bot import budgets, endpoints, prices, tables
 from bot.access import Access, AllowList
 from bot.allocator import FIRST_TEXT_SECONDS
 from bot.attachments import FileLimits
-from bot.edge import Address, GatewayAddress, Key
+from bot.edge import Address, GatewayAddress, Key, PublicAddress
 from bot.patience import PARK_ATTEMPTS, PARK_HOURS, ParkingRule
 from bot.preferences import MOST_KEEP_DAYS
 from bot.wrong_values import wrong_value
@@ -117,7 +117,7 @@ class Settings(BaseSettings):
     modelslab_api_key: Key = None
     modelslab_base_url: Address = None
     modelslab_uncensored: bool = False
-    modelslab_webhook_url: Address = None
+    modelslab_webhook_url: PublicAddress = None
     modelslab_webhook_host: str = "127.0.0.1"
     modelslab_webhook_port: int = Field(default=8444, ge=1, le=65535)
     openai_api_key: Key = None

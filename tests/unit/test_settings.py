@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.base import Provider
+from bot import cli
 from bot.app import defaults_of, missing_tokens, secrets_of
 from bot.model import ChatAddress, ChatKind, EventKind, Incoming, Sender
 from bot.settings import VARIABLES, Settings, SettingsError, load, misspelt
@@ -228,6 +229,39 @@ def test_a_webhook_needs_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "TELEGRAM_WEBHOOK_SECRET" in said
     monkeypatch.setenv("TELEGRAM_WEBHOOK_SECRET", "a-Secret_1")
     assert load().telegram_webhook_url == "https://bot.example.com/telegram"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://x",
+        "http://bot.example.com/modelslab",
+        "https://localhost/modelslab",
+        "https://box.local/modelslab",
+        "https://gateway/modelslab",
+        "https://127.0.0.1:8444/",
+        "https://10.0.0.7/modelslab",
+        "https://0x0a.7/modelslab",
+        "https://[::1]/modelslab",
+        "https://[::ffff:10.0.0.7]/",
+    ],
+)
+def test_modelslab_posts_to_a_public_https_address_or_nowhere(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    assert refused(monkeypatch, MODELSLAB_WEBHOOK_URL=address).endswith(
+        "MODELSLAB_WEBHOOK_URL: takes a public https address, such as https://bot.example.com/modelslab: it is called from the internet"
+    )
+
+
+@pytest.mark.parametrize("address", ["https://bot.example.com/hooks/modelslab", "https://93.184.216.34:8443/m", "https://bot.example.com/"])
+def test_a_public_https_address_is_taken_for_modelslabs_posts(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("MODELSLAB_WEBHOOK_URL", address)
+    assert load().modelslab_webhook_url == address.rstrip("/")
+
+
+def test_doctor_tells_a_wrong_setting_as_the_start_does(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("MODELSLAB_WEBHOOK_URL", "http://x")
+    assert cli.main(["doctor"]) == cli.USAGE
+    assert "MODELSLAB_WEBHOOK_URL: takes a public https address" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", SECRETS)
