@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import aiohttp
 
@@ -14,6 +16,9 @@ from adapters.openai_parameters import THINKS, Vendor
 FORMER_URL = "https://inference-api.netmind.ai/inference-api/openai/v1"
 """The address of Netmind's older document. A key is never sent there unless it is set as the base address."""
 
+_ONE_TEMPERATURE: Mapping[str, Any] = {"unsupported": frozenset({"temperature"}), **THINKS}
+"""gpt-5's models take no temperature but their own, whatever range Netmind's document gives. Of others nothing of the kind is known."""
+
 NETMIND = Vendor(
     name="netmind",
     title="Netmind Power",
@@ -24,9 +29,10 @@ NETMIND = Vendor(
         "meta-llama/Meta-Llama-3.1-70B-Instruct": 131_072,
     },
     context=32_768,  # a guess on the low side: its list tells no sizes
-    models=dict.fromkeys(
-        ("openai/o[134]*", "openai/gpt-5*", "deepseek-ai/DeepSeek-R*", "deepseek-ai/DeepSeek-V4*", "*[Tt]hinking*"), THINKS
-    ),
+    models={
+        "openai/gpt-5*": _ONE_TEMPERATURE,
+        **dict.fromkeys(("openai/o[134]*", "deepseek-ai/DeepSeek-R*", "deepseek-ai/DeepSeek-V4*", "*[Tt]hinking*"), THINKS),
+    },
 )
 
 

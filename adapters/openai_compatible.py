@@ -98,7 +98,7 @@ class OpenAICompatible:
             # llama.cpp's server promises keep-alive and closes after a stream all the same, which cuts a question sent at that moment
             # (measured); it may have been billed, so nobody repeats it. Without TLS a new connection costs half a millisecond.
             self._headers["Connection"] = "close"
-        self._ask_usage = vendor.usage_in_stream
+        self._ask_usage = True
         self._contexts = dict(vendor.contexts)
         self._listed_images: dict[str, bool] = {}
         self._blind: set[str] = set()
@@ -120,7 +120,8 @@ class OpenAICompatible:
         private = private_texts(request)
         began = asyncio.get_running_loop().time()
         while True:
-            body = request_body(vendor, request, parameters, completion=completion, usage=self._ask_usage, written=True)
+            usage = self._ask_usage and vendor.usage_in_stream
+            body = request_body(vendor, request, parameters, completion=completion, usage=usage, written=True)
             async with self._http.stream_json(url, body, self._headers, budgets=budgets) as stream:
                 if not 200 <= stream.status < 300:  # noqa: PLR2004 - HTTP's numbers
                     reply = await stream.reply(began + budgets.total)

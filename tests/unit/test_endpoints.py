@@ -10,12 +10,13 @@ import pytest
 
 from adapters.http import Budgets, open_session
 from adapters.openai_compatible import OpenAICompatible
-from adapters.openai_vendors import PRESETS
+from adapters.openai_parameters import OpenAIParameters
+from adapters.openai_vendors import GENERIC, PRESETS
 from bot.app import build_providers, defaults_of, secrets_of
-from bot.endpoints import EndpointsError, read
+from bot.endpoints import EndpointsError, Quirks, Table, read
 from bot.settings import SettingsError, load, misspelt
 from tests.support.openai_tapes import DONE, MODEL, Tape, TapeServer, delta
-from tests.support.providers import KEY, failure, request
+from tests.support.providers import KEY, events, failure, request
 
 GUIDE = Path(__file__).parents[2] / "docs" / "providers.md"
 CANARY = "canary-4f1d-secret"
@@ -263,6 +264,40 @@ def test_the_guides_examples_are_taken_as_they_stand(tmp_path: Path) -> None:
         assert read(written(tmp_path, text), variables)
 
 
+def test_the_guide_names_every_key_of_a_table_and_what_may_stand_for_some_models() -> None:
+    guide = GUIDE.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)`( \*)? \|", guide, re.MULTILINE)
+    assert [key for key, _ in rows] == [*dict.fromkeys(key for key, _ in rows)]
+    assert {key for key, _ in rows} == set(Table.model_fields)
+    assert {key for key, mark in rows if mark} == set(Quirks.model_fields)
+    (said,) = re.findall(r"^Parameters, for `renames` and `unsupported`, are (.*?)\n\n", guide, re.MULTILINE | re.DOTALL)
+    assert set(re.findall(r"`(\w+)`", said)) - {"unsupported"} == set(OpenAIParameters.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("key", "usual"),
+    [
+        ("idle_seconds", Budgets().idle),
+        ("total_seconds", Budgets().total),
+        ("first_seconds", Budgets().first),
+        ("context", GENERIC.context),
+        ("system_role", f'"{GENERIC.system_role}"'),
+        ("reasoning_fields", json.dumps(GENERIC.reasoning_fields)),
+        ("think_tags", json.dumps(GENERIC.think_tags)),
+        ("usage_in_stream", str(GENERIC.usage_in_stream).lower()),
+        ("lists_all_models", str(GENERIC.lists_all_models).lower()),
+    ],
+)
+def test_the_guide_says_what_holds_without_a_key(key: str, usual: object) -> None:
+    (said,) = re.findall(rf"^\| `{key}`.*\| (.*) \|$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert (f"{usual:g}" if isinstance(usual, float) else str(usual)) in said
+
+
+def test_the_guide_names_the_presets_that_need_a_model() -> None:
+    needy = ", ".join(f"`{name}`" for name, vendor in PRESETS.items() if not vendor.default_model)
+    assert f"(so do the presets {' and '.join(needy.rsplit(', ', 1))}: a `default_model`)" in GUIDE.read_text(encoding="utf-8")
+
+
 async def test_the_settings_make_them_providers_beside_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     path = written(tmp_path, '[groq]\napi_key_env = "MY_GROQ_KEY"\n[ollama]\n')
@@ -290,6 +325,18 @@ async def test_one_of_them_answers(tmp_path: Path) -> None:
         provider = OpenAICompatible(session, made.vendor, key=made.key.get_secret_value())
         assert "Hello" in [getattr(event, "text", "") async for event in provider.stream(request(MODEL))]
         assert server.calls[0].headers["X-Title"] == "us"
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [("", True), ("usage_in_stream = false", False), (f'[box.models."{MODEL}"]\nusage_in_stream = false', False)],
+    ids=["usual", "table", "model"],
+)
+async def test_a_stream_is_not_asked_for_its_usage_where_that_is_declared(tmp_path: Path, text: str, asked: bool) -> None:
+    async with TapeServer(Tape([delta("Hello"), delta(finish="stop"), DONE])) as server, open_session() as session:
+        (made,) = read(written(tmp_path, f'[box]\nbase_url = "{server.url}/v1"\ndefault_model = "{MODEL}"\n{text}'), {})
+        await events(OpenAICompatible(session, made.vendor, key=KEY), request(MODEL))
+        assert ("stream_options" in server.calls[0].body) is asked
 
 
 async def test_models_that_take_pictures_are_declared_by_pattern(tmp_path: Path) -> None:

@@ -12,8 +12,10 @@ from adapters.base import Billed, ErrorKind, ProviderError, TextDelta
 from adapters.http import Budgets, Http
 from adapters.netmind import NETMIND, Netmind
 from adapters.openai_compatible import OpenAICompatible, openai_endpoint
-from adapters.openai_parameters import Vendor
-from adapters.openai_vendors import GENERIC, OPENAI
+from adapters.openai_parameters import OpenAIParameters, Vendor
+from adapters.openai_vendors import GENERIC, OPENAI, PRESETS
+from adapters.openai_wire import request_body
+from adapters.segmind import Segmind
 from tests.support.openai_tapes import DONE, MODEL, Tape, TapeServer, delta
 from tests.support.providers import KEY, events, failure, request
 
@@ -61,6 +63,33 @@ def test_what_is_different_with_some_of_openais_models_is_declared(session: aioh
     sampling = {"temperature", "top_p", "presence_penalty", "frequency_penalty", "logit_bias", "stop"}
     for model in ("o1-mini", "o3", "o4-mini", "gpt-5.4"):  # what they do not take is said, see /settings
         assert openai.capabilities(model).unsupported == sampling
+
+
+@pytest.mark.parametrize(
+    ("vendor", "model", "held"),
+    [
+        (NETMIND, "openai/gpt-5.4", True),
+        (NETMIND, "openai/gpt-5-mini", True),
+        (NETMIND, "openai/o3", False),
+        (NETMIND, "deepseek-ai/DeepSeek-V4-Pro", False),
+        (OPENAI, "gpt-5.4", True),
+        (OPENAI, "openai/gpt-5.4", False),
+        (PRESETS["openrouter"], "openai/gpt-5.4", False),
+    ],
+)
+def test_a_temperature_is_held_back_where_it_is_known_to_be_refused(
+    session: aiohttp.ClientSession, vendor: Vendor, model: str, held: bool
+) -> None:
+    """As docs/providers.md says it."""
+    provider = OpenAICompatible(session, vendor, key=KEY)
+    assert ("temperature" in provider.capabilities(model).unsupported) is held
+    sent = request_body(vendor.of(model), request(model), OpenAIParameters(temperature=0.5, top_p=0.5), completion=False, usage=False)
+    assert ("temperature" not in sent) is held
+    assert ("top_p" not in sent) is (held and vendor is OPENAI)  # of Netmind's nothing more is known
+
+
+def test_of_segminds_models_nothing_is_held_back(session: aiohttp.ClientSession) -> None:
+    assert Segmind(session, key=KEY).capabilities("gpt-5").unsupported == frozenset()
 
 
 def test_which_models_think_unheard_is_declared() -> None:
