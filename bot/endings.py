@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
-from adapters.base import Alternatives, ErrorKind, Finished, FinishReason
+from adapters.base import Alternatives, ErrorKind, Finished, FinishReason, ProviderError
 from bot import texts, texts_usage
+from bot.course import Course
+from bot.preferences import Choice
+
+Title: TypeAlias = Callable[[Choice], str]
+"""Returns the name that people read of who was chosen."""
 
 
 def stored(finished: Finished, others: Alternatives, more: Mapping[str, Any]) -> str:
@@ -34,6 +39,27 @@ def ending(said: Mapping[str, Any], shown: int = 1) -> tuple[str, bool]:
     complete, cut = said.get("complete", True), said.get("cut", False)
     more = reason is not FinishReason.CONTENT_FILTER and (reason is FinishReason.LENGTH or cut or not complete)
     return texts.finish_note(reason, complete=complete, likely_truncated=cut), more
+
+
+def instead(course: Course, title: Title) -> dict[str, Any]:
+    """Return what is to be told of an answer that is not from who was chosen, as part of its end; nothing if it is."""
+    if course.asked == 0:
+        return {}
+    return {"instead": [title(course.choice), course.choice.model, title(course.choices[0]), course.passed.get(0)]}
+
+
+def failure(course: Course, error: ProviderError, title: Title) -> str:
+    """Return the words about why there is no answer, or not the whole of it."""
+    at = next((place for place, choice in enumerate(course.choices) if choice.provider == error.provider), 0)
+    told = texts.provider_error(error, title(course.choices[at]), course.choices[at].model, broke_off=course.said is not None)
+    if course.said is not None:
+        note = instead_note(instead(course, title))
+    elif (refused := course.refused) is not None:
+        note = texts_usage.over_budget(refused.standing, refused.expected, refused.model)
+    else:
+        others = sorted({*course.passed, course.asked} - {at})
+        note = texts.nobody_else([title(course.choices[place]) for place in others]) if others else ""
+    return f"{told}\n\n{note}" if note else told
 
 
 def instead_note(said: Mapping[str, Any]) -> str:

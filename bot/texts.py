@@ -26,18 +26,37 @@ _PROVIDER_ERRORS = {
     ErrorKind.TIMEOUT_IDLE: "{provider} stopped in the middle of its answer. Use /retry to ask again.",
     ErrorKind.TIMEOUT_TOTAL: "{provider} took too long. Use /retry to ask again, or choose a faster model with /model.",
     ErrorKind.AUTH: "{provider} refused this bot's key. The operator has to check it; meanwhile choose another with /provider.",
-    ErrorKind.QUOTA: "The account at {provider} has no credits left. The operator has to add some; meanwhile choose another /provider.",
+    ErrorKind.QUOTA: "The account at {provider} has no credits left. The operator must add some; meanwhile choose another with /provider.",
     ErrorKind.MODEL_NOT_FOUND: "{provider} has no model {model} (any more). Choose another with /model.",
-    ErrorKind.BAD_REQUEST: "{provider} did not accept the request{detail}. Check /settings, or choose another model with /model.",
-    ErrorKind.CONTEXT_OVERFLOW: "This conversation is too long for {model}. Use /reset to start afresh, or choose another /model.",
+    ErrorKind.BAD_REQUEST: "{provider} did not accept the request{detail} Check /settings, or choose another model with /model.",
+    ErrorKind.CONTEXT_OVERFLOW: "This conversation is too long for {model}. Use /reset to start afresh, or choose another with /model.",
     ErrorKind.CONTENT_FILTER: "{provider} declined to answer that. Ask in other words.",
-    ErrorKind.NO_PICTURES: "{model} can't see pictures. Choose another with /model, then use /retry.",
+    ErrorKind.NO_PICTURES: "{model} can't see pictures. Choose another with /model or /provider, then use /retry.",
     ErrorKind.PROTOCOL: "{provider} sent something that can't be understood. Use /retry to ask again.",
     ErrorKind.INCOMPLETE: "The answer was cut off on its way. Use /retry to ask again.",
     ErrorKind.EMPTY: "{model} gave an empty answer. Use /retry to ask again, or choose another model with /model.",
     ErrorKind.STATE_LOST: "{provider} lost this conversation. Use /retry: it will be told again what was said.",
 }
 
+
+_BROKE_OFF = {
+    ErrorKind.RATE_LIMIT: "{provider} is getting too many questions right now and stopped in the middle of its answer.",
+    ErrorKind.OVERLOADED: "{provider} is overloaded right now and stopped in the middle of its answer.",
+    ErrorKind.SERVER: "{provider} had a fault of its own in the middle of its answer.",
+    ErrorKind.CONNECT: "The connection to {provider} broke in the middle of its answer.",
+    ErrorKind.TIMEOUT_FIRST: "{provider} stopped in the middle of its answer.",
+    ErrorKind.TIMEOUT_IDLE: "{provider} stopped in the middle of its answer.",
+    ErrorKind.TIMEOUT_TOTAL: "{provider} took too long with its answer.",
+    ErrorKind.PROTOCOL: "{provider} sent something that can't be understood in the middle of its answer.",
+    ErrorKind.INCOMPLETE: "The answer was cut off on its way.",
+    ErrorKind.EMPTY: "{model} stopped in the middle of its answer.",
+    ErrorKind.STATE_LOST: "{provider} lost this conversation in the middle of its answer.",
+}
+"""Why an answer is not whole of which a part was shown: Continue stands below it."""
+_FILTERED = "{provider} declined to go on with this answer. Ask in other words."
+_GO_ON = "Press Continue or use /continue to go on from here, or /retry to ask anew."
+_SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")  # noqa: RUF001 - Chinese and Japanese ones
+_CLOSING = "\"'”’»)"  # noqa: RUF001 - the mark that closes a quotation
 
 _WHY = {
     ErrorKind.RATE_LIMIT: "gets too many questions right now",
@@ -110,14 +129,28 @@ _WRONG_ADDRESS = (
 )
 
 
-def provider_error(error: ProviderError, provider: str, model: str) -> str:
-    """Say what went wrong with a question, in one sentence and what to do."""
+def provider_error(error: ProviderError, provider: str, model: str, *, broke_off: bool = False) -> str:
+    """Say what went wrong with a question, in one sentence and what to do. `broke_off`: a part of the answer stands above it."""
     when = f"in {duration(error.retry_after)}" if error.retry_after else "in a while"
-    detail = f" ({escape(error.detail)})" if error.kind is ErrorKind.BAD_REQUEST and error.detail else ""
-    misplaced = error.kind is ErrorKind.BAD_REQUEST and error.scope is Scope.PROVIDER
-    sentence = _WRONG_ADDRESS if misplaced else _AT_CAP if error.at_cap else _PROVIDER_ERRORS[error.kind]
-    sentence = sentence.format(provider=escape(provider), model=escape(model), when=when, detail=detail)
-    return f"⚠️ {sentence}"
+    detail = f": {sentence(escape(error.detail))}" if error.kind is ErrorKind.BAD_REQUEST and error.detail.strip() else "."
+    words = _unanswered(error) if not broke_off else _FILTERED if error.kind is ErrorKind.CONTENT_FILTER else _broken_off(error)
+    return f"⚠️ {words.format(provider=escape(provider), model=escape(model), when=when, detail=detail)}"
+
+
+def _unanswered(error: ProviderError) -> str:
+    if error.kind is ErrorKind.BAD_REQUEST and error.scope is Scope.PROVIDER:
+        return _WRONG_ADDRESS
+    return _AT_CAP if error.at_cap else _PROVIDER_ERRORS[error.kind]
+
+
+def _broken_off(error: ProviderError) -> str:
+    return f"{_BROKE_OFF.get(error.kind) or _unanswered(error)} {_GO_ON}"
+
+
+def sentence(words: str) -> str:
+    """Return somebody's words with one full stop at their end, if they do not end a sentence by themselves."""
+    words = words.rstrip()
+    return words if words.rstrip(_CLOSING).endswith(_SENTENCE_ENDS) else f"{words}."
 
 
 def duration(seconds: float) -> str:

@@ -56,7 +56,7 @@ def over_budget(standing: Standing, expected: Amounts, model: str | None) -> str
     left = _of(limit.most - standing.used, limit.most, currency, estimated=standing.estimated)
     return (
         f"⚠️ The budget {name} does not reach for this question: it is expected to take about {asked}, and {left} are left. {renews} "
-        "A shorter conversation (/reset), a lower max_tokens (/settings) or another /model may need less."
+        "A shorter conversation (/reset), a lower max_tokens (/settings) or another model (/model) may need less."
     )
 
 

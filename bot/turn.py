@@ -19,6 +19,7 @@ from adapters.base import (
     Alternatives,
     Billed,
     ChatRequest,
+    ErrorKind,
     Finished,
     FinishReason,
     Provider,
@@ -236,7 +237,8 @@ class Turns:
         except ProviderError as error:
             log.warning("turn.provider_failed turn=%d provider=%s: %s", turn.id, error.provider, error)
             await self._settle(course, billed=error.billed is not Billed.NO)
-            await self._failed(course, self._failure(course, error), str(error))
+            more = error.kind is not ErrorKind.CONTENT_FILTER
+            await self._failed(course, endings.failure(course, error, self._title), str(error), more=more)
         except NothingToAskError as error:
             await self._settle(course, billed=False)
             await self._failed(course, texts.nothing_to_ask(error.notes), str(error))
@@ -263,7 +265,7 @@ class Turns:
         used = self._used(course)
         near = await self._near(course, used)
         more = {"pages": self._long_answer_pages, "files": course.notes, "trimmed": course.trimmed, "near": near}
-        finish = endings.stored(finished, course.others, more | self._instead(course))
+        finish = endings.stored(finished, course.others, more | endings.instead(course, self._title))
         choice = course.choice
         answer = TurnAnswer(
             text=course.reply.text,
@@ -392,26 +394,6 @@ class Turns:
     def _title(self, choice: Choice) -> str:
         return self._providers[choice.provider].title
 
-    def _instead(self, course: Course) -> dict[str, Any]:
-        """Return what is to be told of an answer that is not from who was chosen, as part of its end; nothing if it is."""
-        if course.asked == 0:
-            return {}
-        why = course.passed.get(0)
-        return {"instead": [self._title(course.choice), course.choice.model, self._title(course.choices[0]), why]}
-
-    def _failure(self, course: Course, error: ProviderError) -> str:
-        """Say why there is no answer, or not the whole of it."""
-        at = next((place for place, choice in enumerate(course.choices) if choice.provider == error.provider), 0)
-        sentence = texts.provider_error(error, self._title(course.choices[at]), course.choices[at].model)
-        if course.said is not None:
-            note = endings.instead_note(self._instead(course))
-        elif (refused := course.refused) is not None:
-            note = texts_usage.over_budget(refused.standing, refused.expected, refused.model)
-        else:
-            others = sorted({*course.passed, course.asked} - {at})
-            note = texts.nobody_else([self._title(course.choices[place]) for place in others]) if others else ""
-        return f"{sentence}\n\n{note}" if note else sentence
-
     async def show_again(self, turn: Turn, incoming: Incoming) -> None:
         """Show the answer of a turn that is over as it is stored by now, in the messages that it has.
 
@@ -469,8 +451,8 @@ class Turns:
             await self._outbox.post(Owner(OwnerKind.EVENT, course.turn.event), below, note.pages())
         await insist(self._clock, lambda: self._store.close(course.turn, state, error=error, partial=course.said, forget=course.forget))
 
-    async def _failed(self, course: Course, text: str, error: str) -> None:
-        course.reply.end(text, controls.ended(course.turn.id, more=course.said is not None))
+    async def _failed(self, course: Course, text: str, error: str, *, more: bool = True) -> None:
+        course.reply.end(text, controls.ended(course.turn.id, more=more and course.said is not None))
         await course.delivery.finish()
         await insist(
             self._clock, lambda: self._store.close(course.turn, TurnState.FAILED, error=error, partial=course.said, forget=course.forget)

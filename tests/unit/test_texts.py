@@ -26,6 +26,38 @@ def test_every_kind_of_failure_has_one_sentence_with_advice(kind: ErrorKind) -> 
     assert ("canary" in said) == (kind is ErrorKind.BAD_REQUEST)
 
 
+@pytest.mark.parametrize("kind", ErrorKind)
+def test_what_broke_off_speaks_of_the_controls_that_stand_below_it(kind: ErrorKind) -> None:
+    said = texts.provider_error(ProviderError(kind, "canary detail"), "Alpha", "small", broke_off=True)
+    assert said.startswith("⚠️ ")
+    assert "{" not in said
+    assert said.count("/retry") == (kind not in {ErrorKind.CONTENT_FILTER, ErrorKind.NO_PICTURES}) + 2 * (kind is ErrorKind.NO_PICTURES)
+    assert ("Press Continue or use /continue" in said) == (kind is not ErrorKind.CONTENT_FILTER)
+
+
+@pytest.mark.parametrize(
+    ("detail", "put"),
+    [
+        ("max_tokens is too large", "the request: max_tokens is too large. Check"),
+        ("max_tokens is too large.", "the request: max_tokens is too large. Check"),
+        ("What is this?", "the request: What is this? Check"),
+        ("Stop that! ", "the request: Stop that! Check"),
+        ('unknown field "n."', 'the request: unknown field "n." Check'),
+        (" ", "the request. Check"),
+        ("", "the request. Check"),
+    ],
+)
+def test_a_sentence_of_a_provider_keeps_its_own_full_stop_and_gets_no_second_one(detail: str, put: str) -> None:
+    said = texts.provider_error(ProviderError(ErrorKind.BAD_REQUEST, detail), "Alpha", "small")
+    assert put in DISCORD.render(said).text.replace("\\", "")
+
+
+def test_no_sentence_says_another_slash() -> None:
+    """Neither "another /provider" nor "another /model": what is chosen is no command."""
+    said = [texts.provider_error(ProviderError(kind), "Alpha", "small") for kind in ErrorKind]
+    assert not [words for words in said if "another /" in words]
+
+
 def test_a_cap_that_was_used_up_and_a_wrong_address_have_their_own_advice() -> None:
     used_up = texts.provider_error(ProviderError(ErrorKind.EMPTY, at_cap=True), "Alpha", "small")
     assert "max_tokens" in used_up

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from adapters.base import Billed, ErrorKind, Finished, FinishReason, Progress, ProviderError, ReasoningDelta, Submitted, TextDelta, Usage
+from bot import texts
 from bot.delivery import Delivery
 from bot.lengths import Lengths
 from bot.model import EventKind
@@ -121,6 +122,28 @@ async def test_a_failure_after_text_keeps_the_text_and_says_so_below(world: Worl
         assert len(world.texts()) == 1
         await world.ask("two")
     assert [message.text for message in world.alpha.requests[1].messages] == ["one", "as far as this", "two"]
+
+
+@pytest.mark.parametrize("kind", ErrorKind)
+@pytest.mark.parametrize("begun", [True, False], ids=["begun", "silent"])
+async def test_what_went_wrong_is_told_with_the_controls_that_stand_below_it(world: World, kind: ErrorKind, begun: bool) -> None:
+    async with world.running():
+        world.alpha.will(*([TextDelta("as far as this")] if begun else []), ProviderError(kind, "no", billed=Billed.MAYBE))
+        said, buttons = await world.ask("one"), world.buttons()[-1]
+        assert said.startswith("as far as this") == begun
+        assert ("Continue" in said) == (texts.LABEL_CONTINUE in buttons)
+        assert (texts.LABEL_CONTINUE in buttons) == (begun and kind is not ErrorKind.CONTENT_FILTER)
+        assert texts.LABEL_RETRY in buttons
+
+
+async def test_continue_goes_on_from_what_was_kept_and_retry_asks_anew(world: World) -> None:
+    async with world.running():
+        world.alpha.will(TextDelta("as far as this"), ProviderError(ErrorKind.PROTOCOL))
+        assert "Press Continue or use /continue to go on from here, or /retry to ask anew." in await world.ask("one")
+        await world.command("continue")
+        await world.idle()
+    assert [message.text for message in world.alpha.requests[-1].messages][:2] == ["one", "as far as this"]
+    assert "as far as this" in world.alpha.requests[-1].messages[2].text
 
 
 @pytest.mark.parametrize("steps", [(Finished(),), (TextDelta(" \n"), Finished()), (ReasoningDelta("hm"), Finished())])
