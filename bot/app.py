@@ -32,6 +32,7 @@ from bot.patience import ParkingRule
 from bot.platforms.base import Memo, Platform, SupportsCatchUp
 from bot.preferences import Defaults, Preferences
 from bot.settings import Settings, SettingsError
+from bot.sight import Sight
 from bot.spending import spending
 from bot.turn import Turns
 from bot.usage import Accounting
@@ -287,6 +288,7 @@ def wire(parts: Parts) -> Core:
     """Make every box between intake and egress."""
     store, outbox, platforms, clock = parts.store, parts.outbox, parts.platforms, parts.clock
     preferences = Preferences(store, parts.providers, parts.defaults)
+    sight = Sight(parts.providers, parts.catalogue, preferences)
     pasts = Pasts(clock)
     turns = Turns(
         store=store,
@@ -295,7 +297,7 @@ def wire(parts: Parts) -> Core:
         platforms=platforms,
         preferences=preferences,
         outbox=outbox,
-        attachments=Attachments(store, platforms, clock, parts.file_limits),
+        attachments=Attachments(store, platforms, clock, parts.file_limits, unseen=sight.unseen),
         clock=clock,
         accounting=parts.accounting,
         long_answer_pages=parts.long_answer_pages,

@@ -21,6 +21,7 @@ from bot.clock import Clock
 from bot.parts import Part
 from bot.pdf import PdfError, PdfReader
 from bot.platforms.base import FileError, FileTrouble, Platform, SupportsAttachments
+from bot.preferences import Choice
 from bot.sniffing import decoded, is_pdf, picture_type, said_to_be_pdf, said_to_be_picture
 from storage.base import Entry, Store, Turn
 
@@ -43,6 +44,7 @@ MISSED_SECONDS = 900.0
 
 Note: TypeAlias = Sequence[Any]
 """What is to be said of a file: the name of a sentence in `bot.texts`, then what stands in it. JSON, as it is kept over a crash."""
+Unseen: TypeAlias = Callable[[Choice], Awaitable[Note]]
 _Place: TypeAlias = tuple[int, int]
 """Entry, and place of the part in it."""
 T = TypeVar("T")
@@ -118,11 +120,20 @@ class Attachments:
         clock: Ages what is kept in memory.
         limits: What is taken.
         pdf: Reads PDFs.
+        unseen: Returns what is to be said of pictures that a chosen model can't see.
     """
 
     def __init__(
-        self, store: Store, platforms: Mapping[str, Platform], clock: Clock, limits: FileLimits | None = None, pdf: PdfReader | None = None
+        self,
+        store: Store,
+        platforms: Mapping[str, Platform],
+        clock: Clock,
+        limits: FileLimits | None = None,
+        pdf: PdfReader | None = None,
+        *,
+        unseen: Unseen | None = None,
     ) -> None:
+        self._unseen = unseen or _by_model
         self._store = store
         self._platforms = platforms
         self._limits = limits or FileLimits()
@@ -157,14 +168,14 @@ class Attachments:
             return None
         return Brought([entry._replace(content=contents.get(entry.id, entry.content)) for entry in question], tuple(notes))
 
-    async def shown(self, brought: Brought, older: Sequence[Entry], *, model: str, sees: bool, window: int) -> Shown:
+    async def shown(self, brought: Brought, older: Sequence[Entry], *, choice: Choice, sees: bool, window: int) -> Shown:
         """Return what a model is shown of a question, and which pictures of it and of what was said before.
 
         Args:
             brought: From `read`.
             older: The entries before the question that have pictures, newest first.
-            model: The name people read.
-            sees: It takes pictures, or nobody knows that it does not.
+            choice: Who is asked.
+            sees: The model takes pictures, or nobody knows that it does not.
             window: Its size in tokens.
 
         Raises:
@@ -177,7 +188,7 @@ class Attachments:
         if sees:
             pictures = await self._pictures(older, mine, notes)
         elif any(part["type"] == parts.PICTURE for part in listed):
-            notes.append(["unseen", model])
+            notes.append(await self._unseen(choice))
         said = any(part["type"] == parts.FILE or (part["type"] == parts.TEXT and part["text"].strip()) for part in listed)
         if listed and not said and not any(own in pictures for own in mine):
             raise NothingToAskError(notes)
@@ -361,6 +372,10 @@ class _Kept:
                 return
             del self._kept[key]
             self._bytes -= len(data)
+
+
+async def _by_model(choice: Choice) -> Note:
+    return ["unseen", choice.model]
 
 
 def asks(entry: Entry, turn: Turn) -> bool:

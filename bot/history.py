@@ -59,7 +59,7 @@ class History:
             assert course.past is not None
             window = capabilities.context_tokens
             older = course.past.pictured()
-            seen = await self._attachments.shown(course.brought, older, model=choice.model, sees=sees, window=window)
+            seen = await self._attachments.shown(course.brought, older, choice=choice, sees=sees, window=window)
             course.notes = seen.notes
             kept, full = course.past.newest(seen.question, seen.pictures, room)
             if full or course.whole:

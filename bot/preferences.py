@@ -137,7 +137,7 @@ class Preferences:
         provider = self._providers.get(name)
         model = merged.get(f"model.{name}")
         if model is None:
-            model = self._default_model(name)
+            model = self.default_model(name)
         prefix = f"parameter.{name}."
         raw = {key.removeprefix(prefix): json.loads(value) for key, value in merged.items() if key.startswith(prefix)}
         parameters = _still_valid(provider.parameters, raw) if provider else {}
@@ -168,7 +168,8 @@ class Preferences:
         """Note that a /forget that asked back was cancelled, and with it those before."""
         await self._store.put_setting(conversation_scope(conversation), FORGET_CANCELLED, str(asked))
 
-    def _default_model(self, name: str) -> str:
+    def default_model(self, name: str) -> str:
+        """Return the model of a provider that answers where nobody chose one: the operator's, or the provider's own."""
         if name == self._defaults.provider and self._defaults.model:
             return self._defaults.model
         provider = self._providers.get(name)
@@ -182,8 +183,8 @@ class Preferences:
         """Set who is asked, in this order, where the chosen provider does not answer; None goes back to what is inherited."""
         await self._store.put_setting(conversation_scope(conversation), FALLBACK, None if names is None else ",".join(names))
 
-    async def set_model(self, conversation: int, provider: str, model: str) -> None:
-        """Choose a model of a provider."""
+    async def set_model(self, conversation: int, provider: str, model: str | None) -> None:
+        """Choose a model of a provider; None goes back to what is inherited."""
         await self._store.put_setting(conversation_scope(conversation), f"model.{provider}", model)
 
     async def set_persona(self, conversation: int, persona: str | None) -> None:

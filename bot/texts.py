@@ -261,6 +261,8 @@ def parked(seconds: float, *, asked: bool = True) -> str:
 _TAKEN = "I take pictures (PNG, JPEG, WebP, GIF), text, code and PDF"
 _FILE_NOTES = {
     "unseen": "{0} can't see pictures. Choose a model that can with /model, then press Retry.",
+    "unseen_provider": "{0} can't see pictures. Choose a provider that can with /provider ({1}), then press Retry.",
+    "unseen_anywhere": "{0} can't see pictures. No other model here is known to, either: say in words what it shows.",
     "pictures_off": "Pictures are not taken here.",
     "many_pictures": "Only the first {0} pictures were shown to the model: that is the most I can show it at once.",
     "many_files": "Only the first {0} files were read.",
@@ -368,6 +370,18 @@ def models_found(provider: str, count: int, word: str) -> str:
     """Say how many models a provider lists, or how many of them contain `word`; the list follows."""
     models = f"{count} model{'' if count == 1 else 's'}"
     return f"{f'For {code(word)}, ' if word else ''}**{escape(provider)}** has {models}:"
+
+
+def unlisted(provider: str, near: Sequence[str]) -> str:
+    """Say, behind a model that was taken, that a provider's list, which has gaps, does not name it, and what it has that is like it."""
+    names = ", ".join(code(name) for name in near)
+    like = f"; near it {'is' if len(near) == 1 else 'are'} {names}" if near else ""
+    return f" It is not in my list of {escape(provider)}'s models, which is not complete{like}."
+
+
+def model_back(provider: str, model: str) -> str:
+    """Say that the model is the one again that answers where nobody chose one."""
+    return f"**{escape(provider)}** answers with {code(model)} from now on: the default, which holds where nobody chooses a model."
 
 
 def no_models(provider: str) -> str:

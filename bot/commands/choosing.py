@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from adapters.base import Provider, ProviderError
 from bot import texts
 from bot.catalogue import CLOSE, nearest, resolve, short_name
-from bot.commands.base import Answer, Command, Context, Option
+from bot.commands.base import DEFAULT, Answer, Command, Context, Option, takes_back
 from bot.model import Button
 from bot.preferences import Choice
 
@@ -61,22 +61,32 @@ async def _on_offer(context: Context) -> tuple[Choice, Provider, list[str]] | An
 
 async def choose_model(context: Context) -> Answer:
     """Choose a model of the current provider, or offer the choice."""
+    wanted = context.arguments.get("name")
     on_offer = await _on_offer(context)
     if isinstance(on_offer, Answer):
-        return on_offer
+        chosen = context.providers.get((await context.choice()).provider)
+        return await _back(context, chosen) if chosen is not None and wanted is not None and takes_back(wanted) else on_offer
     choice, provider, names = on_offer
-    wanted = context.arguments.get("name")
     if wanted is None:
         return _offer(choice, names) if names else Answer(f"The model is {texts.code(choice.model)}. {texts.no_models(provider.title)}")
     model = resolve(wanted, names)
+    if model is None and takes_back(wanted):
+        return await _back(context, provider)
     if model is None and (provider.lists_all_models or wanted.startswith("#") or len(wanted) > MODEL_CHARS):
         return Answer(texts.unknown(_model_of(provider), wanted, nearest(wanted, names), more=" /models lists all."))
     await context.preferences.set_model(context.conversation, choice.provider, model or wanted)
     answer = f"**{provider.title}** answers with {texts.code(model or wanted)} from now on."
     if model is None:
-        near = ", ".join(texts.code(name) for name in nearest(wanted, names))
-        answer += f" It is not in my list of {provider.title}'s models, which is not complete{f'; near it are {near}' if near else ''}."
+        answer += texts.unlisted(provider.title, nearest(wanted, names))
     return Answer(answer + _left_away(provider, choice, model or wanted), chose=True)
+
+
+async def _back(context: Context, provider: Provider) -> Answer:
+    """Go back to the model that answers where nobody chose one, and say which that is."""
+    await context.preferences.set_model(context.conversation, provider.name, None)
+    choice = await context.choice()
+    left_away = _left_away(provider, choice, choice.model)
+    return Answer(f"{texts.model_back(provider.title, choice.model)}{left_away}", chose=True)
 
 
 def _offer(choice: Choice, names: Sequence[str]) -> Answer:
@@ -85,7 +95,8 @@ def _offer(choice: Choice, names: Sequence[str]) -> Answer:
     shown = list(names[:BUTTON_MODELS])
     rows = tuple((Button(_label(name, chosen=name == choice.model), f"model:{short_name(name, 'model:')}"),) for name in shown)
     more = f" {len(names) - len(shown)} more are in /models." if len(names) > len(shown) else ""
-    return Answer(f"The model is {texts.code(choice.model)}. Choose another below, or with `/model NAME`.{more}", rows)
+    ways = f"Choose another below, or with `/model NAME`; `/model {DEFAULT}` goes back to the default."
+    return Answer(f"The model is {texts.code(choice.model)}. {ways}{more}", rows)
 
 
 def _model_of(provider: Provider) -> str:
@@ -156,7 +167,7 @@ COMMANDS = (
         "model",
         "Show or choose the model that answers in this conversation",
         choose_model,
-        (Option("name", "The model's id; a part of it lists what fits", complete=complete_model),),
+        (Option("name", "The model's id, or “default”; a part of it lists what fits", complete=complete_model),),
         button=True,
         changes=True,
         choice="model",

@@ -52,6 +52,7 @@ class ScriptedProvider:
 
     Attributes:
         memory: The state that the n-th answer carries is ``{memory}n``; None for a provider without memory.
+        capable_of: What single models can do where it is not `capable`.
         requests: What it was asked.
         closed: How many streams were ended before their end.
     """
@@ -67,6 +68,7 @@ class ScriptedProvider:
     memory: str | None = None
     names: tuple[str, ...] = ("small", "large")
     capable: Capabilities = field(default_factory=Capabilities)
+    capable_of: dict[str, Capabilities] = field(default_factory=dict)
     health: Health | ProviderError = field(default_factory=Health)
     list_error: ProviderError | None = None
     listings: int = 0
@@ -125,7 +127,8 @@ class ScriptedProvider:
         return self.health
 
     def capabilities(self, model: str) -> Capabilities:
-        return replace(self.capable, server_memory=True) if self.memory else self.capable
+        capable = self.capable_of.get(model, self.capable)
+        return replace(capable, server_memory=True) if self.memory else capable
 
     async def aclose(self) -> None:
         pass

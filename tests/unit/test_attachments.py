@@ -16,6 +16,7 @@ from bot.attachments import FileLimits
 from bot.model import Attachment
 from bot.pdf import PdfReader, PdfText
 from bot.platforms.base import FileError, FileTrouble
+from bot.preferences import Defaults
 from bot.transcript import PICTURE_TOKENS
 from tests.support import pdfs
 from tests.support.core import Chat, World, eventually
@@ -203,20 +204,71 @@ async def test_retry_fetches_what_could_not_be_fetched_before(world, chat):
 
 
 async def test_a_model_that_can_not_see_answers_the_text_and_the_answer_says_so(world, chat):
-    world.alpha.capable = Capabilities(images=False)
+    world.alpha.capable, world.alpha.capable_of = Capabilities(images=False), {"large": SEEING}
     told = await world.ask("what is it?", attachments=(chat.brings("cat.png", PNG),))
     assert seen(world.alpha) == ["what is it?\n\n[picture: cat.png]"]
     assert texts.file_notes([["unseen", "small"]]).strip("*") in told
 
 
 async def test_a_picture_alone_is_not_asked_where_it_can_not_be_seen_and_after_model_retry_asks_it(world, chat):
-    world.alpha.capable = Capabilities(images=False)
+    world.alpha.capable, world.alpha.capable_of = Capabilities(images=False), {"large": SEEING}
     told = await world.ask("", attachments=(chat.brings("cat.png", PNG),))
     assert told == "⚠️ small can't see pictures. Choose a model that can with /model, then press Retry."
     assert world.alpha.requests == []
     world.alpha.capable = SEEING
     await world.order("retry")
     assert seen(world.alpha) == ["[picture: cat.png]", PNG]
+
+
+BLIND = Capabilities(images=False)
+MODEL = "Choose a model that can with /model, then press Retry."
+PROVIDER = "Choose a provider that can with /provider ({}), then press Retry."
+NOBODY = "No other model here is known to, either: say in words what it shows."
+
+
+@pytest.mark.parametrize(
+    ("alpha", "others", "advice"),
+    [
+        ({"names": ("small",)}, {"beta": BLIND}, NOBODY),
+        ({}, {"beta": BLIND}, NOBODY),
+        (
+            {"names": ("small",)},
+            {"beta": SEEING},
+            PROVIDER.format("Beta"),
+        ),
+        (
+            {},
+            {"beta": SEEING, "gamma": BLIND, "delta": SEEING},
+            PROVIDER.format("Beta, Delta"),
+        ),
+        ({"capable_of": {"large": SEEING}}, {"beta": SEEING}, MODEL),
+        ({"capable_of": {"large": replace(SEEING, images=None)}}, {}, MODEL),
+        (
+            {"list_error": ProviderError(ErrorKind.CONNECT)},
+            {"beta": SEEING},
+            PROVIDER.format("Beta"),
+        ),
+    ],
+)
+async def test_who_can_not_see_names_whom_to_choose_that_can(tmp_path, chat, alpha, others, advice):
+    first = ScriptedProvider(capable=BLIND, **alpha)
+    rest = {name: ScriptedProvider(name, name.title(), capable=can) for name, can in others.items()}
+    world = World(tmp_path, {"alpha": first, **rest}, chat=chat)
+    async with world.running():
+        told = await world.ask("what is it?", attachments=(chat.brings("cat.png", PNG),))
+        assert told.startswith("heard: what is it?")
+        assert f"small can't see pictures. {advice}" in told
+        assert await world.ask("", attachments=(chat.brings("dog.png", PNG),)) == f"⚠️ small can't see pictures. {advice}"
+
+
+async def test_a_provider_whose_default_model_the_operator_set_is_judged_by_that(tmp_path, chat):
+    blind = ScriptedProvider(capable=BLIND)
+    beta = ScriptedProvider("beta", "Beta", capable=BLIND, capable_of={"large": SEEING})
+    world = World(tmp_path, {"alpha": blind, "beta": beta}, chat=chat)
+    world.defaults = Defaults("beta", "large")
+    async with world.running():
+        await world.order("provider", name="alpha")
+        assert "/provider (Beta)" in await world.ask("what is it?", attachments=(chat.brings("cat.png", PNG),))
 
 
 async def test_the_completion_endpoint_is_shown_no_picture(world, chat):

@@ -16,7 +16,7 @@ from bot.commands.base import Command, Option
 from bot.commands.choosing import BUTTON_LABEL_CHARS, BUTTON_MODELS, LISTED_MODELS, MODEL_CHARS
 from bot.commands.registry import COMMANDS
 from bot.model import Button
-from bot.preferences import PERSONA_CHARS
+from bot.preferences import PERSONA_CHARS, Defaults
 from bot.settings import load
 from tests.support.core import World, command_named, eventually
 from tests.support.scripted import ScriptedProvider
@@ -144,6 +144,42 @@ async def test_a_model_that_an_open_catalogue_does_not_list_is_taken_with_a_word
     assert "`b-one`" in said or "`b-two`" in said
     assert (await (await world.context()).choice()).model == "b-three"
     assert "not complete" not in await world.run("model", name="B-TWO")
+
+
+@pytest.mark.parametrize("word", ["default", "Default", "“default”", "reset"])
+async def test_model_default_goes_back_to_the_operators_model_and_says_which(tmp_path: Path, word: str) -> None:
+    world = World(tmp_path)
+    world.defaults = Defaults("alpha", "large")
+    async with world.running():
+        await world.order("model", name="small")
+        said = await world.order("model", name=word)
+        assert said == "Alpha AI answers with large from now on: the default, which holds where nobody chooses a model."
+        await world.ask("one")
+        assert world.alpha.requests[-1].model == "large"
+        assert "goes back to the default" in await world.order("model")
+
+
+async def test_model_default_works_with_an_open_catalogue_and_where_the_list_can_not_be_had(world: World) -> None:
+    await world.order("provider", name="beta")
+    await world.order("model", name="b-two")
+    assert "answers with b-one from now on" in await world.order("model", name="default")
+    await world.order("provider", name="alpha")
+    world.alpha.list_error = ProviderError(ErrorKind.CONNECT)
+    assert "answers with small from now on" in await world.order("model", name="default")
+
+
+async def test_a_model_that_is_called_default_is_chosen_by_its_name(tmp_path: Path) -> None:
+    world = World(tmp_path, {"alpha": ScriptedProvider(names=("small", "Default"))})
+    async with world.running():
+        await world.order("model", name="default")
+        await world.ask("one")
+        assert world.alpha.requests[-1].model == "Default"
+
+
+async def test_one_model_that_is_like_a_wrong_name_is_told_as_one_and_several_as_several(world: World) -> None:
+    await world.order("provider", name="beta")
+    assert "; near it is b-two." in await world.order("model", name="b-tw")
+    assert "; near it are b-one, b-two." in await world.order("model", name="b-")
 
 
 @pytest.mark.parametrize("provider", ["alpha", "beta"])

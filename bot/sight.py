@@ -1,0 +1,50 @@
+"""What is to be said of a picture that the chosen model can't see: whom to choose that can."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from adapters.base import ModelInfo, Provider, ProviderError
+from bot.attachments import Note
+from bot.catalogue import Catalogue
+from bot.preferences import Choice, Preferences
+
+LIST_SECONDS = 3.0
+"""The answer waits for a provider's list of models no longer: without it, another of its models may see."""
+
+
+class Sight:
+    """Finds who sees, as far as that is known without asking a model.
+
+    Args:
+        providers: By name, in the order people see them.
+        catalogue: Their models.
+        preferences: Which model answers where nobody chose one.
+    """
+
+    def __init__(self, providers: Mapping[str, Provider], catalogue: Catalogue, preferences: Preferences) -> None:
+        self._providers = providers
+        self._catalogue = catalogue
+        self._preferences = preferences
+
+    async def unseen(self, choice: Choice) -> Note:
+        """Return the note about a picture that the chosen model is not shown."""
+        if await self._another_model_may(choice):
+            return ["unseen", choice.model]
+        others = [
+            other.title
+            for name, other in self._providers.items()
+            if name != choice.provider and other.capabilities(self._preferences.default_model(name)).images is not False
+        ]
+        return ["unseen_provider", choice.model, ", ".join(others)] if others else ["unseen_anywhere", choice.model]
+
+    async def _another_model_may(self, choice: Choice) -> bool:
+        """Tell whether another model of the chosen provider sees, or nobody has said that it does not."""
+        provider = self._providers[choice.provider]
+        try:
+            async with asyncio.timeout(LIST_SECONDS):
+                listed = await self._catalogue.models(choice.provider)
+        except (ProviderError, TimeoutError):
+            listed = (ModelInfo(provider.default_model),)
+        return any(provider.capabilities(model.id).images is not False for model in listed if model.id != choice.model)
