@@ -18,13 +18,14 @@ a question hold.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from bot import tables
 from bot.model import ChatAddress, Incoming, Sender
@@ -47,7 +48,22 @@ def _texts(value: Any) -> Any:
     )
 
 
-Ids = Annotated[frozenset[Annotated[str, Field(pattern=r"^-?[0-9]+$")]], BeforeValidator(_texts)]
+def _id(value: str) -> str:
+    if not re.fullmatch(r"-?[0-9]+", value):
+        raise ValueError('takes a list of numeric ids, such as ["998877665544332211"] (names don\'t work)')
+    return value
+
+
+def _printable(value: str) -> str:
+    if re.search(r"[\x00-\x1f\x7f]", value):
+        raise ValueError("takes a name on one line: people read it")
+    return value
+
+
+Ids = Annotated[frozenset[Annotated[str, AfterValidator(_id)]], BeforeValidator(_texts)]
+
+
+_IDS = '["998877665544332211"]'
 
 
 class Budget(BaseModel):
@@ -59,24 +75,24 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    name: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f]*$")]
+    name: Annotated[str, Field(min_length=1, max_length=60, examples=['"everybody"']), AfterValidator(_printable)]
     per: Literal["user", "channel", "role", "all"] = "user"
     period: Literal["month", "day"] = "month"
-    tokens: Annotated[int, Field(ge=1, le=10**15)] | None = None
-    cost: Amount | None = None
-    currency: Currency | None = None
-    near: Annotated[float, Field(gt=0, le=1)] = NEAR
+    tokens: Annotated[int, BeforeValidator(tables.number), Field(ge=1, le=10**15)] | None = Field(None, examples=["2_000_000"])
+    cost: Amount | None = Field(None, examples=["5.00"])
+    currency: Currency | None = Field(None, examples=['"EUR"'])
+    near: Annotated[float, BeforeValidator(tables.number), Field(gt=0, le=1)] = Field(NEAR, examples=["0.9"])
     platform: Literal["discord", "telegram"] | None = None
-    users: Ids = frozenset()
-    roles: Ids = frozenset()
-    channels: Ids = frozenset()
-    except_users: Ids = frozenset()
-    except_roles: Ids = frozenset()
+    users: Ids = Field(frozenset(), examples=[_IDS])
+    roles: Ids = Field(frozenset(), examples=[_IDS])
+    channels: Ids = Field(frozenset(), examples=[_IDS])
+    except_users: Ids = Field(frozenset(), examples=[_IDS])
+    except_roles: Ids = Field(frozenset(), examples=[_IDS])
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Budget:
         if (self.tokens is None) == (self.cost is None):
-            raise ValueError("takes either tokens or cost")
+            raise ValueError("takes either tokens or cost, such as tokens = 2_000_000 or cost = 5.00")
         if self.currency is not None and self.cost is None:
             raise ValueError("currency is of no use without cost")
         if self.per == "role" and not self.roles:
@@ -216,7 +232,7 @@ def read(path: Path, currency: str) -> Budgets:
         try:
             found.append(Budget.model_validate(table))
         except ValidationError as error:
-            raise TableError(f"{path}, budget {number}: {tables.problem(error)}") from None
+            raise TableError(f"{path}, budget {number}: {tables.problem(error, Budget)}") from None
     names = [budget.name for budget in found]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise TableError(f"{path}: two budgets are called {twice[0]}")

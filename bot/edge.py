@@ -14,6 +14,9 @@ from adapters.addresses import is_public, looks_private, written_address
 _KEY = re.compile(r"[!-~]+")
 """What may stand in a header and is no blank: no provider's key has anything else."""
 
+CALLS = ("/chat/completions", "/completions")
+"""What is appended to the address of an OpenAI-compatible API. Documents of providers often print it with the address."""
+
 Schemes = frozenset[str]
 HTTP: Schemes = frozenset({"http", "https"})
 WEBSOCKET: Schemes = frozenset({"ws", "wss"})
@@ -50,6 +53,20 @@ def checked_address(value: str, schemes: Schemes = HTTP) -> str:
     return value.rstrip("/")
 
 
+def checked_api_address(value: str) -> str:
+    """Return the address of an OpenAI-compatible API without the slash at its end.
+
+    Raises:
+        ValueError: It is none, or is that of one of the API's calls.
+    """
+    address = checked_address(value)
+    if (call := next((call for call in CALLS if address.endswith(call)), None)) is not None:
+        raise ValueError(
+            f"takes an address without {call}, which is appended: cut that off, so that it ends as https://api.example.com/v1 does"
+        )
+    return address
+
+
 def checked_public_address(value: str) -> str:
     """Return an address that others reach from the internet, without the slash at its end.
 
@@ -64,5 +81,6 @@ def checked_public_address(value: str) -> str:
 
 Key = Annotated[SecretStr | None, AfterValidator(cleaned_key)]
 Address = Annotated[str | None, AfterValidator(lambda value: None if value is None else checked_address(value))]
+ApiAddress = Annotated[str | None, AfterValidator(lambda value: None if value is None else checked_api_address(value))]
 PublicAddress = Annotated[str | None, AfterValidator(lambda value: None if value is None else checked_public_address(value))]
 GatewayAddress = Annotated[str | None, AfterValidator(lambda value: None if value is None else checked_address(value, WEBSOCKET))]

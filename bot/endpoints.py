@@ -19,37 +19,52 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StrictBool,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from adapters.http import Budgets
 from adapters.openai_parameters import OpenAIParameters, Vendor
 from adapters.openai_vendors import GENERIC, PRESETS
 from bot import tables
-from bot.edge import Key, checked_address, cleaned_key
+from bot.catalogue import CLOSE, nearest
+from bot.edge import Key, checked_api_address, cleaned_key
 
 TAKEN = ("netmind", "segmind", "modelslab", "openai", "local")
 """Names of the providers that have variables of their own."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
+PAIR = 2
 
-ParameterName = Literal[
-    "max_tokens",
-    "temperature",
-    "top_p",
-    "stop",
-    "presence_penalty",
-    "frequency_penalty",
-    "repetition_penalty",
-    "logit_bias",
-    "n",
-    "stream",
-    "endpoint",
-]
-assert set(ParameterName.__args__) == set(OpenAIParameters.model_fields)  # type: ignore[attr-defined]  # mypy does not know a Literal's arguments
+_WORD = re.compile(r"[a-z_]{1,30}")
+"""A name like those of parameters: it is no key, and may be repeated in an error."""
 
-Window = Annotated[int, Field(ge=256)]
+
+def _parameter(name: str) -> str:
+    known = list(OpenAIParameters.model_fields)
+    if name in known:
+        return name
+    near = nearest(name, known, CLOSE)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+    raise ValueError(f"{name if _WORD.fullmatch(name) else 'a name there'} is no parameter; {hint}")
+
+
+ParameterName = Annotated[str, AfterValidator(_parameter)]
+Window = Annotated[int, BeforeValidator(tables.number), Field(ge=256)]
 """Tokens of a model's window."""
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, BeforeValidator(tables.number), Field(gt=0, allow_inf_nan=False)]
+Text = Annotated[str, Field(min_length=1)]
+Patterns = frozenset[Text]
+"""Of models' ids, in which ``*`` stands for anything."""
 
 OWN_FIELDS: Mapping[str, str] = {
     "model": "default_model and /model choose it",
@@ -69,14 +84,6 @@ _HEADER_VALUE = re.compile(r"[\t -~\x80-\xff]*")
 _OWN_HEADERS = frozenset({"authorization", "content-type", "content-length", "host", "connection", "accept-encoding"})
 
 
-def _is_address(value: str) -> bool:
-    try:
-        checked_address(value)
-    except ValueError:
-        return False
-    return True
-
-
 class EndpointsError(ValueError):
     """The file is wrong. The message names the table and the field, and holds no value."""
 
@@ -87,23 +94,23 @@ class Quirks(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     system_role: Literal["system", "developer", "first_user"] | None = None
-    renames: dict[ParameterName, Annotated[str, Field(min_length=1)]] | None = None
-    unsupported: frozenset[ParameterName] | None = None
-    extra: dict[str, Any] | None = None
-    usage_in_stream: bool | None = None
-    reasoning_fields: tuple[str, ...] | None = None
-    think_tags: Annotated[tuple[str, ...], Field(max_length=2)] | None = None
-    starts_thinking: frozenset[str] | None = None
-    completion_models: frozenset[str] | None = None
-    context: Window | None = None
-    images: bool | None = None
-    vision: frozenset[str] | None = None
-    first_seconds: Seconds | None = None
+    renames: dict[ParameterName, Text] | None = Field(None, examples=['{ max_tokens = "max_completion_tokens" }'])
+    unsupported: frozenset[ParameterName] | None = Field(None, examples=['["temperature"]'])
+    extra: dict[str, Any] | None = Field(None, examples=['{ user = "dragoman" }'])
+    usage_in_stream: StrictBool | None = Field(None, examples=["false"])
+    reasoning_fields: tuple[Text, ...] | None = Field(None, examples=['["reasoning"]'])
+    think_tags: tuple[str, ...] | None = Field(None, examples=['["<think>", "</think>"]'])
+    starts_thinking: Patterns | None = Field(None, examples=['["qwen3-*"]'])
+    completion_models: Patterns | None = Field(None, examples=['["davinci-*"]'])
+    context: Window | None = Field(None, examples=["32768"])
+    images: StrictBool | None = Field(None, examples=["true"])
+    vision: Patterns | None = Field(None, examples=['["qwen*-vl-*"]'])
+    first_seconds: Seconds | None = Field(None, examples=["90"])
 
     @model_validator(mode="after")
     def _tags_are_a_pair(self) -> Quirks:
-        if self.think_tags and (len(self.think_tags) == 1 or not all(self.think_tags)):
-            raise ValueError("think_tags takes an opening and a closing tag, or [] for none")
+        if self.think_tags and (len(self.think_tags) != PAIR or not all(self.think_tags)):
+            raise ValueError('think_tags takes an opening and a closing tag, such as ["<think>", "</think>"], or [] for none')
         return self
 
     @field_validator("extra")
@@ -123,20 +130,6 @@ class Quirks(BaseModel):
                 raise ValueError(f"{name} can't be among the further fields, {OWN_FIELDS[name]}: take it out")
         return extra
 
-    @model_validator(mode="after")
-    def _names_are_apart(self) -> Quirks:
-        renames: dict[str, str] = dict(self.renames.items()) if self.renames else {}
-        others = OpenAIParameters.model_fields.keys() - _NOT_SENT - (self.unsupported or frozenset())
-        sent = {name: renames.get(name, name) for name in sorted(others)}
-        for name, other in renames.items():
-            if name in _NOT_SENT:
-                raise ValueError(f"renames: {name} is not sent under any name: take it out")
-            twin = next((one for one, its in sent.items() if its == other and one != name), None)
-            own = OWN_FIELDS.get(other) if other != name else None
-            if why := own or (f"{twin} is sent as that" if twin else None):
-                raise ValueError(f"renames: {name} can't be sent as {other}, {why}: write this provider's own word for {name}")
-        return self
-
     def changes(self) -> dict[str, Any]:
         """Return the fields of `Vendor` that are set here."""
         values = {name: getattr(self, name) for name in Quirks.model_fields if getattr(self, name) is not None}
@@ -150,18 +143,18 @@ class Quirks(BaseModel):
 class Table(Quirks):
     """One provider."""
 
-    preset: str | None = None
-    title: str | None = None
-    base_url: str | None = None
+    preset: str | None = Field(None, examples=['"vllm"'])
+    title: Text | None = Field(None, examples=['"GPU box"'])
+    base_url: str | None = Field(None, examples=['"https://api.example.com/v1"'])
     api_key: Key = None
-    api_key_env: str | None = None
-    default_model: str | None = None
-    headers: dict[str, str] | None = None
-    contexts: dict[str, Window] | None = None
-    lists_all_models: bool | None = None
-    models: dict[str, Quirks] | None = None
-    idle_seconds: Seconds | None = None
-    total_seconds: Seconds | None = None
+    api_key_env: str | None = Field(None, examples=['"GROQ_API_KEY"'])
+    default_model: str | None = Field(None, examples=['"qwen3-32b"'])
+    headers: dict[str, str] | None = Field(None, examples=['{ "X-Title" = "Dragoman" }'])
+    contexts: dict[str, Window] | None = Field(None, examples=['{ "qwen3-32b" = 32768 }'])
+    lists_all_models: StrictBool | None = Field(None, examples=["true"])
+    models: dict[str, Quirks] | None = Field(None, examples=['{ "qwen3-*" = { context = 32768 } }'])
+    idle_seconds: Seconds | None = Field(None, examples=["60"])
+    total_seconds: Seconds | None = Field(None, examples=["300"])
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Table:
@@ -177,8 +170,15 @@ class Table(Quirks):
             raise ValueError("takes api_key or api_key_env, not both")
         if self.preset is not None and self.preset not in PRESETS:
             raise ValueError(f"preset is one of {', '.join(PRESETS)}")
-        if self.base_url is not None and not _is_address(self.base_url):
-            raise ValueError("base_url takes an address such as https://api.example.com/v1")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> Table:
+        if self.base_url is not None:
+            try:
+                checked_api_address(self.base_url)
+            except ValueError as error:
+                raise ValueError(f"base_url {error}") from None
         if own := sorted(name for name in self.headers or {} if name.lower() in _OWN_HEADERS):
             raise ValueError(f"headers can't set {', '.join(own)}")
         for name, value in (self.headers or {}).items():
@@ -249,6 +249,25 @@ def _tables(path: Path) -> dict[str, Any]:
         raise EndpointsError(str(error)) from None
 
 
+def _clash(vendor: Vendor) -> str:
+    """Say which two things would be sent under one name, by the table or for some models; empty: none."""
+    found = [(f"models.{pattern}.", replace(vendor, **fields)) for pattern, fields in vendor.models.items()]
+    return next((f"{place}renames: {words}" for place, each in [("", vendor), *found] if (words := _renamed_twice(each))), "")
+
+
+def _renamed_twice(vendor: Vendor) -> str:
+    others = OpenAIParameters.model_fields.keys() - _NOT_SENT - vendor.unsupported
+    sent = {name: vendor.renames.get(name, name) for name in sorted(others)}
+    for name, other in vendor.renames.items():
+        if name in _NOT_SENT:
+            return f"{name} is not sent under any name: take it out"
+        twin = next((one for one, its in sent.items() if its == other and one != name), None)
+        own = OWN_FIELDS.get(other) if other != name else None
+        if why := own or (f"{twin} is sent as that" if twin else None):
+            return f"{name} can't be sent as {other}, {why}: write this provider's own word for {name}"
+    return ""
+
+
 def _endpoint(path: Path, name: str, table: Any, environment: Mapping[str, str]) -> Endpoint:
     where = f"{path}, [{name}]"
     if not isinstance(table, Mapping):
@@ -260,21 +279,29 @@ def _endpoint(path: Path, name: str, table: Any, environment: Mapping[str, str])
     try:
         read_table = Table.model_validate(table)
     except ValidationError as error:
-        raise EndpointsError(f"{where}: {tables.problem(error)}") from None
+        raise EndpointsError(f"{where}: {tables.problem(error, Table)}") from None
     vendor = read_table.vendor(name)
+    if wrong := _clash(vendor):
+        raise EndpointsError(f"{where}: {wrong}")
     if not vendor.base_url:
-        raise EndpointsError(f"{where}: base_url is missing (or a preset: {', '.join(PRESETS)})")
+        example = 'write the address of its API, such as base_url = "https://api.example.com/v1"'
+        raise EndpointsError(f"{where}: base_url is missing: {example} (or a preset: {', '.join(PRESETS)})")
     if not vendor.default_model.strip():
-        raise EndpointsError(f"{where}: default_model is missing")
-    key = read_table.api_key
-    if read_table.api_key_env is not None:
-        value = environment.get(read_table.api_key_env)
-        if not value:
-            raise EndpointsError(f"{where}: the variable {read_table.api_key_env} is not set")
-        try:
-            key = cleaned_key(SecretStr(value))
-        except ValueError as error:
-            raise EndpointsError(f"{where}: the variable {read_table.api_key_env} {error}") from None
-        if key is None:
-            raise EndpointsError(f"{where}: the variable {read_table.api_key_env} holds nothing but blanks: set it to the key")
-    return Endpoint(vendor, key, read_table.budgets())
+        example = 'write the model that is asked where nobody chose another, such as default_model = "qwen3-32b"'
+        raise EndpointsError(f"{where}: default_model is missing: {example}")
+    return Endpoint(vendor, _key(where, read_table, environment), read_table.budgets())
+
+
+def _key(where: str, table: Table, environment: Mapping[str, str]) -> SecretStr | None:
+    if table.api_key_env is None:
+        return table.api_key
+    value = environment.get(table.api_key_env)
+    if not value:
+        raise EndpointsError(f"{where}: the variable {table.api_key_env} is not set")
+    try:
+        key = cleaned_key(SecretStr(value))
+    except ValueError as error:
+        raise EndpointsError(f"{where}: the variable {table.api_key_env} {error}") from None
+    if key is None:
+        raise EndpointsError(f"{where}: the variable {table.api_key_env} holds nothing but blanks: set it to the key")
+    return key

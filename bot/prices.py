@@ -17,6 +17,7 @@ A model without a price has an unknown cost, which is never taken for nothing. T
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
@@ -24,10 +25,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from bot import tables
-from bot.catalogue import nearest
+from bot.catalogue import CLOSE, nearest
 from bot.tables import TableError
 from storage.usage import NANOS, Money
 
@@ -43,12 +44,16 @@ FREE = ("local",)
 
 
 def _code(written: str) -> str:
-    return CREDITS if written.lower() == CREDITS else written.upper()
+    if written.lower() == CREDITS:
+        return CREDITS
+    if not re.fullmatch(r"[A-Za-z]{3}", written):
+        raise ValueError(f'takes the three letters of a currency, such as "EUR", or "{CREDITS}"')
+    return written.upper()
 
 
-Currency = Annotated[str, Field(pattern=r"^[A-Za-z]{2,10}$"), AfterValidator(_code)]
+Currency = Annotated[str, AfterValidator(_code)]
 """However it is written: a budget in usd is kept with prices in USD."""
-Amount = Annotated[Decimal, Field(ge=0, le=DEARLY)]
+Amount = Annotated[Decimal, BeforeValidator(tables.number), Field(ge=0, le=DEARLY)]
 
 
 class Price(BaseModel):
@@ -56,10 +61,10 @@ class Price(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    input: Amount = Decimal(0)
-    output: Amount = Decimal(0)
-    request: Amount = Decimal(0)
-    currency: Currency | None = None
+    input: Amount = Field(Decimal(0), examples=["0.50"])
+    output: Amount = Field(Decimal(0), examples=["1.00"])
+    request: Amount = Field(Decimal(0), examples=["0.002"])
+    currency: Currency | None = Field(None, examples=['"EUR"'])
 
     @model_validator(mode="after")
     def _says_something(self) -> Price:
@@ -124,6 +129,8 @@ def read(path: Path) -> Prices:
         for pattern, price in table.items():
             if pattern == "credit":
                 units[provider] = _checked(Amount, price, f"{where}: credit")
+            elif not isinstance(price, Mapping):
+                raise TableError(f"{where}: {_astray(pattern, provider)}")
             else:
                 models.setdefault(provider, []).append((pattern, _checked(Price, price, f'{where[:-1]}."{pattern}"]')))
     return Prices(currency, models, units)
@@ -140,11 +147,20 @@ def unused(prices: Prices, known: Sequence[str]) -> list[str]:
     return lines
 
 
+def _astray(key: str, provider: str) -> str:
+    """Say where a key belongs that stands beside the patterns of a provider's models."""
+    if key in Price.model_fields:
+        return f'{key} belongs to the prices of some models: write [{provider}."*"] above it, for all of them, or a pattern in place of *'
+    near = nearest(key, ["credit", *Price.model_fields], CLOSE)
+    hint = f" (did you mean {' or '.join(near)}?)" if near else ""
+    return f'{key} is no price{hint}: the prices of some models stand under [{provider}."PATTERN"], such as [{provider}."*"]'
+
+
 def _checked(kind: Any, value: Any, where: str) -> Any:
     try:
         return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
-        raise TableError(f"{where}: {tables.problem(error)}") from None
+        raise TableError(f"{where}: {tables.problem(error, kind if kind is Price else None)}") from None
 
 
 def _money(amount: Decimal, currency: str) -> Money:

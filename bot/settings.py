@@ -22,7 +22,7 @@ from bot import budgets, endpoints, prices, tables
 from bot.access import Access, AllowList
 from bot.allocator import FIRST_TEXT_SECONDS
 from bot.attachments import FileLimits
-from bot.edge import Address, GatewayAddress, Key, PublicAddress
+from bot.edge import Address, ApiAddress, GatewayAddress, Key, PublicAddress
 from bot.patience import PARK_ATTEMPTS, PARK_HOURS, ParkingRule
 from bot.preferences import MOST_KEEP_DAYS
 from bot.wrong_values import wrong_value
@@ -109,7 +109,7 @@ class Settings(BaseSettings):
     telegram_admins: Ids = frozenset()
 
     netmind_api_key: Key = None
-    netmind_base_url: Address = None
+    netmind_base_url: ApiAddress = None
     netmind_completion_models: Names = frozenset()
     segmind_api_key: Key = None
     segmind_base_url: Address = None
@@ -121,7 +121,7 @@ class Settings(BaseSettings):
     modelslab_webhook_host: str = "127.0.0.1"
     modelslab_webhook_port: int = Field(default=8444, ge=1, le=65535)
     openai_api_key: Key = None
-    openai_base_url: Address = None
+    openai_base_url: ApiAddress = None
     providers_file: Path | None = None
     provider_private_addresses: bool = False
     local_model: Literal["auto", "on", "off"] = "auto"
@@ -295,7 +295,9 @@ def _refuse_private(settings: Settings) -> None:
         SettingsError: One is.
     """
     own = {f"{name.upper()}_BASE_URL": getattr(settings, f"{name}_base_url") for name in ("netmind", "segmind", "modelslab", "openai")}
-    further = {f"{settings.providers_file}, [{one.vendor.name}], base_url": one.vendor.base_url for one in settings.endpoints}
+    further = {
+        f"PROVIDERS_FILE: {settings.providers_file}, [{one.vendor.name}], base_url": one.vendor.base_url for one in settings.endpoints
+    }
     for where, address in () if settings.provider_private_addresses else {**own, **further}.items():
         if address is not None and needs_permission(URL(address).raw_host or ""):
             raise SettingsError(

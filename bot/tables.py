@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
+
+from bot.catalogue import CLOSE, nearest
 
 FILE_BYTES = 256 * 1024
 
@@ -37,8 +41,103 @@ def read(path: Path, *, number: Callable[[str], Any] = float) -> dict[str, Any]:
         raise TableError(f"{path} is no TOML that can be read: something in it is nested too deeply, or a number is too long") from None
 
 
-def problem(error: ValidationError) -> str:
-    """Say what is wrong first: the field and why."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"{f'{place}: ' if place else ''}{str(first['msg']).removeprefix('Value error, ')}"
+def problem(error: ValidationError, model: type[BaseModel] | None = None) -> str:
+    """Say what is wrong first: the key, what it takes, and what to write.
+
+    Args:
+        error: Of the validating library; of its own words none are passed on, and no value.
+        model: What was validated: knows the keys, and what could stand there (`examples` of a field).
+    """
+    first = error.errors(include_url=False, include_input=False)[0]
+    kind, place = str(first["type"]), first["loc"]
+    key = ".".join(str(part) for part in place if part != "[key]")
+    if kind == "value_error":
+        words = str(first["msg"]).removeprefix("Value error, ")
+    elif kind == "extra_forbidden":
+        words = _unknown(place, model)
+    else:
+        words = _takes(kind, first.get("ctx", {})) + _example(place, model)
+    return f"{key}: {words}" if key else words
+
+
+def number(value: Any) -> Any:
+    """Refuse true and false where a number is wanted: they would count as 1 and 0.
+
+    Raises:
+        PydanticCustomError: It is one of them.
+    """
+    if isinstance(value, bool):
+        raise PydanticCustomError("number_type", "takes a number")
+    return value
+
+
+_TAKES = {
+    "bool": "takes true or false, without quotation marks",
+    "string": "takes a text in quotation marks",
+    "int": "takes a whole number",
+    "float": "takes a number",
+    "number": "takes a number",
+    "decimal": "takes a number",
+    "finite": "takes a number that is finite",
+    "frozen": "takes a list in square brackets",
+    "tuple": "takes a list in square brackets",
+    "dict": "takes a table",
+    "model": "takes a table",
+    "missing": "is missing: write it",
+}
+"""Beginning of an error's type → what is said of it."""
+_BOUNDS = {
+    "greater_than": ("gt", "takes more than {}"),
+    "greater_than_equal": ("ge", "takes {} or more"),
+    "less_than": ("lt", "takes less than {}"),
+    "less_than_equal": ("le", "takes {} or less"),
+    "string_too_short": ("min_length", "takes a text of at least {} character"),
+    "string_too_long": ("max_length", "takes a text of at most {} characters"),
+}
+
+
+def _takes(kind: str, context: Mapping[str, Any]) -> str:
+    if kind == "literal_error":
+        return f"takes {context['expected']}".replace("'", '"')
+    if kind in _BOUNDS:
+        name, words = _BOUNDS[kind]
+        return words.format(context[name])
+    return _TAKES.get(kind.partition("_")[0], "is not of the form that is taken")
+
+
+def _unknown(place: Sequence[int | str], model: type[BaseModel] | None) -> str:
+    """Say that there is no such key, and which is meant."""
+    owner, _ = _at(place[:-1], model)
+    name, keys = str(place[-1]), sorted(owner.model_fields) if owner is not None else []
+    near = nearest(name, keys, CLOSE)
+    if near:
+        return f"there is no such key; did you mean {' or '.join(near)}?"
+    if model is not None and owner is not model and name in model.model_fields:
+        return "can't differ between models: write it into the table itself"
+    return f"there is no such key; there are {', '.join(keys)}"
+
+
+def _example(place: Sequence[int | str], model: type[BaseModel] | None) -> str:
+    owner, field = _at(place, model)
+    key = next((str(part) for part in reversed(place) if owner is not None and part in owner.model_fields), "")
+    return f", such as {key} = {field.examples[0]}" if key and field is not None and field.examples else ""
+
+
+def _at(place: Sequence[int | str], model: type[BaseModel] | None) -> tuple[type[BaseModel] | None, FieldInfo | None]:
+    """Return the model that a place belongs to, and the last of its fields on the way there."""
+    owner, field, named = model, None, False
+    for part in place:
+        if named:  # a key of the operator's own, such as a pattern of models
+            inner = _model_in(field.annotation) if field is not None else None
+            if inner is None:
+                break
+            owner, field, named = inner, None, False
+        elif owner is not None and part in owner.model_fields:
+            field, named = owner.model_fields[str(part)], True
+    return owner, field
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for each in get_args(annotation) if (found := _model_in(each)) is not None), None)

@@ -145,6 +145,6 @@ async def test_with_permission_it_is_asked(unused_tcp_port: int) -> None:
 def test_a_further_providers_address_is_looked_at_too(tmp_path: Path) -> None:
     file = tmp_path / "providers.toml"
     file.write_text('[gpu-box]\nbase_url = "http://10.0.0.7:8000/v1"\ndefault_model = "m"\n')
-    with pytest.raises(SettingsError, match=r"providers.toml, \[gpu-box\], base_url leads to a private address"):
+    with pytest.raises(SettingsError, match=r"^PROVIDERS_FILE: .*providers.toml, \[gpu-box\], base_url leads to a private address"):
         load(None, providers_file=file)
     assert load(None, providers_file=file, provider_private_addresses=True).endpoints

@@ -97,7 +97,7 @@ def test_several_of_one_kind_and_every_quirk_can_be_declared(tmp_path: Path) -> 
         ("[Xx]\ndefault_model = 'm'", "a-z"),
         ("x = 1", "outside of a table"),
         ("[x", "is no TOML"),
-        ("[x]\nbase_uri = 'http://h/v1'", "base_uri: Extra inputs"),
+        ("[x]\nbase_uri = 'http://h/v1'", "[x]: base_uri: there is no such key; did you mean base_url?"),
         ("[x]\nbase_url = 'ftp://h'", "base_url takes an address"),
         (f"[x]\nbase_url = 'https://me:{CANARY}@h/v1'", "base_url takes an address"),
         (f"[x]\napi_key = '{CANARY}'\napi_key_env = 'SET'", "not both"),
@@ -146,6 +146,53 @@ def test_several_of_one_kind_and_every_quirk_can_be_declared(tmp_path: Path) -> 
 )
 def test_what_is_wrong_is_named_with_its_table_and_no_value(tmp_path: Path, text: str, words: str) -> None:
     assert words in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[x]\nvision = "qwen*"', '[x]: vision: takes a list in square brackets, such as vision = ["qwen*-vl-*"]'),
+        ('[x]\nimages = "yes"', "[x]: images: takes true or false, without quotation marks, such as images = true"),
+        ("[x]\nfirst_seconds = true", "[x]: first_seconds: takes a number, such as first_seconds = 90"),
+        ("[x]\nunsuported = ['n']", "[x]: unsuported: there is no such key; did you mean unsupported?"),
+        ("[x]\nqqq = 1", "[x]: qqq: there is no such key; there are api_key, api_key_env, base_url, completion_models, context, "),
+        ('[x.models."a*"]\nvison = ["*"]', "[x]: models.a*.vison: there is no such key; did you mean vision?"),
+        ('[x.models."a*"]\nbase_url = "http://h/v1"', "models.a*.base_url: can't differ between models: write it into the table itself"),
+        ('[x.models."vision"]\nimages = 1', "[x]: models.vision.images: takes true or false"),
+        ("[x]\nunsupported = ['top_k']", "[x]: unsupported.0: top_k is no parameter; did you mean top_p?"),
+        (f"[x]\nunsupported = ['{CANARY}']", "[x]: unsupported.0: a name there is no parameter; there are max_tokens, "),
+        ("[x]\nrenames = { maxtokens = 'm' }", "[x]: renames.maxtokens: maxtokens is no parameter; did you mean max_tokens?"),
+        ("[x]\nmodels = ['a']", '[x]: models: takes a table, such as models = { "qwen3-*" = { context = 32768 } }'),
+        ("[x]\ntitle = ''", '[x]: title: takes a text of at least 1 character, such as title = "GPU box"'),
+        (
+            "[x]\ndefault_model = 'm'",
+            '[x]: base_url is missing: write the address of its API, such as base_url = "https://api.example.com/v1"',
+        ),
+        ("[x]\nbase_url = 'http://h/v1'", "[x]: default_model is missing: write the model that is asked where nobody chose another"),
+        (
+            "[x]\nbase_url = 'http://h/v1/chat/completions/'",
+            "[x]: base_url takes an address without /chat/completions, which is appended: cut that off, so that it ends as https://api.",
+        ),
+        ("[x]\nbase_url = 'http://h/v1/completions'", "[x]: base_url takes an address without /completions, which is appended"),
+        (
+            '[groq]\nunsupported = ["stop"]\nrenames = { top_p = "stop" }\n[groq.models."a*"]\nunsupported = ["n"]',
+            "[groq]: models.a*.renames: top_p can't be sent as stop, stop is sent as that",
+        ),
+    ],
+)
+def test_a_mistake_is_told_with_what_to_write_in_its_place(tmp_path: Path, text: str, words: str) -> None:
+    assert words in refusal(tmp_path, text)
+
+
+def test_what_some_models_rename_is_held_against_what_is_sent_to_them(tmp_path: Path) -> None:
+    """And not against the names of a table that is another's, or against those that the table never sends."""
+    text = '[groq]\nunsupported = ["stop"]\n[groq.models."a*"]\nrenames = { top_p = "stop", max_tokens = "logit_bias" }'
+    with pytest.raises(EndpointsError, match="max_tokens can't be sent as logit_bias"):
+        read(written(tmp_path, text), {})  # this table says itself what is not sent: its preset's list is replaced
+    (made,) = read(written(tmp_path, text.replace('["stop"]', '["stop", "logit_bias"]')), {})
+    assert made.vendor.of("a1").renames == {"top_p": "stop", "max_tokens": "logit_bias"}
+    (made,) = read(written(tmp_path, '[groq.models."a*"]\nrenames = { max_tokens = "logit_bias" }'), {})
+    assert made.vendor.of("a1").renames == {"max_tokens": "logit_bias"}
 
 
 def test_parameters_may_change_places_and_take_the_name_of_one_that_is_never_sent(tmp_path: Path) -> None:

@@ -145,6 +145,8 @@ def test_the_database_is_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
         ("NETMIND_BASE_URL", "https://a host/v1", "https://"),
         ("NETMIND_BASE_URL", "wss://host/v1", "https://"),
         ("NETMIND_BASE_URL", f"https://user:{CANARY}\u2100@host", "https://"),
+        ("OPENAI_BASE_URL", "https://host/v1/chat/completions", "without /chat/completions, which is appended: cut that off"),
+        ("NETMIND_BASE_URL", "https://host/v1/completions", "without /completions, which is appended: cut that off"),
         ("DISCORD_GATEWAY_URL", "https://host", "wss://"),
         ("SEGMIND_API_KEY", f"{CANARY} {CANARY}", "copy it again"),
         ("NETMIND_API_KEY", f"{CANARY}\n{CANARY}", "copy it again"),
