@@ -17,7 +17,8 @@ from bot.render.document import BOLD, CODE, ITALIC, STRIKE, Block, Kind, Span
 from bot.render.formula import formulas_in, may_hold_formulas
 from bot.render.latex import readable
 from bot.render.links import is_link
-from bot.render.mask import NONE, Masked, Places, flattened, is_definition, mask
+from bot.render.mask import NONE, Masked, Places, flattened, mask
+from bot.render.references import NOTE, resolver
 from bot.render.symbols import SUPERSCRIPTS
 from bot.render.table import Cell, table_spans
 from bot.render.text import is_blank
@@ -32,8 +33,6 @@ DEEPEST = 24
 """Lists and quotes that stand in each other. In a line that opens more, what follows is text: a thousand would take long to read."""
 _new = tuple.__new__  # a third of what calling the class costs; every field has to be given
 _BREAK = re.compile(r"\s*<br\s*/?>\s*", re.IGNORECASE)
-_NOTE_LABEL = re.compile(r"\^[^\s^]{1,40}")
-_NOTE = "\0note"  # target of footnotes: not one that a text could hold
 _NOWHERE: pyromark.event.Range = {"start": 0, "end": 0}
 _MARKS = {"Emphasis": ITALIC, "Strong": BOLD, "Strikethrough": STRIKE}
 
@@ -64,34 +63,12 @@ def _read(source: str, masked: Masked, number: int | None, *, located: bool, dee
     reader = _Reader(source, masked, number, located=located, deepest=deepest)
     if located:
         return reader.read_located(parsed(source, masked))
-    return reader.read(pyromark.events(masked.text, options=_OPTIONS, broken_link_callback=_resolver(source, masked)))
+    return reader.read(pyromark.events(masked.text, options=_OPTIONS, broken_link_callback=resolver(source, masked)))
 
 
 def parsed(source: str, masked: Masked) -> Iterable[tuple[pyromark.event.Event, pyromark.event.Range]]:
     """Return the parser's events, and where each stands in the masked text, in bytes."""
-    return pyromark.events_with_range(masked.text, options=_OPTIONS, broken_link_callback=_resolver(source, masked))
-
-
-_Resolver: TypeAlias = Callable[["pyromark.event.BrokenLink"], "tuple[str, str] | None"]
-
-
-def _resolver(source: str, masked: Masked) -> _Resolver | None:
-    """Return what finds the target of a reference that the parser knows none for."""
-    if not (masked.targets or "[^" in source):
-        return None
-    data = b""
-
-    def resolve(link: pyromark.event.BrokenLink) -> tuple[str, str] | None:
-        nonlocal data
-        if _NOTE_LABEL.fullmatch(link["reference"]):
-            return (_NOTE, "")
-        target = masked.targets.get(masked.unmask(link["reference"]).casefold(), "")
-        if not is_link(target):
-            return None
-        data = data or masked.text.encode()
-        return None if is_definition(data, link["span"]["end"]) else (target, "")
-
-    return resolve
+    return pyromark.events_with_range(masked.text, options=_OPTIONS, broken_link_callback=resolver(source, masked))
 
 
 class _TooDeepError(Exception):
@@ -308,7 +285,7 @@ class _Reader:
 
     def close_link(self, where: pyromark.event.Range) -> None:
         url, first = self._links.pop()
-        if url == _NOTE:
+        if url == NOTE:
             self._close_note(first, where)
             return
         allowed = not self._in_table and is_link(url)  # a table becomes code, which holds no links
