@@ -128,13 +128,17 @@ ADVISED = "advised"
 """Key in the schema of a parameter: the range that the provider advises, where it takes more than that."""
 
 
+NEEDS = "needs"
+"""Key in the schema of a parameter: the name of another one without which it does nothing, and for which values that is so; None: all."""
+
+
 class Parameters(BaseModel):
     """Base of each provider's settable parameters.
 
     Every field is optional (None: leave it to the provider) and carries its range and a ``description`` that `/settings` shows.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 # ------------------------------------------------------------------------------------------------- events

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from adapters.base import ADVISED, Parameters
+from adapters.base import ADVISED, NEEDS, Parameters
 
 MAX_NEW_TOKENS = 1024
 """Most tokens of one answer; also our default, because the provider's own, 128, cuts most answers off."""
@@ -15,8 +16,8 @@ MAX_NEW_TOKENS = 1024
 def _at_most_one(value: Any) -> Any:
     """Clamp as the server does: the document's sample sends a top_p of 10 and has 1 echoed."""
     try:
-        return 1.0 if float(value) > 1 else value
-    except (TypeError, ValueError):
+        return 1.0 if 1 < float(value) < math.inf else value
+    except (TypeError, ValueError, OverflowError):
         return value
 
 
@@ -55,10 +56,16 @@ class ModelsLabParameters(Parameters):
         None, description="Start the provider's memory of the chat anew with each question; the conversation is then sent along every time."
     )
     generator_type: Literal["json", "choices", "format", "text"] | None = Field(
-        None, description="Kind of answer; all but text need generator_choices."
+        None,
+        description="Kind of answer. All but text need generator_choices.",
+        json_schema_extra={NEEDS: ["generator_choices", ["json", "choices", "format"]]},
     )
     generator_choices: str | None = Field(
-        None, description="What generator_type needs: the choices, a JSON schema, or a data type.", min_length=1, max_length=4000
+        None,
+        description="What generator_type needs: the choices, a JSON schema, or a data type.",
+        min_length=1,
+        max_length=4000,
+        json_schema_extra={NEEDS: ["generator_type", None]},
     )
 
 

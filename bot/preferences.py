@@ -35,9 +35,9 @@ _SHOWN, _HIDDEN = "shown", "hidden"
 _WRONG = {
     "int": "is no whole number",
     "float": "is no number",
-    "finite": "is no number",
-    "bool": "is neither true nor false",
+    "finite": "is no finite number",
     "literal": "is none of the choices",
+    "bool": "is neither true nor false",
 }
 """What is wrong with a value, by the first word of the validating library's name of the error."""
 

@@ -115,6 +115,21 @@ def advised(least: float, most: float) -> str:
     return f" The provider advises {least:g} to {most:g}: outside of that its answers may be worse."
 
 
+def clamped(typed: str, taken: float) -> str:
+    """Say, behind a number that was taken, that another one was typed."""
+    return f": {code(typed)} is {'more' if float(typed) > taken else 'less'} than the provider takes, so {code(f'{taken:g}')} is sent."
+
+
+def needed(other: str, choices: Sequence[str]) -> str:
+    """Say, behind a setting that was taken, that it does nothing without another one, which is not set."""
+    return f" It does nothing without **{other}**, which is not set: `/settings {other} {'/'.join(choices) or 'VALUE'}`."
+
+
+def one_of(choices: Sequence[str]) -> str:
+    """Name what there is to choose from; empty where there is nothing."""
+    return f"one of {', '.join(choices)}" if len(choices) > 2 else " or ".join(choices)  # noqa: PLR2004 - two are either
+
+
 def not_taken(names: Sequence[str], model: str) -> str:
     """Say, behind another sentence, which settings a model does not take; empty where it takes all."""
     if not names:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adapters.base import ADVISED, Parameters, Provider
+from adapters.base import ADVISED, NEEDS, Parameters, Provider
 from bot import texts
 from bot.catalogue import CLOSE, nearest
 from bot.commands.base import DEFAULT, Answer, Command, Context, Option, takes_back
@@ -62,7 +63,9 @@ async def settings(context: Context) -> Answer:
         stored = await context.preferences.set_parameter(context.conversation, choice, name, None if clear else value)
     except InvalidPreferenceError as error:
         return Answer(f"{texts.code(value)} does not fit **{name}**: {escape(str(error))}. {_about(provider.parameters, name)}")
-    done = f"{texts.value(stored)} from the next question on.{_advice(provider.parameters, name, stored)}{left_away}"
+    sent = texts.clamped(value, stored) if _clamped(value, stored) else "."
+    more = f"{_advice(provider.parameters, name, stored)}{_needed(provider.parameters, name, stored, choice.parameters)}{left_away}"
+    done = f"{texts.value(stored)} from the next question on{sent}{more}"
     return Answer(f"**{name}** is {'back to its default.' if clear else done}", chose=True)
 
 
@@ -70,6 +73,21 @@ def _advice(model: type[Parameters], name: str, value: Any) -> str:
     """Say that a value is taken which the provider advises against; empty: it does not."""
     advised = model.model_json_schema()["properties"][name].get(ADVISED)
     return texts.advised(*advised) if advised and value is not None and not advised[0] <= value <= advised[1] else ""
+
+
+def _clamped(typed: str, value: Any) -> bool:
+    """Tell whether another number was taken than was typed."""
+    try:
+        return isinstance(value, float) and not math.isclose(float(typed), value)
+    except ValueError:
+        return False
+
+
+def _needed(model: type[Parameters], name: str, value: Any, chosen: Mapping[str, Any]) -> str:
+    """Say that a value does nothing without another parameter, which is not set; empty: it does."""
+    other, values = model.model_json_schema()["properties"][name].get(NEEDS, (None, None))
+    missing = other is not None and value is not None and (values is None or value in values) and other not in chosen
+    return texts.needed(other, _choices(_branches(model, other))) if missing else ""
 
 
 def _overview(provider: Provider, choice: Choice) -> str:
@@ -106,15 +124,20 @@ def _about(model: type[Parameters], name: str) -> str:
     """Describe a parameter from its declaration: help, then range or choices."""
     branches = _branches(model, name)
     limits = [words.format(branch[key]) for branch in branches for key, words in RANGE_KEYS if key in branch]
-    bounds = ", ".join(limits) or " or ".join(_choices(branches))
-    return f"{escape(_help(model, name))}{f' ({bounds})' if bounds else ''}."
+    about = escape(_help(model, name))
+    if limits:
+        return f"{about} ({', '.join(limits)})."
+    choices = texts.one_of(_choices(branches))
+    ends = CLAUSE_END.search(about)  # right behind what it is: further behind they could be taken for those of another one
+    place = ends.start() if ends else len(about)
+    return f"{about[:place]}{f' ({choices})' if choices else ''}{about[place:]}."
 
 
 def _brief(model: type[Parameters], name: str) -> str:
     """Describe a parameter in a few words: the first clause of its help, then range or choices."""
     branches = _branches(model, name)
     ranges = [_range(branch) for branch in branches]
-    bounds = ", ".join(text for text in ranges if text) or " or ".join(_choices(branches))
+    bounds = ", ".join(text for text in ranges if text) or texts.one_of(_choices(branches))
     about = escape(CLAUSE_END.split(_help(model, name), maxsplit=1)[0])
     return f"{about}{f' ({bounds})' if bounds else ''}"
 

@@ -182,3 +182,49 @@ async def test_a_value_that_the_provider_advises_against_is_taken_and_that_is_sa
     assert said.startswith("**temperature** is")
     assert ("The provider advises 0.1 to 0.3" in said) is not advised
     assert "advises" not in await world.run("settings", name="top_k", value="7")
+
+
+@pytest.mark.parametrize("value", ["nan", "NaN", "inf", "-inf", "Infinity", "1e999"])
+@pytest.mark.parametrize(
+    ("provider", "name"),
+    [("alpha", "temperature"), ("alpha", "presence_penalty"), ("gamma", "top_p"), ("delta", "temperature"), ("delta", "top_p")],
+)
+async def test_what_is_no_finite_number_is_refused_as_that(world: World, provider: str, name: str, value: str) -> None:
+    await world.run("provider", name=provider)
+    said = await world.run("settings", name=name, value=value)
+    assert said.startswith(f"`{value}` does not fit **{name}**: it is no finite number. ")
+    assert (await (await world.context()).choice()).parameters == {}
+
+
+async def test_a_number_that_is_clamped_says_what_is_sent(world: World) -> None:
+    await world.run("provider", name="delta")
+    said = await world.run("settings", name="top_p", value="2")
+    assert said == "**top_p** is `1.0` from the next question on: `2` is more than the provider takes, so `1` is sent."
+    assert await world.run("settings", name="top_p", value="1") == "**top_p** is `1.0` from the next question on."
+    assert await world.run("settings", name="top_p", value="0.50") == "**top_p** is `0.5` from the next question on."
+    assert "more than" not in await world.run("settings", name="seed", value="9" * 400)
+
+
+async def test_a_setting_of_choices_names_them_where_it_is_explained_and_where_it_is_refused(world: World) -> None:
+    await world.run("provider", name="delta")
+    explained = "Kind of answer (one of json, choices, format, text). All but text need generator\\_choices."
+    assert (await world.run("settings", name="generator_type")).endswith(explained)
+    assert await world.run("settings", name="generator_type", value="foo") == (
+        f"`foo` does not fit **generator_type**: it is none of the choices. {explained}"
+    )
+    assert "Kind of answer (one of json, choices, format, text)\n" in f"{await world.run('settings')}\n"
+
+
+async def test_a_setting_that_does_nothing_without_another_says_so_until_that_is_set(world: World) -> None:
+    await world.run("provider", name="delta")
+    lacks = "It does nothing without **generator_choices**, which is not set: `/settings generator_choices VALUE`."
+    assert (await world.run("settings", name="generator_type", value="choices")).endswith(lacks)
+    assert "does nothing" not in await world.run("settings", name="generator_type", value="text")
+    assert "does nothing" not in await world.run("settings", name="generator_choices", value="yes, no")
+    assert "does nothing" not in await world.run("settings", name="generator_type", value="choices")
+    await world.run("settings", name="generator_type", value="default")
+    said = await world.run("settings", name="generator_choices", value="yes")
+    assert said.endswith(
+        "It does nothing without **generator_type**, which is not set: `/settings generator_type json/choices/format/text`."
+    )
+    assert "does nothing" not in await world.run("settings", name="generator_choices", value="default")
