@@ -53,6 +53,7 @@ OPENROUTER = Vendor(
     unsupported=frozenset({"n"}),
     reasoning_fields=("reasoning", "reasoning_content"),
     images=True,
+    lists_all_models=False,  # it takes a suffix that says how to route, such as :nitro, behind any id (openrouter.ai/docs, model variants)
     models=dict.fromkeys(("openai/o[134]*", "openai/gpt-5*"), THINKS),
 )
 
@@ -101,6 +102,7 @@ LLAMA_CPP = Vendor(
     default_model="",
     renames={"repetition_penalty": "repeat_penalty"},
     context=4096,
+    lists_all_models=False,  # with one model loaded it answers by whatever name (github.com/continuedev/continue, pull 11803)
 )
 
 MODELSLAB_V7 = Vendor(

@@ -75,6 +75,15 @@ async def test_the_model_of_a_table_is_looked_up_too(outside: Outside, tmp_path:
     assert str(found["mine, model"]).startswith(f"{mark}  mine, model: the default_model of [mine] in PROVIDERS_FILE is nosuch, which is")
 
 
+@pytest.mark.parametrize("preset", ["openrouter", "llamacpp"])
+async def test_who_takes_more_than_it_lists_gets_a_warning(outside: Outside, tmp_path: Path, preset: str) -> None:
+    text = f'preset = "{preset}"\ndefault_model = "{LISTED}:nitro"'
+    found = await models(outside, tmp_path, **tabled(outside, tmp_path, text))
+    assert str(found["mine, model"]).startswith("warn  mine, model: ")
+    assert f"; near it: {LISTED}" in found["mine, model"].words
+    assert found["mine, model"].words.endswith(". If its name is right, nothing is wrong")
+
+
 async def lists(settings: Settings) -> Mapping[str, Row]:
     return {row.provider: row for row in await ask_live(settings) if row.step == "models"}
 
