@@ -84,6 +84,7 @@ class Candidate:
         request: Makes the request, when this one's turn has come.
         afresh: If the job that the request is to collect is gone, the question may be asked anew, although that one may have been billed.
         shorter: Makes a request that is too long for the model shorter, once; None: it can't be made shorter.
+        lost: Makes the request anew where its job is gone: hours may lie between; None: the same is asked afresh.
     """
 
     provider: str
@@ -91,6 +92,7 @@ class Candidate:
     request: Callable[[], Awaitable[ChatRequest]]
     afresh: bool = True
     shorter: Shorter | None = None
+    lost: Callable[[], Awaitable[ChatRequest]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +250,7 @@ class Router:
                 self._heard_from(asking)
                 if asking.error is None:
                     break
-                if asking.without_state(afresh=candidate.afresh) or asking.shortened(candidate.shorter):
+                if await _remade(asking, candidate):
                     yield _Anew(asking.error.billed is not Billed.NO)
                 elif asking.pictures_refused():  # it has learned that by now, and the request is made anew without them
                     asking.request = await candidate.request()
@@ -444,6 +446,16 @@ class _Asking:
         if self.finished is None:
             return ProviderError(ErrorKind.PROTOCOL, "the answer ended without an end", in_stream=self._visible)
         return None if self._visible else ProviderError(ErrorKind.EMPTY, "no text")
+
+
+async def _remade(asking: _Asking, candidate: Candidate) -> bool:
+    """Ask in another way what failed for what was asked with it: lost state or a lost job, or a conversation that is too long."""
+    job = asking.request.resume is not None
+    if not asking.without_state(afresh=candidate.afresh):
+        return asking.shortened(candidate.shorter)
+    if job and candidate.lost is not None:
+        asking.request = replace(await candidate.lost(), state=None, resume=None)
+    return True
 
 
 def _report(name: str, error: Exception) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from adapters.base import Alternatives, ErrorKind, Finished, ReasoningDelta, TextDelta, Usage
 from bot import transcript
@@ -82,6 +82,11 @@ class Course:
         self.forget = tuple(dict.fromkeys((*self.forget, self.choice.provider)))
         if passed:
             self.reply.anew()
+
+    def reword(self) -> None:
+        """The question has other words by now: it is read anew, and no job answers it."""
+        self.turn = replace(self.turn, handle=None)
+        self.brought, self.past, self.reach, self.whole, self.notes = None, None, 0, False, ()
 
     def keep(self, told: Finished | Usage | Alternatives) -> None:
         """Take what is told beside the text."""

@@ -162,7 +162,7 @@ class Inbox:
         if incoming.message_id is not None and (incoming.text or (files is not None and incoming.attachments)):
             await self._store.edit_entry(incoming.chat, incoming.message_id, parts.question(incoming.text, files), incoming.version)
         elif incoming.message_id is not None and not incoming.text and not incoming.attachments:  # it was deleted
-            await self._store.withdraw(incoming.chat, incoming.message_id)
+            await self._store.withdraw(incoming.chat, incoming.message_id, later=True)
         await self._store.finish_event(accepted.event)
 
     def _hand_on(self, accepted: Accepted, incoming: Incoming, pause: float = FIRST_RETRY_SECONDS, *, late: bool = False) -> None:

@@ -284,15 +284,29 @@ class Turns:
         course.delivery.learn()
         await self._show(course, answer.finish)
 
-    async def _request_at(self, course: Course, place: int) -> ChatRequest:
-        """Make the request. A budget that does not reach for one of the fallbacks leaves the others, and who was chosen, to be asked."""
+    async def _request_at(self, course: Course, place: int, *, lost: bool = False) -> ChatRequest:
+        """Make the request. A budget that does not reach for one of the fallbacks leaves the others, and who was chosen, to be asked.
+
+        `lost`: The job that it was to collect is gone.
+        """
+        turn, choice = course.turn, course.choices[place]
         try:
-            return await self._request(course, course.choices[place])
+            if turn.handle is not None and (lost or choice.provider != turn.provider):
+                await self._take_edits(course)
+            return await self._request(course, choice)
         except RefusedError as refused:
             if place == 0:
                 raise
             course.refused = refused
             raise refused.passing() from refused
+
+    async def _take_edits(self, course: Course) -> None:
+        """Ask with the newest words where a job that was given older ones is not collected."""
+        edited = await insist(self._clock, lambda: self._store.take_edits(course.turn))
+        if edited is None:
+            raise _Fenced
+        if edited:
+            course.reword()
 
     async def _request(self, course: Course, choice: Choice) -> ChatRequest:
         """Make the request and reserve what it is expected to use.
@@ -389,7 +403,7 @@ class Turns:
         choice = course.choices[place]
         afresh = self._reask or course.turn.handle is None
         request, shorter = partial(self._request_at, course, place), partial(self._shorter, course)
-        return Candidate(choice.provider, choice.model, request, afresh, shorter)
+        return Candidate(choice.provider, choice.model, request, afresh, shorter, partial(request, lost=True))
 
     def _title(self, choice: Choice) -> str:
         return self._providers[choice.provider].title

@@ -179,8 +179,8 @@ class Store(AlternativeStore, DeliveryStore, UsageStore, TroubleStore, MarkStore
     async def edit_entry(self, chat: ChatAddress, message_id: str, content: str, version: int = 0) -> bool:
         """Replace the text of the user entry that came from a message. Before generation only; later it is recorded beside it (False).
 
-        The question of a parked turn without an answer is replaced, too. `unpark`, and the next claim of a turn that failed and has no job,
-        put what was recorded beside it in its place.
+        The question of a parked turn without an answer is replaced, too. `unpark`, the next claim of a turn that failed and has no job, and
+        `take_edits` put what was recorded beside it in its place.
         `version`: Orders the edits of the message. Of a newer one the text stays (False).
         """
         ...

@@ -24,17 +24,19 @@ class MarkRecords(OverDb):
         """List the messages that may show a mark, oldest turn first."""
         return [_mark(row) for row in await self._db.fetch("marks")]
 
-    async def withdraw(self, chat: ChatAddress, message_id: str) -> bool:
-        """Take back what a message asks, while its turn waits, is parked or is tried again."""
-        return await self._db.unit(lambda tx: _withdraw(tx, chat, message_id))
+    async def withdraw(self, chat: ChatAddress, message_id: str, *, later: bool = False) -> bool:
+        """Take back what a message asks, while its turn waits, is parked or is tried again; `later`: else once it is."""
+        return await self._db.unit(lambda tx: _withdraw(tx, chat, message_id, later=later))
 
     async def withdrawn(self, chat: ChatAddress, message_id: str) -> bool:
         """Tell whether what a message asked was taken back."""
         return any(row["withdrawn"] for row in await self._db.fetch("question_withdrawn", *_place(chat), message_id))
 
 
-async def _withdraw(tx: Tx, chat: ChatAddress, message_id: str) -> bool:
+async def _withdraw(tx: Tx, chat: ChatAddress, message_id: str, *, later: bool) -> bool:
     found = await tx.fetch("questions_waiting", *_place(chat), message_id)
+    if later and not found:
+        await tx.fetch("withdrawal_note", *_place(chat), message_id)
     for row in found:
         await tx.fetch("entry_withdraw", row["entry"])
         if row["parts"] > 1:

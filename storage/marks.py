@@ -43,11 +43,13 @@ class MarkStore(Protocol):
         """List the messages that may show a mark, oldest turn first."""
         ...
 
-    async def withdraw(self, chat: ChatAddress, message_id: str) -> bool:
+    async def withdraw(self, chat: ChatAddress, message_id: str, *, later: bool = False) -> bool:
         """Take back what a message asks, while its turn waits, is parked without an answer, or is tried again after a failure.
 
         The rest of a question of several messages stays. Where nothing is left of the question, its turn is asked to stop, a parked one
         once it is tried again, and no transcript holds it. False: nothing of it waits or is parked.
+
+        `later`: What is being answered for the first time is taken back, too, if that attempt does not end it: by the next claim.
         """
         ...
 

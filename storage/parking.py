@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from storage.base import EventKind, StoredEvent, Turn, TurnState
-from storage.questions import reopened
+from storage.questions import reopened, withdrawn_meanwhile
 from storage.removal import clear_away
 from storage.troubles import Trouble
 from storage.tx import OverDb, Row, Tx
@@ -46,6 +46,14 @@ class ParkingRecords(OverDb):
     async def unpark(self, event_id: int) -> StoredEvent | None:
         """Let a parked event be tried again."""
         return await self._db.unit(lambda tx: _unpark(tx, event_id))
+
+    async def take_edits(self, turn: Turn) -> bool | None:
+        """Give a turn's question the newest text, and let its job go if there is one. None: fenced."""
+
+        async def unit(tx: Tx) -> bool | None:
+            return await reopened(tx, turn.id) if await tx.fetch("turn_fence", turn.id, turn.attempt) else None
+
+        return await self._db.unit(unit)
 
     async def commands_after(self, conversation: int, event_id: int, limit: int) -> Sequence[StoredEvent]:
         """List commands and presses that were carried out after an event."""
@@ -112,6 +120,7 @@ async def _unpark(tx: Tx, event_id: int) -> StoredEvent | None:
         return None
     for turn in await tx.fetch("turn_unpark", event_id):
         if turn["state"] == TurnState.ACCEPTED:
+            await withdrawn_meanwhile(tx, turn["id"], turn["conversation"])
             await reopened(tx, turn["id"])
         await tx.wake(turn["conversation"])
         return None

@@ -267,8 +267,11 @@ WHERE e.chat = $1 AND e.message_id = $2 AND e.role = 'user'
 ORDER BY e.id DESC LIMIT 1;
 
 -- name: entry_replace
--- Give a question its new text; an older one that was recorded beside it is of no use any more. No row: it has a newer one.
-UPDATE entry SET content = $2, edited = NULL, version = $3 WHERE id = $1 AND version <= $3 RETURNING turn;
+-- Give a question its new text; an older one that was recorded beside it is of no use any more. No row: it has a newer one, or its message
+-- was deleted.
+UPDATE entry SET content = $2, edited = NULL, version = $3
+WHERE id = $1 AND version <= $3 AND (edited IS NULL OR edited <> '[]')
+RETURNING turn;
 
 -- name: turn_fence
 -- Tell whether a turn is still being answered by who claimed it. No row: fenced.
@@ -279,12 +282,26 @@ SELECT id FROM turn WHERE id = $1 AND attempt = $2 AND state = 'generating';
 UPDATE entry SET content = $3 WHERE id = $1 AND turn = $2 AND role = 'user' RETURNING turn;
 
 -- name: entry_note_edit
--- Record the new text of a question that is being answered or was, unless a newer one is.
-UPDATE entry SET edited = $2, version = $3 WHERE id = $1 AND version <= $3 RETURNING turn;
+-- Record the new text of a question that is being answered or was, unless a newer one is, or its message was deleted.
+UPDATE entry SET edited = $2, version = $3
+WHERE id = $1 AND version <= $3 AND (edited IS NULL OR edited <> '[]')
+RETURNING turn;
+
+-- name: withdrawal_note
+-- Record that a message was deleted while its question is being answered: no new text at all. It is not asked once more.
+UPDATE entry SET edited = '[]'
+WHERE chat = (SELECT id FROM chat WHERE platform = $1 AND account = $2 AND chat = $3 AND thread = $4)
+  AND message_id = $5 AND role = 'user' AND NOT superseded
+  AND EXISTS (SELECT 1 FROM turn t WHERE t.id = entry.turn AND t.state = 'generating')
+RETURNING turn;
+
+-- name: withdrawals_noted
+-- The messages of a turn's question that were deleted while it was being answered.
+SELECT id FROM entry WHERE turn = $1 AND role = 'user' AND edited = '[]';
 
 -- name: edits_take
 -- Give a turn's question the newest text that was recorded beside it.
-UPDATE entry SET content = edited, edited = NULL WHERE turn = $1 AND role = 'user' AND edited IS NOT NULL RETURNING turn;
+UPDATE entry SET content = edited, edited = NULL WHERE turn = $1 AND role = 'user' AND edited IS NOT NULL AND edited <> '[]' RETURNING turn;
 
 -- name: turn_job_drop
 -- Let go of a turn's provider job: it answers words that stand no more.

@@ -36,7 +36,23 @@ async def edit(tx: Tx, *, chat: ChatAddress, message_id: str, content: str, vers
     return False
 
 
-async def reopened(tx: Tx, turn: int) -> None:
-    """Give the question of a turn that is asked afresh the text that an edit brought during an attempt before."""
-    if await tx.fetch("edits_take", turn):
+async def reopened(tx: Tx, turn: int) -> bool:
+    """Give the question of a turn that is asked afresh the text that an edit brought meanwhile; True if there was one."""
+    taken = bool(await tx.fetch("edits_take", turn))
+    if taken:
         await tx.fetch("turn_job_drop", turn)
+    return taken
+
+
+async def withdrawn_meanwhile(tx: Tx, turn: int, conversation: int) -> bool:
+    """Take out of a question that is asked once more what was deleted while it was being answered; True if that is all of it: it stops."""
+    gone = await tx.fetch("withdrawals_noted", turn)
+    for row in gone:
+        await tx.fetch("entry_withdraw", row["id"])
+    if not gone:
+        return False
+    if await tx.fetch("question_any", turn):
+        await tx.fetch("turn_job_drop", turn)
+        return False
+    await tx.fetch("turn_stop", turn, conversation)
+    return True

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from storage.base import StoredEvent
+    from storage.base import StoredEvent, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,14 @@ class TroubleStore(Protocol):
 
         Returns:
             The event, if it is to be carried out by the caller; None for a turn, and if there is nothing left to be tried.
+        """
+        ...
+
+    async def take_edits(self, turn: Turn) -> bool | None:
+        """Give the question of a turn that is asked afresh the text that edits brought since it was claimed.
+
+        Returns:
+            True: it has other words now, and a provider's job that was given the old ones is let go. False: it has not. None: fenced.
         """
         ...
 

@@ -329,6 +329,7 @@ def test_every_statement_that_writes_entries_says_whose_they_are() -> None:
         "entry_withdraw",
         "entry_note_edit",
         "edits_take",
+        "withdrawal_note",
     } <= entry_writers()
     for name in entry_writers():
         returned = statements()[name].sql.rpartition("RETURNING")[2]

@@ -186,6 +186,64 @@ class TestWordsOfWhatFails:
         again = await claim(store, turn.conversation)
         assert (again.id, again.stop_requested, await read(store, again)) == (turn.id, True, [])
 
+    async def test_one_that_is_deleted_during_the_first_attempt_is_answered_by_that_and_asked_by_no_other(self, store: Store) -> None:
+        turn = await ask(store, "q")
+        assert not await store.withdraw(HERE, "m-q", later=True)
+        assert not store.stop_signal(turn.id).is_set()
+        assert await read(store, turn) == ["q"]
+        assert not await store.edit_entry(HERE, "m-q", "an older edit that comes late", 1)
+        again = await claim(store, turn.conversation)
+        assert (again.id, again.stop_requested, store.stop_signal(again.id).is_set()) == (turn.id, True, True)
+        assert await read(store, again) == []
+        assert await store.withdrawn(HERE, "m-q")
+
+    async def test_one_that_is_deleted_while_it_is_answered_and_answered_stays(self, store: Store) -> None:
+        turn = await ask(store, "q")
+        assert not await store.withdraw(HERE, "m-q", later=True)
+        assert await store.answered(turn, reply("whole"))
+        again = await claim(store, turn.conversation)  # the answer is still to be shown
+        assert (again.state, again.stop_requested) == (TurnState.ANSWERED, False)
+        assert await store.close(again, TurnState.DONE)
+        assert await read(store, await ask(store, "next")) == ["q", "[whole]", "next"]
+
+    async def test_of_several_messages_one_that_is_deleted_during_the_first_attempt_is_not_asked_again(self, store: Store) -> None:
+        first = await ask(store, "q1")
+        for key in ("a", "b"):
+            await accept(store, NewEvent(key, EventKind.MESSAGE, HERE, "{}", NewTurn(key, f"m-{key}", "7", "Ada", Merge(5.0))))
+        await store.close(first, TurnState.FAILED)
+        turn = await claim(store, first.conversation)
+        assert await store.submitted(turn, "job-1", provider="segmind", model="slow")
+        assert not await store.withdraw(HERE, "m-a", later=True)
+        again = await claim(store, turn.conversation)
+        assert (again.stop_requested, again.handle, await read(store, again)) == (False, None, ["b"])
+
+    async def test_one_that_was_stopped_is_stopped_and_not_taken_back(self, store: Store) -> None:
+        turn = await ask(store, "q")
+        assert not await store.withdraw(HERE, "m-q", later=True)
+        assert await store.stop_turn(turn.conversation, turn.id)
+        again = await claim(store, turn.conversation)
+        assert (again.stop_requested, await read(store, again)) == (True, ["q"])
+
+    async def test_one_that_is_deleted_during_the_attempt_that_parks_it_is_to_stop_when_it_is_tried_again(self, store: Store) -> None:
+        turn = await ask(store, "q")
+        assert not await store.withdraw(HERE, "m-q", later=True)
+        assert await store.close(turn, TurnState.PARKED)
+        await store.unpark(turn.event)
+        again = await claim(store, turn.conversation)
+        assert (again.stop_requested, await read(store, again)) == (True, [])
+
+    async def test_where_a_job_is_not_collected_the_edits_are_taken_and_it_is_let_go(self, store: Store) -> None:
+        turn = await ask(store, "q")
+        assert await store.submitted(turn, "job-1", provider="segmind", model="slow")
+        assert await store.take_edits(turn) is False
+        assert (await store.turn(turn.id)).handle == "job-1"
+        await store.edit_entry(HERE, "m-q", "better", 2)
+        again = await claim(store, turn.conversation)
+        assert await store.take_edits(turn) is None  # another has it
+        assert await store.take_edits(again) is True
+        assert ((await store.turn(turn.id)).handle, await read(store, again)) == (None, ["better"])
+        assert await store.take_edits(again) is False
+
 
 class TestWordsOfWhatIsParked:
     async def test_it_is_tried_again_with_the_words_it_was_given_meanwhile(self, store: Store) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adapters.base import Finished, TextDelta
+from adapters.base import Billed, ErrorKind, Finished, ProviderError, Submitted, TextDelta
 from bot import texts
 from bot.access import Access, AllowList
 from bot.inbox import FIRST_RETRY_SECONDS
@@ -19,11 +19,13 @@ from bot.parking import WATCH_SECONDS, reason_of
 from bot.patience import ParkingRule
 from bot.payload import dump
 from bot.platforms.base import UnavailableError
+from bot.preferences import Defaults
 from bot.turn import UnshownError
 from storage.base import NewEvent, StoreError, StoreUnavailableError, Turn
 from storage.beside import survey
 from storage.wishes import want_again
 from tests.support.core import World, eventually
+from tests.support.scripted import ScriptedProvider
 
 SECRET = "canary-words-of-a-person"
 
@@ -210,6 +212,74 @@ async def test_what_is_edited_or_deleted_between_two_attempts_is_not_asked_in_it
         await world.idle()
     assert world.alpha.asked == asked
     assert world.rows("SELECT COUNT(*) FROM trouble") == [(0,)]
+
+
+@pytest.mark.parametrize(("words", "asked", "ends"), [("mended words", [SECRET, "mended words"], "done"), ("", [SECRET], "stopped")])
+async def test_what_is_edited_or_deleted_during_the_first_attempt_is_not_asked_in_its_old_words_by_the_next(
+    tmp_path: Path, words: str, asked: list[str], ends: str
+) -> None:
+    world = World(tmp_path)
+    world.alpha.will(TextDelta("the first part"), asyncio.Event())
+    async with world.running():
+        said = await world.say(SECRET)
+        await world.until_said("the first part")
+        await world.edit(said, words)
+        await eventually(lambda: world.rows("SELECT COUNT(*) FROM event WHERE finished_at IS NULL") == [(0,)])
+        assert world.turns() == [("generating", 1)]
+    async with world.running():
+        await world.idle()
+        assert world.turns()[0][0] == ends
+    assert world.alpha.asked == asked
+    assert world.texts() == ([texts.WITHDRAWN] if not words else ["heard: mended words"])
+
+
+async def test_what_is_deleted_during_the_first_attempt_is_answered_by_it(tmp_path: Path) -> None:
+    world, gate = World(tmp_path), asyncio.Event()
+    world.alpha.will(TextDelta("the first part"), gate, TextDelta(", the second"), Finished())
+    async with world.running():
+        said = await world.say(SECRET)
+        await world.until_said("the first part")
+        await world.edit(said, "")
+        await eventually(lambda: world.rows("SELECT COUNT(*) FROM event WHERE finished_at IS NULL") == [(0,)])
+        gate.set()
+        await world.idle()
+    assert world.texts() == ["the first part, the second"]
+
+
+LOST = ProviderError(ErrorKind.STATE_LOST, billed=Billed.MAYBE)
+
+
+@pytest.mark.parametrize("second", ["alpha", "beta"])
+async def test_where_a_job_is_lost_the_question_is_asked_in_its_newest_words(tmp_path: Path, second: str) -> None:
+    world = World(tmp_path, {"alpha": ScriptedProvider(), "beta": ScriptedProvider("beta", "Beta")})
+    world.defaults = Defaults("alpha", fallback=("beta",) if second == "beta" else ())
+    world.alpha.will(Submitted("job-1"), asyncio.Event())
+    async with world.running():
+        said = await world.say("old words")
+        await eventually(lambda: world.rows("SELECT handle FROM turn") == [("job-1",)])
+        await world.edit(said, "new words")
+        await eventually(lambda: world.rows("SELECT COUNT(*) FROM event WHERE finished_at IS NULL") == [(0,)])
+    world.alpha.will(LOST if second == "alpha" else ProviderError(ErrorKind.SERVER, billed=Billed.MAYBE))
+    async with world.running():
+        await world.idle()
+    assert [request.resume for request in world.alpha.requests][:2] == [None, "job-1"]
+    answering = world.providers[second].requests[-1]
+    assert (answering.resume, answering.messages[-1].text) == (None, "new words")
+    assert world.texts()[-1].startswith("heard: new words")
+    assert world.rows("SELECT handle FROM turn") == [(None,)]
+
+
+async def test_a_job_that_is_lost_is_asked_again_as_it_was_where_nothing_was_edited(world: World) -> None:
+    world.alpha.will(Submitted("job-1"), asyncio.Event())
+    async with world.running():
+        await world.say("words")
+        await eventually(lambda: world.rows("SELECT handle FROM turn") == [("job-1",)])
+    world.alpha.will(LOST)
+    async with world.running():
+        await world.idle()
+    assert [(request.resume, request.messages[-1].text) for request in world.alpha.requests] == [
+        (None, "words"), ("job-1", "words"), (None, "words")
+    ]  # fmt: skip
 
 
 async def test_a_stored_answer_is_shown_whole_although_its_question_is_asked_again_and_stop_was_pressed(world: World) -> None:
