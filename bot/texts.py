@@ -152,6 +152,15 @@ def provider_error(error: ProviderError, provider: str, model: str, *, broke_off
     return f"⚠️ {words.format(provider=escape(provider), model=escape(model), when=when, detail=detail)}"
 
 
+def no_list(error: ProviderError, provider: str, model: str) -> str:
+    """Say why a provider's list of models can't be had: nothing was asked that /retry could ask again."""
+    told = provider_error(error, provider, model)
+    if "/retry" not in told:
+        return told
+    why = _WHY.get(error.kind, "did not answer as it should")
+    return f"⚠️ {escape(provider)} {why}, so its models can't be listed. Try again in a while, or choose another with /provider."
+
+
 def _unanswered(error: ProviderError) -> str:
     if error.kind is ErrorKind.BAD_REQUEST and error.scope is Scope.PROVIDER:
         return _WRONG_ADDRESS

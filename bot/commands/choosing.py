@@ -56,7 +56,7 @@ async def _on_offer(context: Context) -> tuple[Choice, Provider, list[str]] | An
     try:
         return choice, provider, [model.id for model in await context.catalogue.models(choice.provider)]
     except ProviderError as error:
-        return Answer(texts.provider_error(error, provider.title, choice.model))
+        return Answer(texts.no_list(error, provider.title, choice.model))
 
 
 async def choose_model(context: Context) -> Answer:
@@ -165,7 +165,7 @@ COMMANDS = (
     ),
     Command(
         "model",
-        "Show or choose the model that answers in this conversation",
+        "Show or choose the model that answers here; “default” goes back to the operator's",
         choose_model,
         (Option("name", "The model's id, or “default”; a part of it lists what fits", complete=complete_model),),
         button=True,

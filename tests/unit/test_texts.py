@@ -52,6 +52,14 @@ def test_a_sentence_of_a_provider_keeps_its_own_full_stop_and_gets_no_second_one
     assert put in DISCORD.render(said).text.replace("\\", "")
 
 
+@pytest.mark.parametrize("kind", ErrorKind)
+def test_a_list_that_can_not_be_had_is_nothing_to_ask_again(kind: ErrorKind) -> None:
+    said = texts.no_list(ProviderError(kind, "canary detail"), "Alpha", "small")
+    assert said.startswith("⚠️ ")
+    assert "/retry" not in said
+    assert any(word in said for word in ("/provider", "/model", "/reset", "Try again", "other words"))
+
+
 def test_no_sentence_says_another_slash() -> None:
     """Neither "another /provider" nor "another /model": what is chosen is no command."""
     said = [texts.provider_error(ProviderError(kind), "Alpha", "small") for kind in ErrorKind]
