@@ -70,10 +70,10 @@ class Answer:
     def take_whole(self, piece: Piece, others: Sequence[Piece] = ()) -> list[Event]:
         """Return the events of a whole answer, and of other answers to the same question.
 
-        Another one counts if it says anything and did not end with an error. If the first says nothing, the next that does stands for it.
+        Another one counts if it says anything and did not end with an error. If the first does not, the next that does stands for it.
         """
         good = [(text, other) for other in others if other.finish.lower() != _FAILED and (text := self._other(other))]
-        if good and piece.finish.lower() != _FAILED and not self._other(piece):
+        if good and (piece.finish.lower() == _FAILED or not self._other(piece)):
             piece = good.pop(0)[1]._replace(usage=piece.usage)
         events = self._add(piece, *self._split(piece.text))
         ends = tuple(_finished(other.finish, refused=bool(other.refusal)) for _, other in good)

@@ -179,7 +179,8 @@ def read_body(data: Any, reasoning_fields: Sequence[str]) -> Piece | None:
 def read_others(data: dict[str, Any], reasoning_fields: Sequence[str] = ()) -> list[Piece]:
     """Read all choices of a whole body but the first."""
     choices = data.get("choices")
-    others = [choice for choice in choices if isinstance(choice, dict) and choice.get("index")] if isinstance(choices, list) else []
+    first = _first_choice(choices)
+    others = [choice for choice in choices if isinstance(choice, dict) and choice is not first] if isinstance(choices, list) else []
     return [read_piece({"choices": [{**choice, "index": 0}]}, reasoning_fields) for choice in others]
 
 

@@ -341,6 +341,23 @@ async def test_where_the_first_of_several_answers_is_empty_the_next_stands_for_i
     assert got[-1] == Finished(FinishReason.LENGTH, raw_reason="length")
 
 
+@pytest.mark.parametrize("text", ["", "it began"])
+async def test_where_the_first_of_several_answers_ended_with_an_error_the_others_are_not_lost(server, session, text):
+    got = await several(server, session, (text, "error"), ("two", "stop"), ("three", "stop"))
+    assert [made for made in got if isinstance(made, TextDelta)] == [TextDelta("two")]
+    assert [made.texts for made in got if isinstance(made, Alternatives)] == [("three",)]
+    assert got[-1] == Finished(raw_reason="stop")
+
+
+@pytest.mark.parametrize("number", [{}, {"index": 0}], ids=["none has a number", "all have the same"])
+async def test_several_answers_that_are_not_numbered_are_all_there(server, session, number):
+    choices = [{**number, "message": {"content": text}, "finish_reason": "stop"} for text in ("one", "two", "three")]
+    server.tapes = [Tape([json.dumps({"choices": choices}).encode()], content_type="application/json")]
+    got = [made async for made in Netmind(session, key=KEY, base_url=f"{server.url}/v1").stream(request(MODEL, parameters={"n": 3}))]
+    assert [made for made in got if isinstance(made, TextDelta)] == [TextDelta("one")]
+    assert [made.texts for made in got if isinstance(made, Alternatives)] == [("two", "three")]
+
+
 async def test_where_all_of_several_answers_are_empty_the_first_says_why(server, session):
     with pytest.raises(ProviderError) as caught:
         await several(server, session, ("", "content_filter"), ("", "length"))
