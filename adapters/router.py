@@ -250,8 +250,9 @@ class Router:
                 self._heard_from(asking)
                 if asking.error is None:
                     break
-                if await _remade(asking, candidate):
-                    yield _Anew(asking.error.billed is not Billed.NO)
+                if asking.without_state(afresh=candidate.afresh) or asking.shortened(candidate.shorter):
+                    yield _Anew(asking.error.billed is not Billed.NO)  # first: what was asked may cost something, also if the next is not
+                    await asking.job_replaced(candidate.lost)
                 elif asking.pictures_refused():  # it has learned that by now, and the request is made anew without them
                     asking.request = await candidate.request()
                 else:
@@ -353,7 +354,7 @@ class _Asking:
         self.name = provider.name
         self.request = request
         self._provider = provider
-        self._no_pictures = self._cut = False
+        self._no_pictures = self._cut = self._job_lost = False
         self._good = good
         self._known = self._started = self._visible = False
         self._blank: list[str] = []
@@ -418,8 +419,14 @@ class _Asking:
         if error is None or error.kind is not ErrorKind.STATE_LOST or not kept or self.shown:
             return False
         log.info("provider.state_lost provider=%s job=%s", self.name, request.resume is not None)
-        self.request = replace(request, state=None, resume=None)
+        self.request, self._job_lost = replace(request, state=None, resume=None), request.resume is not None
         return True
+
+    async def job_replaced(self, lost: Callable[[], Awaitable[ChatRequest]] | None) -> None:
+        """Make the request anew where its job is gone (see `Candidate.lost`)."""
+        if self._job_lost and lost is not None:
+            self._job_lost = False
+            self.request = replace(await lost(), state=None, resume=None)
 
     def shortened(self, shorter: Shorter | None) -> bool:
         """Make the request shorter, once, if it was too long for the model and nothing was shown."""
@@ -446,16 +453,6 @@ class _Asking:
         if self.finished is None:
             return ProviderError(ErrorKind.PROTOCOL, "the answer ended without an end", in_stream=self._visible)
         return None if self._visible else ProviderError(ErrorKind.EMPTY, "no text")
-
-
-async def _remade(asking: _Asking, candidate: Candidate) -> bool:
-    """Ask in another way what failed for what was asked with it: lost state or a lost job, or a conversation that is too long."""
-    job = asking.request.resume is not None
-    if not asking.without_state(afresh=candidate.afresh):
-        return asking.shortened(candidate.shorter)
-    if job and candidate.lost is not None:
-        asking.request = replace(await candidate.lost(), state=None, resume=None)
-    return True
 
 
 def _report(name: str, error: Exception) -> None:

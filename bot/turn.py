@@ -293,7 +293,7 @@ class Turns:
         try:
             if turn.handle is not None and (lost or choice.provider != turn.provider):
                 await self._take_edits(course)
-            return await self._request(course, choice)
+            return await self._request(course, choice, lost=lost)
         except RefusedError as refused:
             if place == 0:
                 raise
@@ -308,8 +308,10 @@ class Turns:
         if edited:
             course.reword()
 
-    async def _request(self, course: Course, choice: Choice) -> ChatRequest:
+    async def _request(self, course: Course, choice: Choice, *, lost: bool) -> ChatRequest:
         """Make the request and reserve what it is expected to use.
+
+        A job is collected by whoever has it; what is asked in its place is bought anew.
 
         Raises:
             RefusedError: A budget does not allow it.
@@ -328,7 +330,7 @@ class Turns:
             parameters=choice.parameters,
             turn=str(turn.id),
             state=state,
-            resume=turn.handle,
+            resume=turn.handle if choice.provider == turn.provider and not lost else None,
             pace=course.delivery.lull,
         )
         most, double = capabilities.max_output_tokens, course.asked_before

@@ -131,8 +131,7 @@ class Accounting:
         amounts = Amounts(tokens_in, tokens_out, cost, estimated=True, possibly_double=possibly_double)
         today = day_of(self._epoch())
         # A job that is collected was bought already.
-        collected = request.resume is not None and turn.provider == choice.provider
-        limits = [] if collected else self._budgets.limits(incoming.chat, incoming.sender, today)
+        limits = [] if request.resume is not None else self._budgets.limits(incoming.chat, incoming.sender, today)
         for limit in limits:
             if not limit.covers(cost):
                 raise RefusedError(Standing(limit, 0), amounts, model=choice.model)

@@ -13,6 +13,7 @@ import pytest
 from adapters.base import Billed, ErrorKind, Finished, ProviderError, Submitted, TextDelta
 from bot import texts
 from bot.access import Access, AllowList
+from bot.budgets import Budget, Budgets
 from bot.inbox import FIRST_RETRY_SECONDS
 from bot.model import CommandCall, EventKind, Page, Receipt, Sender, Target
 from bot.parking import WATCH_SECONDS, reason_of
@@ -280,6 +281,42 @@ async def test_a_job_that_is_lost_is_asked_again_as_it_was_where_nothing_was_edi
     assert [(request.resume, request.messages[-1].text) for request in world.alpha.requests] == [
         (None, "words"), ("job-1", "words"), (None, "words")
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", ["", "new words " * 1000])
+async def test_what_is_asked_in_the_place_of_a_lost_job_is_held_against_the_budgets_and_the_job_stays_counted(
+    tmp_path: Path, words: str
+) -> None:
+    world = World(tmp_path)
+    world.budgets = Budgets([Budget(name="everybody", tokens=1500 if words else 2_000_000)])
+    world.alpha.will(Submitted("job-1"), asyncio.Event())
+    async with world.running():
+        said = await world.say("old words")
+        await eventually(lambda: world.rows("SELECT handle FROM turn") == [("job-1",)])
+        if words:
+            await world.edit(said, words)
+            await eventually(lambda: world.rows("SELECT COUNT(*) FROM event WHERE finished_at IS NULL") == [(0,)])
+        else:
+            world.budgets = Budgets([Budget(name="everybody", tokens=100)])
+    world.alpha.will(LOST)
+    async with world.running():
+        await world.idle()
+    assert "everybody" in world.texts()[-1]
+    assert [request.resume for request in world.alpha.requests] == [None, "job-1"]
+    assert world.rows("SELECT possibly_double, output_tokens > 0 OR input_tokens > 0 FROM usage") == [(1, 1)]
+
+
+async def test_a_job_is_shown_to_nobody_but_who_has_it(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.defaults = Defaults("alpha", fallback=("beta",))
+    world.alpha.will(Submitted("job-1"), asyncio.Event())
+    async with world.running():
+        await world.say("words")
+        await eventually(lambda: world.rows("SELECT handle FROM turn") == [("job-1",)])
+    world.alpha.will(ProviderError(ErrorKind.SERVER, billed=Billed.MAYBE))
+    async with world.running():
+        await world.idle()
+    assert [request.resume for request in world.providers["beta"].requests] == [None]
 
 
 async def test_a_stored_answer_is_shown_whole_although_its_question_is_asked_again_and_stop_was_pressed(world: World) -> None:
