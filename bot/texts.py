@@ -71,6 +71,10 @@ _WHY = {
     ErrorKind.MODEL_NOT_FOUND: "has not got the model (any more)",
 }
 """Why another provider answered, after the name of the one that was chosen."""
+_OF_ALL_REQUESTS = frozenset({ErrorKind.RATE_LIMIT, ErrorKind.OVERLOADED, ErrorKind.AUTH, ErrorKind.QUOTA})
+"""What hits a list of models as it does a question: the same is said and advised of both."""
+_UNLISTED: dict[ErrorKind, str] = {kind: words for kind, words in _WHY.items() if kind is not ErrorKind.MODEL_NOT_FOUND}
+"""Why there is no list, after the provider's name: no model was asked for."""
 
 
 def instead(provider: str, model: str, chosen: str, why: ErrorKind | None) -> str:
@@ -152,17 +156,20 @@ def provider_error(error: ProviderError, provider: str, model: str, *, broke_off
     return f"⚠️ {words.format(provider=escape(provider), model=escape(model), when=when, detail=detail)}"
 
 
-def no_list(error: ProviderError, provider: str, model: str) -> str:
-    """Say why a provider's list of models can't be had: nothing was asked that /retry could ask again."""
-    told = provider_error(error, provider, model)
-    if "/retry" not in told:
-        return told
-    why = _WHY.get(error.kind, "did not answer as it should")
+def no_list(error: ProviderError, provider: str) -> str:
+    """Say why a provider's list of models can't be had: nothing was asked that /retry could ask again, and no model is at fault."""
+    if error.kind in _OF_ALL_REQUESTS or _misplaced(error):
+        return provider_error(error, provider, "")
+    why = _UNLISTED.get(error.kind, "did not answer as it should")
     return f"⚠️ {escape(provider)} {why}, so its models can't be listed. Try again in a while, or choose another with /provider."
 
 
+def _misplaced(error: ProviderError) -> bool:
+    return error.kind is ErrorKind.BAD_REQUEST and error.scope is Scope.PROVIDER
+
+
 def _unanswered(error: ProviderError) -> str:
-    if error.kind is ErrorKind.BAD_REQUEST and error.scope is Scope.PROVIDER:
+    if _misplaced(error):
         return _WRONG_ADDRESS
     return _AT_CAP if error.at_cap else _PROVIDER_ERRORS[error.kind]
 
@@ -394,6 +401,11 @@ def models_found(provider: str, count: int, word: str) -> str:
     """Say how many models a provider lists, or how many of them contain `word`; the list follows."""
     models = f"{count} model{'' if count == 1 else 's'}"
     return f"{f'For {code(word)}, ' if word else ''}**{escape(provider)}** has {models}:"
+
+
+def unchecked(provider: str) -> str:
+    """Say, behind a model that was taken, that the provider's list can't be had, which may have gaps anyway."""
+    return f" {escape(provider)}'s models can't be listed at the moment, so I could not look the name up."
 
 
 def unlisted(provider: str, near: Sequence[str]) -> str:

@@ -56,7 +56,7 @@ async def _on_offer(context: Context) -> tuple[Choice, Provider, list[str]] | An
     try:
         return choice, provider, [model.id for model in await context.catalogue.models(choice.provider)]
     except ProviderError as error:
-        return Answer(texts.no_list(error, provider.title, choice.model))
+        return Answer(texts.no_list(error, provider.title))
 
 
 async def choose_model(context: Context) -> Answer:
@@ -64,21 +64,39 @@ async def choose_model(context: Context) -> Answer:
     wanted = context.arguments.get("name")
     on_offer = await _on_offer(context)
     if isinstance(on_offer, Answer):
-        chosen = context.providers.get((await context.choice()).provider)
-        return await _back(context, chosen) if chosen is not None and wanted is not None and takes_back(wanted) else on_offer
+        return (await _choose_unseen(context, wanted) if wanted is not None else None) or on_offer
     choice, provider, names = on_offer
     if wanted is None:
         return _offer(choice, names) if names else Answer(f"The model is {texts.code(choice.model)}. {texts.no_models(provider.title)}")
     model = resolve(wanted, names)
     if model is None and takes_back(wanted):
         return await _back(context, provider)
-    if model is None and (provider.lists_all_models or wanted.startswith("#") or len(wanted) > MODEL_CHARS):
+    if model is None and not _on_trust(provider, wanted):
         return Answer(texts.unknown(_model_of(provider), wanted, nearest(wanted, names), more=" /models lists all."))
-    await context.preferences.set_model(context.conversation, choice.provider, model or wanted)
-    answer = f"**{provider.title}** answers with {texts.code(model or wanted)} from now on."
-    if model is None:
-        answer += texts.unlisted(provider.title, nearest(wanted, names))
-    return Answer(answer + _left_away(provider, choice, model or wanted), chose=True)
+    doubt = texts.unlisted(provider.title, nearest(wanted, names)) if model is None else ""
+    return await _choose(context, provider, choice, model or wanted, doubt)
+
+
+async def _choose_unseen(context: Context, wanted: str) -> Answer | None:
+    """Choose a model where the list can't be had; None: only the list tells whether there is such a one."""
+    choice = await context.choice()
+    provider = context.providers.get(choice.provider)
+    if provider is not None and takes_back(wanted):
+        return await _back(context, provider)
+    if provider is None or not _on_trust(provider, wanted):
+        return None
+    return await _choose(context, provider, choice, wanted, texts.unchecked(provider.title))
+
+
+def _on_trust(provider: Provider, wanted: str) -> bool:
+    """Tell whether a name that no list has shown is taken. A fingerprint of a button is none."""
+    return not (provider.lists_all_models or wanted.startswith("#") or len(wanted) > MODEL_CHARS)
+
+
+async def _choose(context: Context, provider: Provider, choice: Choice, model: str, doubt: str) -> Answer:
+    await context.preferences.set_model(context.conversation, provider.name, model)
+    answer = f"**{provider.title}** answers with {texts.code(model)} from now on."
+    return Answer(f"{answer}{doubt}{_left_away(provider, choice, model)}", chose=True)
 
 
 async def _back(context: Context, provider: Provider) -> Answer:

@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from adapters.base import Capabilities, ErrorKind, Health, ProviderError
+from adapters.base import Capabilities, ErrorKind, Health, ProviderError, Scope
 from bot import app
 from bot.commands.base import Command, Option
 from bot.commands.choosing import BUTTON_LABEL_CHARS, BUTTON_MODELS, LISTED_MODELS, MODEL_CHARS
@@ -238,6 +238,25 @@ async def test_a_provider_that_lists_no_models_is_told_as_such(world: World, nam
 async def test_a_list_that_can_not_be_had_is_told(world: World, name: str) -> None:
     world.alpha.list_error = ProviderError(ErrorKind.AUTH)
     assert "refused this bot's key" in await world.run(name)
+    for kind in (ErrorKind.MODEL_NOT_FOUND, ErrorKind.BAD_REQUEST):  # nobody chose a model, or set anything, that the list could lack
+        world.alpha.list_error = ProviderError(kind, "gone")
+        assert "so its models can't be listed" in await world.run(name)
+
+
+async def test_where_a_list_that_may_have_gaps_can_not_be_had_a_model_is_taken_by_its_name(world: World) -> None:
+    await world.order("provider", name="beta")
+    world.providers["beta"].list_error = ProviderError(ErrorKind.BAD_REQUEST, scope=Scope.PROVIDER)  # a server without a list
+    said = await world.order("model", name="b-seven")
+    assert said == "Beta answers with b-seven from now on. Beta's models can't be listed at the moment, so I could not look the name up."
+    await world.ask("one")
+    assert world.providers["beta"].requests[-1].model == "b-seven"
+    for name in ("#0123456789abcdef", "b" * (MODEL_CHARS + 1)):
+        assert "wrong address" in await world.order("model", name=name)
+    await world.order("provider", name="alpha")
+    world.alpha.list_error = ProviderError(ErrorKind.CONNECT)
+    assert "can't be listed" in await world.order("model", name="a-seven")  # a complete list would have it, or not
+    await world.ask("two")
+    assert world.alpha.requests[-1].model == "small"
 
 
 # ------------------------------------------------------------------------------------------------ /system, /settings

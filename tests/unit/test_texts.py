@@ -54,10 +54,10 @@ def test_a_sentence_of_a_provider_keeps_its_own_full_stop_and_gets_no_second_one
 
 @pytest.mark.parametrize("kind", ErrorKind)
 def test_a_list_that_can_not_be_had_is_nothing_to_ask_again(kind: ErrorKind) -> None:
-    said = texts.no_list(ProviderError(kind, "canary detail"), "Alpha", "small")
-    assert said.startswith("⚠️ ")
-    assert "/retry" not in said
-    assert any(word in said for word in ("/provider", "/model", "/reset", "Try again", "other words"))
+    said = texts.no_list(ProviderError(kind, "canary detail"), "Alpha")
+    assert said.startswith(("⚠️ Alpha ", "⚠️ The account at Alpha "))
+    assert not [word for word in ("/retry", "/model", "/settings", "/reset", "other words", "canary") if word in said]
+    assert "/provider" in said or "Try again" in said
 
 
 def test_no_sentence_says_another_slash() -> None:
