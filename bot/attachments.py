@@ -168,7 +168,9 @@ class Attachments:
             return None
         return Brought([entry._replace(content=contents.get(entry.id, entry.content)) for entry in question], tuple(notes))
 
-    async def shown(self, brought: Brought, older: Sequence[Entry], *, choice: Choice, sees: bool, window: int) -> Shown:
+    async def shown(
+        self, brought: Brought, older: Sequence[Entry], *, choice: Choice, sees: bool, window: int, blind: Note | None = None
+    ) -> Shown:
         """Return what a model is shown of a question, and which pictures of it and of what was said before.
 
         Args:
@@ -177,6 +179,7 @@ class Attachments:
             choice: Who is asked.
             sees: The model takes pictures, or nobody knows that it does not.
             window: Its size in tokens.
+            blind: What is to be said where it does not see; None: whom to choose that does.
 
         Raises:
             NothingToAskError: Nothing of the question can be shown to it.
@@ -188,7 +191,7 @@ class Attachments:
         if sees:
             pictures = await self._pictures(older, mine, notes)
         elif any(part["type"] == parts.PICTURE for part in listed):
-            notes.append(await self._unseen(choice))
+            notes.append(blind or await self._unseen(choice))
         said = any(part["type"] == parts.FILE or (part["type"] == parts.TEXT and part["text"].strip()) for part in listed)
         if listed and not said and not any(own in pictures for own in mine):
             raise NothingToAskError(notes)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from adapters.base import Capabilities, Message
 from bot import transcript
-from bot.attachments import Attachments, asks
+from bot.attachments import Attachments, Note, asks
 from bot.course import Course
 from bot.past import Excerpt, Past, Pasts
 from bot.preferences import Choice
@@ -59,7 +59,8 @@ class History:
             assert course.past is not None
             window = capabilities.context_tokens
             older = course.past.pictured()
-            seen = await self._attachments.shown(course.brought, older, choice=choice, sees=sees, window=window)
+            blind = _why_blind(course, choice, capabilities)
+            seen = await self._attachments.shown(course.brought, older, choice=choice, sees=sees, window=window, blind=blind)
             course.notes = seen.notes
             kept, full = course.past.newest(seen.question, seen.pictures, room)
             if full or course.whole:
@@ -104,3 +105,10 @@ def _parted(entries: Sequence[Entry], turn: Turn) -> tuple[list[Entry], list[Ent
     while count and asks(entries[count - 1], turn):
         count -= 1
     return list(entries[:count]), list(entries[count:])
+
+
+def _why_blind(course: Course, choice: Choice, capabilities: Capabilities) -> Note | None:
+    """Return what is to be said of pictures that are not shown where choosing another model would not help; None: it would."""
+    if choice != course.choices[0]:
+        return ["unseen_instead", choice.model]
+    return None if capabilities.images is False else ["unseen_endpoint", choice.model]

@@ -294,6 +294,8 @@ _FILE_NOTES = {
     "unseen": "{0} can't see pictures. Choose a model that can with /model, then press Retry.",
     "unseen_provider": "{0} can't see pictures. Choose a provider that can with /provider ({1}), then press Retry.",
     "unseen_anywhere": "{0} can't see pictures. No other model here is known to, either: say in words what it shows.",
+    "unseen_instead": "{0} stands in for the chosen model and can't see pictures. Press Retry to ask the chosen one again.",
+    "unseen_endpoint": "{0} is shown no pictures, because endpoint is set to completion: `/settings endpoint default`, then press Retry.",
     "pictures_off": "Pictures are not taken here.",
     "many_pictures": "Only the first {0} pictures were shown to the model: that is the most I can show it at once.",
     "many_files": "Only the first {0} files were read.",

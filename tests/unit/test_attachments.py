@@ -275,7 +275,26 @@ async def test_the_completion_endpoint_is_shown_no_picture(world, chat):
     await world.order("settings", name="endpoint", value="completion")
     told = await world.ask("what is it?", attachments=(chat.brings("cat.png", PNG),))
     assert seen(world.alpha) == ["what is it?\n\n[picture: cat.png]"]
-    assert "can't see pictures" in told
+    assert "small is shown no pictures, because endpoint is set to completion: /settings endpoint default, then" in told
+    assert "/model" not in told  # it is not the model's fault, and holds for the provider's other ones as well
+    await world.order("settings", name="endpoint", value="default")
+    await world.order("retry")
+    assert seen(world.alpha)[-1] == PNG
+
+
+async def test_who_stands_in_for_the_chosen_model_and_can_not_see_sends_nobody_to_choose_another(tmp_path, chat):
+    down = ProviderError(ErrorKind.SERVER, billed=Billed.NO)
+    first = ScriptedProvider(capable=SEEING)
+    first.will(down)
+    first.will(down)
+    world = World(tmp_path, {"alpha": first, "beta": ScriptedProvider("beta", "Beta", capable=BLIND)}, chat=chat)
+    world.defaults = Defaults("alpha", fallback=("beta",))
+    async with world.running():
+        told = await world.ask("what is it?", attachments=(chat.brings("cat.png", PNG),))
+        assert "Beta answered, with small: Alpha AI had a fault of its own." in told
+        assert "small stands in for the chosen model and can't see pictures. Press Retry to ask the chosen one again." in told
+        told = await world.ask("", attachments=(chat.brings("dog.png", PNG),))
+        assert told == "⚠️ small stands in for the chosen model and can't see pictures. Press Retry to ask the chosen one again."
 
 
 class Learner(ScriptedProvider):
