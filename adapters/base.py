@@ -325,6 +325,11 @@ class ProviderError(Exception):
         self.should_retry = should_retry
         self.provider: str | None = None
 
+    @property
+    def misplaced(self) -> bool:
+        """What answered does not know the request at all: the address is wrong."""
+        return self.kind is ErrorKind.BAD_REQUEST and self.scope is Scope.PROVIDER
+
     def possibly_billed(self) -> ProviderError:
         """Return the same error of a question that may have been billed."""
         same = ProviderError(

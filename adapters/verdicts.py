@@ -61,7 +61,7 @@ _PHRASES: tuple[tuple[ErrorKind, re.Pattern[str]], ...] = tuple(
             ErrorKind.AUTH,
             (
                 r"(invalid|incorrect|missing|expired|wrong|no) (api[ _-]?key|(access|auth|bearer) token|credential)",
-                r"api[ _-]?key (is |provided )?(\w+ )?(invalid|incorrect|expired|required|missing)",
+                r"api[ _-]?key (is |provided )?(\w+ )?(not valid|invalid|incorrect|expired|required|missing)",
                 r"unauthori[sz]ed|authentication|missing authorization",
             ),
         ),

@@ -249,9 +249,9 @@ def _cause(provider: Provider, model: str, step: str, error: ProviderError) -> s
 def wrong_place(provider: Provider, error: ProviderError) -> str:
     """Say that a check met something else than the provider; empty: the error does not look so.
 
-    A check asks for no model and sends nothing that somebody wrote, so nothing but the address can be at fault.
+    A check asks for no model: one that is not there is the address. A refusal for another reason may be of the account or its country.
     """
-    if error.kind not in {ErrorKind.PROTOCOL, ErrorKind.BAD_REQUEST, ErrorKind.MODEL_NOT_FOUND}:
+    if not error.misplaced and error.kind not in {ErrorKind.PROTOCOL, ErrorKind.MODEL_NOT_FOUND}:
         return ""
     return f"what answers there does not look like the API of {provider.title}: check {variables(provider.name)[1]}"
 

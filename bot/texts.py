@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from adapters.base import ErrorKind, FinishReason, ProviderError, Scope
+from adapters.base import ErrorKind, FinishReason, ProviderError
 from bot.model import ChatKind, Incoming
 from bot.render.text import escape
 
@@ -158,18 +158,14 @@ def provider_error(error: ProviderError, provider: str, model: str, *, broke_off
 
 def no_list(error: ProviderError, provider: str) -> str:
     """Say why a provider's list of models can't be had: nothing was asked that /retry could ask again, and no model is at fault."""
-    if error.kind in _OF_ALL_REQUESTS or _misplaced(error):
+    if error.kind in _OF_ALL_REQUESTS or error.misplaced:
         return provider_error(error, provider, "")
     why = _UNLISTED.get(error.kind, "did not answer as it should")
     return f"⚠️ {escape(provider)} {why}, so its models can't be listed. Try again in a while, or choose another with /provider."
 
 
-def _misplaced(error: ProviderError) -> bool:
-    return error.kind is ErrorKind.BAD_REQUEST and error.scope is Scope.PROVIDER
-
-
 def _unanswered(error: ProviderError) -> str:
-    if _misplaced(error):
+    if error.misplaced:
         return _WRONG_ADDRESS
     return _AT_CAP if error.at_cap else _PROVIDER_ERRORS[error.kind]
 

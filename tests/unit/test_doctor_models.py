@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from adapters.base import ErrorKind, ProviderError, Scope
 from bot.doctor import Finding, examine
-from bot.live import Row, ask_live, variables
+from bot.live import Row, ask_live, variables, wrong_place
 from bot.settings import Settings, load
 from sandbox.faults import Fault
 from sandbox.outside import Outside
+from tests.support.scripted import ScriptedProvider
 
 LISTED = "meta-llama/Meta-Llama-3.1-8B-Instruct"
 
@@ -119,6 +121,20 @@ async def test_a_wrong_server_names_the_variable_of_the_address(outside: Outside
     assert f": check {provider.upper()}_BASE_URL" in finding.words
     rows = [row for row in await ask_live(loaded(outside, tmp_path, **{f"{provider}_base_url": elsewhere})) if row.provider == provider]
     assert f": check {provider.upper()}_BASE_URL" in rows[0].words
+
+
+@pytest.mark.parametrize(
+    ("kind", "scope", "misplaced"),
+    [
+        (ErrorKind.BAD_REQUEST, Scope.PROVIDER, True),
+        (ErrorKind.MODEL_NOT_FOUND, Scope.MODEL, True),
+        (ErrorKind.PROTOCOL, Scope.PROVIDER, True),
+        (ErrorKind.BAD_REQUEST, Scope.REQUEST, False),  # such as Gemini's "User location is not supported"
+        (ErrorKind.AUTH, Scope.ACCOUNT, False),
+    ],
+)
+def test_only_what_looks_like_another_server_is_told_as_a_wrong_address(kind: ErrorKind, scope: Scope, misplaced: bool) -> None:
+    assert bool(wrong_place(ScriptedProvider(), ProviderError(kind, "no", scope=scope))) is misplaced
 
 
 def test_the_local_model_has_no_variables_of_a_key_and_an_address() -> None:

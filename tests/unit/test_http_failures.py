@@ -101,6 +101,7 @@ def test_the_code_is_found_where_it_says_something(body, code):
         (400, "whatever", "", ErrorKind.BAD_REQUEST, Billed.NO),
         (422, "temperature must be at most 2", "", ErrorKind.BAD_REQUEST, Billed.NO),
         (418, "teapot", "", ErrorKind.BAD_REQUEST, Billed.NO),
+        (400, "API key not valid. Please pass a valid API key.", "", ErrorKind.AUTH, Billed.NO),  # Gemini
         (200, "You are out of credits", "", ErrorKind.QUOTA, Billed.NO),
         (200, "slow down", "429", ErrorKind.RATE_LIMIT, Billed.NO),
         (200, "The model `x` does not exist.", "404", ErrorKind.MODEL_NOT_FOUND, Billed.NO),
