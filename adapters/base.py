@@ -96,6 +96,33 @@ class Message(_FoundOut):
             return found
 
 
+class Pace:
+    """How coarsely an answer may be read.
+
+    Nothing that had come is lost by what is left unread, with TLS and without, though the connection be reset meanwhile; a stop or the
+    provider's silence is met as soon as ever; the end is seen a quarter of a second later.
+
+    Args:
+        lull: Asked before each read of a stream: for how many seconds what comes may be left unread, because nobody could be shown it
+            sooner.
+    """
+
+    __slots__ = ("_read", "lull")
+
+    def __init__(self, lull: Callable[[], float]) -> None:
+        self.lull = lull
+        self._read: Callable[[], None] | None = None
+
+    def on_hurry(self, read: Callable[[], None] | None) -> None:
+        """Tell how to have what was left unread read at once; None: nothing is read any more."""
+        self._read = read
+
+    def hurry(self) -> None:
+        """Have what was left unread read now: it could be shown soon."""
+        if self._read is not None:
+            self._read()
+
+
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One question to a model, with all that a stateless provider needs.
@@ -109,9 +136,7 @@ class ChatRequest:
         state: The opaque `Finished.state` of the turn before this one, given only while it still matches the transcript.
         resume: The handle of an earlier `Submitted`: collect that job instead of asking again. One that is not this provider's own is
             ignored; a job that is not there any more is STATE_LOST, and may have been billed.
-        pace: Asked before each read of a stream: for how many seconds what comes may be left unread, because nobody could be shown it
-            sooner. Nothing that had come is lost by that, with TLS and without, though the connection be reset meanwhile; a stop or the
-            provider's silence is met as soon as ever; the end may be seen so much later.
+        pace: How coarsely a stream may be read.
     """
 
     model: str
@@ -121,7 +146,7 @@ class ChatRequest:
     turn: str = ""
     state: str | None = field(default=None, repr=False)
     resume: str | None = field(default=None, repr=False)
-    pace: Callable[[], float] | None = field(default=None, repr=False, compare=False)
+    pace: Pace | None = field(default=None, repr=False, compare=False)
 
 
 ADVISED = "advised"

@@ -31,7 +31,7 @@ from adapters.addresses import GuardedResolver, PrivateAddressError, refuse_priv
 from adapters.base import Billed, ErrorKind, ProviderError, Scope
 from adapters.bodies import Pieces, encode
 from adapters.failures import error_code, error_text, excerpt, redact, retry_after, should_retry
-from adapters.unread import Unread
+from adapters.unread import Lookout, Unread
 from adapters.verdicts import Verdict, classify
 
 __all__ = [
@@ -196,7 +196,7 @@ class Stream:
         cut: The connection broke before the body's end. A cut of a ``Connection: close`` answer can't be seen: it looks like the end.
     """
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, lookout: Lookout) -> None:
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
         self.content_type = _media_type(response)
@@ -205,7 +205,7 @@ class Stream:
         self._content = response.content
         self._held = b""  # read ahead by `peek`
         self._watch = _Watch(response.close)  # which ends a read that waits
-        self._unread = Unread(response)
+        self._unread = Unread(response, lookout)
 
     async def peek(self, deadline: float) -> bytes:
         """Return the first bytes without taking them, leading blanks and a BOM dropped; b"" if the body has nothing else.
@@ -225,7 +225,7 @@ class Stream:
 
         Args:
             deadline: In the loop's time.
-            lull: For so many seconds what comes may be left unread, so that one read brings much.
+            lull: For so many seconds what comes may be left unread, so that one read brings much; `hurry` ends it.
 
         Raises:
             TimeoutError: The deadline has passed, and the answer was closed; the caller knows which of its budgets that was.
@@ -251,6 +251,10 @@ class Stream:
         if watch.expired and not chunk:
             raise TimeoutError
         return chunk
+
+    def hurry(self) -> None:
+        """Read what was left unread."""
+        self._unread.end()
 
     def close(self) -> None:
         """Close the socket, or leave it to be used again if the body was read to its end."""
@@ -296,6 +300,7 @@ class Http:
         self._session = session
         self._secrets = tuple(secret for secret in secrets if secret)
         self._now = now
+        self._lookout = Lookout()
 
     async def get_json(self, url: str, headers: Mapping[str, str] | None = None, *, budgets: Budgets | None = None) -> Reply:
         """GET, and return the answer whatever its status is. Never billed.
@@ -339,7 +344,7 @@ class Http:
         """
         call = _Call("POST", url, body, headers, budgets or self.budgets, Billed.MAYBE)
         response = await self._open(call, min(call.budgets.first, call.budgets.total))
-        stream = Stream(response)
+        stream = Stream(response, self._lookout)
         try:
             yield stream
         finally:

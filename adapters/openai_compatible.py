@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -24,6 +24,7 @@ from adapters.base import (
     Event,
     Health,
     ModelInfo,
+    Pace,
     Parameters,
     ProviderError,
     Scope,
@@ -131,6 +132,8 @@ class OpenAICompatible:
                     raise self._refusal(request, reply, private)
                 answer = Answer(inside=fits(request.model, vendor.starts_thinking), tags=vendor.think_tags, trim=completion)
                 reading = _Reading(self._http, stream, answer, vendor, budgets=budgets, began=began, private=private, pace=request.pace)
+                if request.pace is not None:
+                    request.pace.on_hurry(stream.hurry)
                 while not reading.over:
                     for event in await reading.more():
                         yield event
@@ -240,7 +243,7 @@ class _Reading:
         budgets: Budgets,
         began: float,
         private: Sequence[str],
-        pace: Callable[[], float] | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self.over = False
         self._http = http
@@ -299,7 +302,7 @@ class _Reading:
 
     def _lull(self) -> float:
         """Return for how many seconds what comes may be left unread; what comes behind a finish reason is the end."""
-        return 0.0 if self._pace is None or self._answer.finish else self._pace()
+        return 0.0 if self._pace is None or self._answer.finish else self._pace.lull()
 
     def _leading(self, chunk: bytes) -> str:
         """Return the text of the events of the known form that `chunk` begins with; what follows, such as the end, is read next."""

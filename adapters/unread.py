@@ -4,6 +4,9 @@ Each piece of a stream that is read by itself costs a turn of the event loop, a 
 in it. While a socket is not read, the kernel collects what comes, and one read takes it all. A full buffer holds the sender up, as TCP does
 for every slow reader. What the kernel holds is still there to be read when the far side has closed the connection, or reset it.
 
+How much the kernel holds can be asked for a hundredth of what a read costs. A socket that gets no more for a moment is read before its time:
+the answer may be over.
+
 Over TLS, `pause_reading` would stop the wrong end: asyncio's TLS layer goes on reading into its own memory, and throws that away when the
 connection is reset. What it may hold is limited to nothing instead (`set_read_buffer_limits`), so that it leaves the socket unread.
 """
@@ -11,10 +14,53 @@ connection is reset. What it may hold is limited to nothing instead (`set_read_b
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import Callable
 from typing import Any
 
 import aiohttp
+
+try:
+    from fcntl import ioctl
+    from termios import FIONREAD
+except ImportError:  # Windows
+    ioctl, FIONREAD = None, 0  # type: ignore[assignment]
+
+LOOK_SECONDS = 0.1
+"""How often it is looked at what has come."""
+STILL_LOOKS = 2
+"""What got nothing more for so many looks is read: tokens come at 20 to 100 a second, and a stream that ends or pauses is heard a quarter of a second later."""
+BLIND_SECONDS = 0.5
+"""Where the system does not tell how much has come nothing is left unread for longer."""
+MOST_BYTES = 32 * 1024
+"""What has this much is read: below what kernels hold for a socket, so that no sender is held up."""
+
+_INT = struct.Struct("i")
+
+
+class Lookout:
+    """Looks after all sockets that are left unread, with one timer."""
+
+    def __init__(self) -> None:
+        self._watched: set[Unread] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, unread: Unread) -> None:
+        """Look after a socket."""
+        self._watched.add(unread)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
+
+    def discard(self, unread: Unread) -> None:
+        """Look after it no more."""
+        self._watched.discard(unread)
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for unread in [unread for unread in self._watched if unread.ripe(now)]:
+            unread.end()
+        self._timer = loop.call_later(LOOK_SECONDS, self._look) if self._watched else None
 
 
 class Unread:
@@ -22,15 +68,19 @@ class Unread:
 
     Args:
         response: Open, in the running loop.
+        lookout: Looks after it meanwhile.
     """
 
-    __slots__ = ("_loop", "_response", "_timer", "_transport")
+    __slots__ = ("_held", "_loop", "_lookout", "_response", "_socket", "_still", "_transport", "_until")
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, lookout: Lookout) -> None:
         self._response = response
+        self._lookout = lookout
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._socket = -1
+        self._until = 0.0
+        self._held = self._still = 0
 
     def begin(self, seconds: float, deadline: float) -> None:
         """Leave unread what comes in so many seconds, or until `end`; in half the time to the deadline at most.
@@ -39,6 +89,10 @@ class Unread:
         already, or the connection is gone: both are to be seen at once. Nor where aiohttp has stopped the transport itself, because nobody
         took what it holds: it starts it again by its own rules.
         """
+        now = self._loop.time()
+        seconds = min(seconds, (deadline - now) / 2)
+        if seconds < LOOK_SECONDS:
+            return
         connection = self._response.connection
         transport = None if connection is None else connection.transport
         if transport is not None and transport.is_reading():
@@ -50,21 +104,47 @@ class Unread:
             else:
                 return  # a TLS layer of another kind: nobody knows what it does with what it holds
             self._transport = transport
-            self._timer = self._loop.call_later(min(seconds, (deadline - self._loop.time()) / 2), self.end)
+            self._socket = _number(transport)
+            self._until = now + (seconds if self._socket >= 0 else min(seconds, BLIND_SECONDS))
+            self._held = self._still = 0
+            self._lookout.add(self)
+
+    def ripe(self, now: float) -> bool:
+        """Tell whether it is time to read; `now` in the loop's time."""
+        if now >= self._until:
+            return True
+        held = _unread(self._socket)
+        self._still = self._still + 1 if held == self._held else 0
+        self._held = held
+        return held >= MOST_BYTES or (held > 0 and self._still >= STILL_LOOKS)
 
     def end(self) -> None:
         """Read again."""
         transport, self._transport = self._transport, None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         if transport is None:
             return
+        self._lookout.discard(self)
         limits = _limits(transport)
         if limits is None:
             transport.resume_reading()
         elif not transport.is_closing():  # its TLS layer may have let go of the socket
             limits()
+
+
+def _number(transport: asyncio.Transport) -> int:
+    """Return the descriptor of the socket below, -1 if it can't be asked how much it holds."""
+    below = transport.get_extra_info("socket")
+    return -1 if ioctl is None or below is None else below.fileno()
+
+
+def _unread(number: int) -> int:
+    """Return how many bytes the system holds for a socket, 0 if it does not tell."""
+    if number < 0:
+        return 0
+    try:
+        return _INT.unpack(ioctl(number, FIONREAD, b"\0\0\0\0"))[0]
+    except OSError:
+        return 0
 
 
 def _limits(transport: asyncio.Transport) -> Callable[..., Any] | None:

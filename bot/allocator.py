@@ -14,6 +14,7 @@ up in an instant what a final may need in the next.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -29,10 +30,12 @@ GROWTH_AHEAD = 0.2
 """Growth may go out ahead of an even pace by this share of the budget's period. Found in virtual time with 100 and 1,000 chats."""
 SHORTEST_SLEEP_SECONDS = 0.0005
 """A wait below the clock's rounding would not move it, and be asked for again for ever."""
-CROWD_SECONDS = 4.0
-"""From so long a wait for a place on, what waits for one hears its model out in gulps."""
-GULP_SHARE, LONGEST_GULP_SECONDS = 0.05, 0.5
-"""A gulp takes this share of the wait, and no longer than that: an end that comes meanwhile is seen so much later."""
+FEWEST_WAITING = 125
+"""From so many that wait for a place on, each of them hears its model out in gulps."""
+GULP_SHARE, LONGEST_GULP_SECONDS = 0.25, 3.0
+"""A gulp takes this share of the wait, and no longer than that."""
+NEAR_SECONDS = 0.2
+"""Whose turn is nearer than this is told, to have its newest text read."""
 FIRST_TEXT_SECONDS = 0.7
 """How long a first text may wait for its turn unless a setting says otherwise. Less than the schedule that knows all ends would let it
 wait (`bench.shared.share`): with 100 answers on Discord 0.8 to 1.0 s, on Telegram 1.2 to 1.8 s."""
@@ -64,6 +67,10 @@ class Bidder(Protocol):
 
     def wake(self) -> None:
         """Look again: it was admitted."""
+        ...
+
+    def approach(self) -> None:
+        """Its turn comes near. May be said several times."""
         ...
 
 
@@ -112,7 +119,7 @@ class Allocator:
         self._counts = dict.fromkeys(Rank, 0)  # of those that wait: to look for a final among a thousand others takes its time
         self._given: dict[Bidder, Place] = {}
         self._ranking: list[Bidder] = []
-        self._ranked_at = -1.0
+        self._ranked_at = self._told_at = -1.0
         self._changed = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
 
@@ -123,8 +130,10 @@ class Allocator:
 
     def lull(self, lane: Bidder) -> float:
         """Return for how many seconds a lane may let its text come unread: it waits for a place, in a long row. 0: it does not."""
-        wait = len(self._waiting) * self._slot
-        return min(GULP_SHARE * wait, LONGEST_GULP_SECONDS) if wait >= CROWD_SECONDS and lane in self._waiting else 0.0
+        waiting = len(self._waiting)
+        if waiting < FEWEST_WAITING or lane not in self._waiting:
+            return 0.0
+        return min(GULP_SHARE * waiting * self._slot, LONGEST_GULP_SECONDS)
 
     def admit(self, lane: Bidder, bid: Bid) -> Place | None:
         """Return a place if the lane's turn is now; otherwise it is put down as waiting and woken when its turn comes."""
@@ -185,6 +194,8 @@ class Allocator:
             best = self._best(now)
             if best is None:
                 continue
+            if now - self._told_at >= RANKING_SECONDS:
+                self._tell(now)
             lane, urgent = best
             seconds = self._wait(now, urgent=urgent)
             if seconds > 0:
@@ -195,6 +206,18 @@ class Allocator:
                 self._ranking.pop()
             self._given[lane] = self._take(now)
             lane.wake()
+
+    def _tell(self, now: float) -> None:
+        """Tell those who are next; who waits with a final has nothing more to read."""
+        self._told_at = now
+        left = math.ceil(NEAR_SECONDS / self._slot)
+        if self._counts[Rank.FIRST_TEXT]:
+            since = now + NEAR_SECONDS - self._first_text_seconds
+            due = (lane for lane, bid in self._waiting.items() if bid.rank is Rank.FIRST_TEXT and bid.since <= since)
+            for lane in itertools.islice(due, left):
+                lane.approach()
+        for lane in self._ranking[-left:]:
+            lane.approach()
 
     def _best(self, now: float) -> tuple[Bidder, bool] | None:
         """Return who goes next, of equals who came first, and whether it need not keep to the even pace; None: look again."""

@@ -34,6 +34,10 @@ def _no_file() -> bool:
     return False
 
 
+def _nothing() -> None:
+    pass
+
+
 class DeliveryError(Exception):
     """A reply can't be shown. `refusal` says why, where the platform did; `hopeless`: it was tried for hours."""
 
@@ -170,6 +174,7 @@ class Delivery:
     Attributes:
         draft: Shows the page that still grows; None where growth is shown by edits.
         lengths: How long answers took lately.
+        near: Called when its next call comes near: what came unread is wanted now.
         searches: The platform's history can be searched for a message that nobody knows of.
         without_file: Called when the chat refuses a file: True if the source gives the text in further pages instead.
     """
@@ -191,6 +196,7 @@ class Delivery:
         self.ordered_wait = 0.0
         self.due_since: float | None = None
         self.lengths = Lengths()
+        self.near: Callable[[], None] = _nothing
         self.pending = Pending()
         self._source = source
         self._lane = lane

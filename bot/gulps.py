@@ -7,7 +7,7 @@ moment grows with their number, and so the reads of all of them together stay ab
 
 from __future__ import annotations
 
-FEWEST_REPLIES = 200
+FEWEST_REPLIES = 125
 """With fewer than these on their way every piece is read as soon as it comes."""
 SECONDS_EACH, LONGEST_SECONDS = 0.0008, 0.5
 """Each reply on its way makes the moment so much longer, up to the longest: some 1,250 reads a second in all, more from 625 replies on."""

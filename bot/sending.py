@@ -87,6 +87,11 @@ class Lane:
         gulp = self._outbox.gulps.seconds
         return max(gulp, self._allocator.lull(self)) if self._wanting is delivery else gulp
 
+    def approach(self) -> None:
+        """The lane's turn comes near: have what is new of its delivery read."""
+        if self._wanting is not None:
+            self._wanting.near()
+
     async def quiet(self, delivery: Delivery) -> None:
         """Return once no call of a delivery is being prepared, in flight or being recorded."""
         while self._calling is delivery:

@@ -22,6 +22,7 @@ from adapters.base import (
     ErrorKind,
     Finished,
     FinishReason,
+    Pace,
     Provider,
     ProviderError,
     ReasoningDelta,
@@ -323,6 +324,8 @@ class Turns:
         if messages is None:
             raise _Fenced
         state = await memory.recall(self._store, turn, choice, provider) if capabilities.server_memory else None
+        pace = Pace(course.delivery.lull)
+        course.delivery.near = pace.hurry
         request = ChatRequest(
             model=choice.model,
             messages=messages,
@@ -331,7 +334,7 @@ class Turns:
             turn=str(turn.id),
             state=state,
             resume=turn.handle if choice.provider == turn.provider and not lost else None,
-            pace=course.delivery.lull,
+            pace=pace,
         )
         most, double = capabilities.max_output_tokens, course.asked_before
         course.expected = await self._accounting.reserve(turn, course.incoming, choice, request, most=most, possibly_double=double)
