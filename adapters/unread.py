@@ -4,8 +4,8 @@ Each piece of a stream that is read by itself costs a turn of the event loop, a 
 in it. While a socket is not read, the kernel collects what comes, and one read takes it all. A full buffer holds the sender up, as TCP does
 for every slow reader. What the kernel holds is still there to be read when the far side has closed the connection, or reset it.
 
-How much the kernel holds can be asked for a hundredth of what a read costs. A socket that gets no more for a moment is read before its time:
-the answer may be over.
+How much the kernel holds can be asked for a hundredth of what a read costs. A socket that gets no more for a moment is read before its
+time: the answer may be over.
 
 Over TLS, `pause_reading` would stop the wrong end: asyncio's TLS layer goes on reading into its own memory, and throws that away when the
 connection is reset. What it may hold is limited to nothing instead (`set_read_buffer_limits`), so that it leaves the socket unread.
@@ -24,18 +24,20 @@ try:
     from fcntl import ioctl
     from termios import FIONREAD
 except ImportError:  # Windows
-    ioctl, FIONREAD = None, 0  # type: ignore[assignment]
+    ioctl, FIONREAD = None, 0  # type: ignore[assignment,misc]
 
 LOOK_SECONDS = 0.1
 """How often it is looked at what has come."""
 STILL_LOOKS = 2
-"""What got nothing more for so many looks is read: tokens come at 20 to 100 a second, and a stream that ends or pauses is heard a quarter of a second later."""
+"""What got nothing more for so many looks is read: tokens come at 20 to 100 a second. A stream that ends or pauses is heard a quarter of a
+second later."""
 BLIND_SECONDS = 0.5
 """Where the system does not tell how much has come nothing is left unread for longer."""
 MOST_BYTES = 32 * 1024
 """What has this much is read: below what kernels hold for a socket, so that no sender is held up."""
 
 _INT = struct.Struct("i")
+_NOTHING = _INT.pack(0)
 
 
 class Lookout:
@@ -58,9 +60,24 @@ class Lookout:
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        for unread in [unread for unread in self._watched if unread.ripe(now)]:
+        for unread in [unread for unread in self._watched if now >= unread.until or _held(unread)]:
             unread.end()
         self._timer = loop.call_later(LOOK_SECONDS, self._look) if self._watched else None
+
+
+def _held(unread: Unread) -> bool:
+    """Tell whether enough has come, or has stopped to come."""
+    if unread.socket < 0:
+        return False
+    try:
+        (held,) = _INT.unpack(ioctl(unread.socket, FIONREAD, _NOTHING))
+    except OSError:
+        return False
+    if held != unread.held:
+        unread.held, unread.still = held, 0
+        return bool(held >= MOST_BYTES)
+    unread.still += 1
+    return unread.still >= STILL_LOOKS and held > 0
 
 
 class Unread:
@@ -69,18 +86,24 @@ class Unread:
     Args:
         response: Open, in the running loop.
         lookout: Looks after it meanwhile.
+
+    Attributes:
+        until: Its time is over then, in the loop's time.
+        socket: The descriptor of the socket below, -1 if it can't be asked how much it holds.
+        held: So many bytes came, as far as was looked.
+        still: How often that was the same.
     """
 
-    __slots__ = ("_held", "_loop", "_lookout", "_response", "_socket", "_still", "_transport", "_until")
+    __slots__ = ("_lookout", "_loop", "_response", "_transport", "held", "socket", "still", "until")
 
     def __init__(self, response: aiohttp.ClientResponse, lookout: Lookout) -> None:
         self._response = response
         self._lookout = lookout
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._socket = -1
-        self._until = 0.0
-        self._held = self._still = 0
+        self.socket = -1
+        self.until = 0.0
+        self.held = self.still = 0
 
     def begin(self, seconds: float, deadline: float) -> None:
         """Leave unread what comes in so many seconds, or until `end`; in half the time to the deadline at most.
@@ -104,19 +127,10 @@ class Unread:
             else:
                 return  # a TLS layer of another kind: nobody knows what it does with what it holds
             self._transport = transport
-            self._socket = _number(transport)
-            self._until = now + (seconds if self._socket >= 0 else min(seconds, BLIND_SECONDS))
-            self._held = self._still = 0
+            self.socket = _number(transport)
+            self.until = now + (seconds if self.socket >= 0 else min(seconds, BLIND_SECONDS))
+            self.held = self.still = 0
             self._lookout.add(self)
-
-    def ripe(self, now: float) -> bool:
-        """Tell whether it is time to read; `now` in the loop's time."""
-        if now >= self._until:
-            return True
-        held = _unread(self._socket)
-        self._still = self._still + 1 if held == self._held else 0
-        self._held = held
-        return held >= MOST_BYTES or (held > 0 and self._still >= STILL_LOOKS)
 
     def end(self) -> None:
         """Read again."""
@@ -132,19 +146,9 @@ class Unread:
 
 
 def _number(transport: asyncio.Transport) -> int:
-    """Return the descriptor of the socket below, -1 if it can't be asked how much it holds."""
+    """See `Unread.socket`."""
     below = transport.get_extra_info("socket")
     return -1 if ioctl is None or below is None else below.fileno()
-
-
-def _unread(number: int) -> int:
-    """Return how many bytes the system holds for a socket, 0 if it does not tell."""
-    if number < 0:
-        return 0
-    try:
-        return _INT.unpack(ioctl(number, FIONREAD, b"\0\0\0\0"))[0]
-    except OSError:
-        return 0
 
 
 def _limits(transport: asyncio.Transport) -> Callable[..., Any] | None:

@@ -2,7 +2,7 @@
 
 One commit costs one fsync however many units it holds, so a slow disk slows the single unit but not the many. Each unit has a savepoint of
 its own: one that fails is undone alone. A group is one hop to the connection's thread, not one for each statement: a hop costs more
-than most statements do.
+than most statements do. In a rush the hops themselves are what costs: units wait a moment for each other.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -26,6 +27,10 @@ T = TypeVar("T")
 
 LARGEST_GROUP = 128
 """Units of one commit. Bounds how long the first of them waits for the last."""
+MANY_UNITS = 128
+"""So many in a second are a rush: some 25 questions."""
+GATHER_SECONDS = 0.02
+"""In a rush a unit waits so long for others to be committed with."""
 
 
 class Connection(aiosqlite.Connection):
@@ -175,6 +180,7 @@ class Writer:
         self._translate = translate
         self._synchronous = synchronous
         self._waits = True
+        self._times: deque[float] = deque(maxlen=MANY_UNITS)
         self._queue: asyncio.Queue[_Unit | _Errand | None] = asyncio.Queue()
         self._task = asyncio.create_task(self._run(), name="store-writer")
 
@@ -184,6 +190,7 @@ class Writer:
         `hurried`: see `storage.tx.Db.unit`. A group waits for the disk if one of its units does.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._times.append(asyncio.get_running_loop().time())
         self._queue.put_nowait(_Unit(fn, future, hurried))
         return await future
 
@@ -200,6 +207,8 @@ class Writer:
 
     async def _run(self) -> None:
         while (first := await self._queue.get()) is not None:
+            if self._rush():
+                await asyncio.sleep(GATHER_SECONDS)
             group: list[_Unit] = []
             following: _Unit | _Errand | None = first
             while isinstance(following, _Unit):
@@ -213,6 +222,9 @@ class Writer:
                 await self._do(following)
             if following is None:
                 return
+
+    def _rush(self) -> bool:
+        return len(self._times) == MANY_UNITS and asyncio.get_running_loop().time() - self._times[0] < 1.0
 
     async def _do(self, errand: _Errand) -> None:
         try:
