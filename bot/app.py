@@ -21,6 +21,7 @@ from bot.clock import Clock, SystemClock
 from bot.commands.base import Command
 from bot.commands.registry import COMMANDS
 from bot.dispatcher import Dispatcher
+from bot.gulps import Gulps
 from bot.housekeeping import Housekeeper
 from bot.inbox import Inbox
 from bot.merging import Merging
@@ -242,8 +243,9 @@ async def _open_platforms(platforms: Mapping[str, Platform], stack: AsyncExitSta
     return await log_in_to_all(platforms)
 
 
-def _outbox(settings: Settings, platforms: Mapping[str, Platform], store: SqliteStore, clock: Clock) -> Outbox:
-    outbox = Outbox(platforms, store, clock, first_text_seconds=settings.first_text_seconds, rule=settings.parking_rule)
+def _outbox(settings: Settings, platforms: Mapping[str, Platform], store: SqliteStore, clock: Clock, gulps: Gulps) -> Outbox:
+    seconds, rule = settings.first_text_seconds, settings.parking_rule
+    outbox = Outbox(platforms, store, clock, first_text_seconds=seconds, rule=rule, gulps=gulps)
     for name, platform in platforms.items():
         if isinstance(platform, SupportsCatchUp):
             platform.catch_up_with(StoreCursors(store, name), spending(outbox.meters, clock))
@@ -339,7 +341,8 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
-        store = SqliteStore(settings.database_path)
+        gulps = Gulps()
+        store = SqliteStore(settings.database_path, rush=gulps.many)
         stack.push_async_callback(store.aclose)
         await store.open()
         providers = await _open_providers(settings, stack)
@@ -349,7 +352,7 @@ async def open_bridge(settings: Settings, clock: Clock | None = None) -> AsyncIt
         accounts = await _open_platforms(platforms, stack)
         catalogue = Catalogue(providers, clock)
         stack.push_async_callback(catalogue.aclose)
-        outbox = _outbox(settings, platforms, store, clock)
+        outbox = _outbox(settings, platforms, store, clock, gulps)
         core = wire(
             Parts(
                 store=store,

@@ -14,7 +14,7 @@ SECONDS_EACH, LONGEST_SECONDS = 0.0008, 0.5
 
 
 class Gulps:
-    """Counts the replies that are on their way, of one process."""
+    """Counts the replies that are on their way, of one process: how many have to share its processor."""
 
     def __init__(self) -> None:
         self.replies = 0
@@ -27,7 +27,11 @@ class Gulps:
         """One is not on its way any more."""
         self.replies -= 1
 
+    def many(self) -> bool:
+        """Tell whether there are so many that work is better done in batches."""
+        return self.replies >= FEWEST_REPLIES
+
     @property
     def seconds(self) -> float:
         """The seconds for which an answer may be left unread at a time."""
-        return min(SECONDS_EACH * self.replies, LONGEST_SECONDS) if self.replies >= FEWEST_REPLIES else 0.0
+        return min(SECONDS_EACH * self.replies, LONGEST_SECONDS) if self.many() else 0.0

@@ -52,6 +52,7 @@ class Outbox:
     Args:
         now: Epoch seconds, the store's.
         lengths: How long answers took lately; nothing is known of them unless it is given.
+        gulps: Counts the replies; one of its own unless it is given.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Outbox:
         now: Callable[[], float] = time.time,
         rule: ParkingRule = PATIENCE,
         lengths: Lengths | None = None,
+        gulps: Gulps | None = None,
     ) -> None:
         self.clock = clock
         self.store = store
@@ -72,7 +74,7 @@ class Outbox:
         self.random = rng or random.Random()  # noqa: S311 - nonces and jitter guard nothing
         self.rule = rule
         self.lengths = lengths or Lengths()
-        self.gulps = Gulps()
+        self.gulps = gulps or Gulps()
         self.worked: dict[str, float] = {}
         self.closing = False
         self.unknown_outcomes = 0

@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from storage.base import Drain, StopSignal, StoreError, StoreUnavailableError
+from storage.connection import Connection
 from storage.files import create_private, explain, lock_of, too_new
 from storage.lanes import FIRST_RETRY_SECONDS, Lanes
+from storage.reader import Reader
 from storage.records import Records
+from storage.rush import Rush, calm
 from storage.statements import for_sqlite, migrations, statements
 from storage.tx import Row, Tx
-from storage.writer import Connection, Effects, Writer, fetch
+from storage.writer import Effects, Writer
 
 T = TypeVar("T")
 
@@ -38,6 +41,7 @@ class SqliteStore(Records):
         now: Epoch seconds.
         synchronous: SQLite's pragma of that name. Less than FULL loses commits at a power cut.
         first_retry: Seconds until a conversation whose drain failed is drained again; doubles up to a minute.
+        rush: Whether so many people wait that what is asked of the file is gathered.
     """
 
     def __init__(
@@ -47,9 +51,10 @@ class SqliteStore(Records):
         now: Callable[[], float] = time.time,
         synchronous: str = "FULL",
         first_retry: float = FIRST_RETRY_SECONDS,
+        rush: Rush = calm,
     ) -> None:
         self._lanes = Lanes(self.first_open, first_retry=first_retry)
-        self._file = SqliteDb(Path(path), self._lanes, now=now, synchronous=synchronous)
+        self._file = SqliteDb(Path(path), self._lanes, now=now, synchronous=synchronous, rush=rush)
         super().__init__(self._file, now)
 
     async def open(self) -> None:
@@ -81,14 +86,16 @@ class SqliteStore(Records):
 class SqliteDb:
     """The file: its lock, its schema, its two connections. A `storage.tx.Db`."""
 
-    def __init__(self, path: Path, effects: Effects, *, now: Callable[[], float], synchronous: str) -> None:
+    def __init__(self, path: Path, effects: Effects, *, now: Callable[[], float], synchronous: str, rush: Rush = calm) -> None:
         self._path = path.expanduser().resolve()  # two names of one file are to share the lock
         self._effects = effects
         self._now = now
         self._synchronous = synchronous
+        self._rush = rush
         self._statements = {name: for_sqlite(statement.sql) for name, statement in statements().items()}
         self._lock = lock_of(self._path)
         self._reader: Connection | None = None
+        self._reads: Reader | None = None
         self._connection: Connection | None = None
         self._writer: Writer | None = None
 
@@ -106,6 +113,7 @@ class SqliteDb:
             await self._migrate(self._connection)
             self._reader = await self._connect()
             await self._reader.execute_fetchall("PRAGMA query_only = ON")
+            self._reads = Reader(self._reader, self._rush)
         except sqlite3.Error as error:
             await self.aclose()
             raise explain(error, self._path) from error
@@ -113,7 +121,7 @@ class SqliteDb:
             await self.aclose()
             raise
         self._writer = Writer(
-            self._connection, self._statements, self._effects, lambda error: explain(error, self._path), self._synchronous
+            self._connection, self._statements, self._effects, lambda error: explain(error, self._path), self._synchronous, self._rush
         )
 
     async def aclose(self) -> None:
@@ -121,6 +129,9 @@ class SqliteDb:
         writer, self._writer = self._writer, None
         if writer is not None:
             await writer.aclose()
+        reads, self._reads = self._reads, None
+        if reads is not None:
+            await reads.finish()
         reader, self._reader = self._reader, None
         connection, self._connection = self._connection, None
         try:
@@ -139,11 +150,11 @@ class SqliteDb:
         return await self._writer.unit(fn, hurried=hurried)
 
     async def fetch(self, name: str, *args: object, enough: Callable[[Row], bool] | None = None) -> Sequence[Row]:
-        """Run a statement on the reading connection: one hop to its thread and back."""
-        if self._reader is None:
+        """Run a statement on the reading connection."""
+        if self._reads is None:
             raise self._closed()
         try:
-            return await fetch(self._reader, self._statements[name], args, enough)
+            return await self._reads.fetch(self._statements[name], args, enough)
         except sqlite3.Error as error:
             raise explain(error, self._path) from error
 

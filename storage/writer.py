@@ -10,15 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-import aiosqlite
-
 from storage.base import StoreError
+from storage.connection import Connection, rows
+from storage.rush import GATHER_SECONDS, Rush, calm
 from storage.tx import Row, Tx
 
 log = logging.getLogger(__name__)
@@ -27,52 +25,6 @@ T = TypeVar("T")
 
 LARGEST_GROUP = 128
 """Units of one commit. Bounds how long the first of them waits for the last."""
-MANY_UNITS = 128
-"""So many in a second are a rush: some 25 questions."""
-GATHER_SECONDS = 0.02
-"""In a rush a unit waits so long for others to be committed with."""
-
-
-class Connection(aiosqlite.Connection):
-    """A connection that also takes whole pieces of work to its thread."""
-
-    async def open(self) -> Connection:
-        """Start the thread and connect in it."""
-        await self
-        return self
-
-    async def work(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `job` in the connection's thread and return its result."""
-        result: T = await self._execute(lambda: job(self._conn))  # type: ignore[no-untyped-call]
-        return result
-
-
-async def fetch(connection: Connection, sql: str, args: Sequence[object], enough: Callable[[Row], bool] | None = None) -> Sequence[Row]:
-    """Run a statement in one hop to the connection's thread; rows behind the first of which `enough` is true are not read."""
-    if enough is None:
-        return await connection.work(lambda raw: _rows(raw, sql, args))
-    return await connection.work(lambda raw: _rows_until(raw, sql, args, enough))
-
-
-def _rows_until(raw: sqlite3.Connection, sql: str, args: Sequence[object], enough: Callable[[Row], bool]) -> Sequence[Row]:
-    with closing(raw.execute(sql, args)) as cursor:  # an open one would hold on to an old state of the database
-        found: list[Row] = []
-        for row in cursor:
-            found.append(row)
-            if enough(row):
-                break
-        return found
-
-
-def _rows(raw: sqlite3.Connection, sql: str, args: Sequence[object] = ()) -> Sequence[Row]:
-    """Run a statement.
-
-    Half a surrogate pair, which JSON can spell and UTF-8 can't, becomes U+FFFD: one odd character must not make an event unacceptable.
-    """
-    try:
-        return raw.execute(sql, args).fetchall()
-    except UnicodeEncodeError:
-        return raw.execute(sql, [_encodable(arg) for arg in args]).fetchall()
 
 
 def _driven(unit: Coroutine[Any, Any, T]) -> T:
@@ -84,10 +36,6 @@ def _driven(unit: Coroutine[Any, Any, T]) -> T:
         return result
     unit.close()
     raise TypeError("a unit awaited something else than its transaction")
-
-
-def _encodable(arg: object) -> object:
-    return arg.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(arg, str) else arg
 
 
 class Effects(Protocol):
@@ -143,7 +91,7 @@ class _UnitTx:
         self._effects = effects
 
     async def fetch(self, name: str, *args: object) -> Sequence[Row]:
-        return _rows(self._raw, self._statements[name], args)
+        return rows(self._raw, self._statements[name], args)
 
     async def wake(self, conversation: int) -> None:
         self._unit.effects.append(lambda: self._effects.wake(conversation))
@@ -164,6 +112,7 @@ class Writer:
         effects: Set in motion after a commit, in the order of the units.
         translate: Makes a `StoreError` of SQLite's own errors.
         synchronous: The connection's pragma of that name.
+        rush: Whether units wait for each other.
     """
 
     def __init__(
@@ -173,6 +122,7 @@ class Writer:
         effects: Effects,
         translate: Callable[[sqlite3.Error], StoreError],
         synchronous: str,
+        rush: Rush = calm,
     ) -> None:
         self._connection = connection
         self._statements = statements
@@ -180,7 +130,7 @@ class Writer:
         self._translate = translate
         self._synchronous = synchronous
         self._waits = True
-        self._times: deque[float] = deque(maxlen=MANY_UNITS)
+        self._rush = rush
         self._queue: asyncio.Queue[_Unit | _Errand | None] = asyncio.Queue()
         self._task = asyncio.create_task(self._run(), name="store-writer")
 
@@ -190,7 +140,6 @@ class Writer:
         `hurried`: see `storage.tx.Db.unit`. A group waits for the disk if one of its units does.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._times.append(asyncio.get_running_loop().time())
         self._queue.put_nowait(_Unit(fn, future, hurried))
         return await future
 
@@ -222,9 +171,6 @@ class Writer:
                 await self._do(following)
             if following is None:
                 return
-
-    def _rush(self) -> bool:
-        return len(self._times) == MANY_UNITS and asyncio.get_running_loop().time() - self._times[0] < 1.0
 
     async def _do(self, errand: _Errand) -> None:
         try:
@@ -262,13 +208,13 @@ class Writer:
     def _run_all(self, raw: sqlite3.Connection, group: Sequence[_Unit]) -> None:
         try:
             self._wait_for_the_disk(raw, wait=not all(unit.hurried for unit in group))
-            _rows(raw, "BEGIN IMMEDIATE")
+            rows(raw, "BEGIN IMMEDIATE")
             if len(group) == 1:  # the transaction is its savepoint
                 self._attempt(raw, group[0])
             else:
                 for unit in group:
                     self._savepoint(raw, unit)
-            _rows(raw, "COMMIT" if len(group) > 1 or group[0].error is None else "ROLLBACK")
+            rows(raw, "COMMIT" if len(group) > 1 or group[0].error is None else "ROLLBACK")
         except Exception:
             self._rollback(raw)
             raise
@@ -276,7 +222,7 @@ class Writer:
     def _wait_for_the_disk(self, raw: sqlite3.Connection, *, wait: bool) -> None:
         """Set whether the next commit does. Only a database that is kept to the full ever hurries."""
         if self._synchronous == "FULL" and wait is not self._waits:
-            _rows(raw, f"PRAGMA synchronous = {'FULL' if wait else 'NORMAL'}")
+            rows(raw, f"PRAGMA synchronous = {'FULL' if wait else 'NORMAL'}")
             self._waits = wait
 
     def _savepoint(self, raw: sqlite3.Connection, unit: _Unit) -> None:
@@ -285,11 +231,11 @@ class Writer:
         Raises:
             sqlite3.Error: The whole transaction is lost: a full disk or an I/O error can make SQLite roll it back by itself.
         """
-        _rows(raw, "SAVEPOINT unit")
+        rows(raw, "SAVEPOINT unit")
         self._attempt(raw, unit)
         if unit.error is not None:
-            _rows(raw, "ROLLBACK TO unit")
-        _rows(raw, "RELEASE unit")
+            rows(raw, "ROLLBACK TO unit")
+        rows(raw, "RELEASE unit")
 
     def _attempt(self, raw: sqlite3.Connection, unit: _Unit) -> None:
         """Run one unit and keep what came of it. Errors as for `_savepoint`."""
@@ -306,7 +252,7 @@ class Writer:
     def _rollback(raw: sqlite3.Connection) -> None:
         try:
             if raw.in_transaction:
-                _rows(raw, "ROLLBACK")
+                rows(raw, "ROLLBACK")
         except Exception:  # it is the second error of this group; the next BEGIN tells whether the connection still works
             log.exception("a failed transaction could not be rolled back")
 

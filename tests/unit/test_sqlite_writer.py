@@ -11,10 +11,12 @@ import aiosqlite
 import pytest
 
 from storage.base import Owner, OwnerKind, StoreError, Turn
+from storage.connection import Connection
+from storage.reader import Reader
 from storage.sqlite import SqliteStore
 from storage.tx import Tx
 from storage.usage import Amounts, Reservation
-from storage.writer import LARGEST_GROUP, Connection, fetch
+from storage.writer import LARGEST_GROUP
 from tests.support.stores import SqlitePlace, accept, claim, drainer, eventually, message, opened, running
 
 
@@ -56,7 +58,7 @@ async def test_what_lies_behind_the_row_that_was_enough_is_not_read(tmp_path: Pa
     try:
         connection.row_factory = sqlite3.Row
         endless = "WITH RECURSIVE number (n) AS (SELECT ? UNION ALL SELECT n + 1 FROM number) SELECT n FROM number"
-        rows = await fetch(connection, endless, (5,), lambda row: bool(row["n"] >= 8))
+        rows = await Reader(connection).fetch(endless, (5,), lambda row: bool(row["n"] >= 8))
         assert [row["n"] for row in rows] == [5, 6, 7, 8]
     finally:
         await connection.close()
