@@ -41,9 +41,14 @@ _NOTHING = _INT.pack(0)
 
 
 class Lookout:
-    """Looks after all sockets that are left unread, with one timer."""
+    """Looks after all sockets that are left unread, with one timer.
 
-    def __init__(self) -> None:
+    Args:
+        every: Seconds between two looks.
+    """
+
+    def __init__(self, every: float = LOOK_SECONDS) -> None:
+        self._every = every
         self._watched: set[Unread] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -51,22 +56,25 @@ class Lookout:
         """Look after a socket."""
         self._watched.add(unread)
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
+            self._timer = asyncio.get_running_loop().call_later(self._every, self._go)
 
     def discard(self, unread: Unread) -> None:
         """Look after it no more."""
         self._watched.discard(unread)
 
-    def _look(self) -> None:
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        for unread in [unread for unread in self._watched if now >= unread.until or _held(unread)]:
+    def look(self) -> None:
+        """Have those read whose time is over, that hold much, or that get nothing more."""
+        now = asyncio.get_running_loop().time()
+        for unread in [unread for unread in self._watched if now >= unread.until or _ripe(unread)]:
             unread.end()
-        self._timer = loop.call_later(LOOK_SECONDS, self._look) if self._watched else None
+
+    def _go(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._every, self._go) if self._watched else None
+        self.look()
 
 
-def _held(unread: Unread) -> bool:
-    """Tell whether enough has come, or has stopped to come."""
+def _ripe(unread: Unread) -> bool:
+    """Tell whether much has come, or nothing more comes."""
     if unread.socket < 0:
         return False
     try:

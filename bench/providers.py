@@ -35,14 +35,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from adapters.base import ChatRequest, Message, TextDelta, TextPart
+from adapters.base import ChatRequest, Message, Pace, TextDelta, TextPart
 from adapters.http import Budgets, open_session
 from adapters.openai_compatible import OpenAICompatible
 from adapters.openai_vendors import GENERIC
@@ -141,6 +141,7 @@ class _Chat:
     def __init__(self, allocator: Allocator, gulps: Gulps, clock: SystemClock) -> None:
         self._allocator, self._gulps, self._clock = allocator, gulps, clock
         self._unseen = Pending()
+        self.pace = Pace(self.lull)
         self._waits = self._shown = False
 
     def heard(self, text: str) -> None:
@@ -169,12 +170,16 @@ class _Chat:
             self._unseen.take()
             place.arrived(now)
 
+    def approach(self) -> None:
+        """Have what is new read; see `bot.allocator.Bidder`."""
+        self.pace.hurry()
+
     def leave(self) -> None:
         """Want nothing more."""
         self._allocator.withdraw(self)
 
 
-async def _listen(router: Router, chat: _Chat | None, pace: Callable[[], float] | None) -> tuple[int, int]:
+async def _listen(router: Router, chat: _Chat | None, pace: Pace | None) -> tuple[int, int]:
     """Ask as a turn does; return how many chunks came, and in how many pieces."""
     request = ChatRequest("model", (Message("user", (TextPart("hi"),)),), pace=pace)
 
@@ -230,8 +235,8 @@ async def streams(port: int, count: int, way: str, *, trusted: Path | None = Non
     def listening(router: Router) -> Coroutine[Any, Any, tuple[int, int]]:
         if way == CROWD:
             chat = _Chat(allocator, gulps, clock)
-            return _listen(router, chat, chat.lull)
-        return _listen(router, None, (lambda: gulps.seconds) if way == SLASH else None)
+            return _listen(router, chat, chat.pace)
+        return _listen(router, None, Pace(lambda: gulps.seconds) if way == SLASH else None)
 
     url = f"{'http' if trusted is None else 'https'}://127.0.0.1:{port}/v1"
     async with _session(trusted) as session:

@@ -121,7 +121,7 @@ class SqliteDb:
             await self.aclose()
             raise
         self._writer = Writer(
-            self._connection, self._statements, self._effects, lambda error: explain(error, self._path), self._synchronous, self._rush
+            self._connection, self._statements, self._effects, lambda error: explain(error, self._path), self._synchronous, rush=self._rush
         )
 
     async def aclose(self) -> None:

@@ -122,6 +122,7 @@ class Writer:
         effects: Effects,
         translate: Callable[[sqlite3.Error], StoreError],
         synchronous: str,
+        *,
         rush: Rush = calm,
     ) -> None:
         self._connection = connection

@@ -32,7 +32,7 @@ from bot.platforms.discord.egress import Egress
 from bot.platforms.discord.intake import Intake
 from bot.platforms.telegram import polling
 from bot.platforms.telegram.api import Api
-from storage import writer
+from storage import connection, writer
 from storage.base import ChatAddress, DeliveryRow, Owner, TurnState
 from storage.records import Records
 from storage.sqlite import SqliteStore
@@ -128,14 +128,14 @@ def _streamed() -> None:
 
 
 def _committed() -> None:
-    original = writer._rows
+    original = connection.rows
 
     def rows(raw: sqlite3.Connection, sql: str, args: Sequence[object] = ()) -> Sequence[Row]:
         if sql == "COMMIT":
             TRIGGER.pass_by("before_commit")
         return original(raw, sql, args)
 
-    writer._rows = rows
+    writer.rows = rows  # type: ignore[attr-defined]
 
 
 POINTS: dict[str, Callable[[], None]] = {

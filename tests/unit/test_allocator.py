@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from bot.allocator import CROWD_SECONDS, LONGEST_GULP_SECONDS, Allocator, Bid, Place, Rank
+from bot.allocator import FEWEST_WAITING, LONGEST_GULP_SECONDS, NEAR_SECONDS, Allocator, Bid, Place, Rank
 from bot.pacing import Meter
 from bot.platforms.budgets import Budget, BudgetKind
 from tests.support.clock import FakeClock
@@ -41,11 +41,15 @@ class Chat:
     def wake(self) -> None:
         self.ask()
 
+    def approach(self) -> None:
+        self.world.told.append(self.name)
+
 
 @dataclass
 class World:
     clock: FakeClock = field(default_factory=FakeClock)
     admitted: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -197,11 +201,10 @@ async def test_a_halt_of_the_whole_account_holds_finals_too(world: World) -> Non
 async def test_only_who_stands_in_a_long_row_may_let_text_come_unread_and_never_for_long(world: World) -> None:
     world.use_up()
     row = [world.chat(f"{number}") for number in range(300)]
-    place_seconds = BUDGET.seconds / BUDGET.calls
     for number, chat in enumerate(row, start=1):
         chat.ask()
         lull = world.allocator.lull(chat)
-        if number * place_seconds < CROWD_SECONDS:
+        if number < FEWEST_WAITING:
             assert lull == 0
         else:
             assert 0 < lull <= LONGEST_GULP_SECONDS
@@ -209,3 +212,29 @@ async def test_only_who_stands_in_a_long_row_may_let_text_come_unread_and_never_
     for chat in row:
         world.allocator.withdraw(chat)
     assert world.allocator.lull(row[0]) == 0
+
+
+async def test_who_is_next_is_told_and_in_time_and_nobody_else(world: World) -> None:
+    world.use_up()
+    near = int(NEAR_SECONDS * BUDGET.calls / BUDGET.seconds)
+    row = [world.chat(f"{number:03}", tokens=1000.0 - number, age=1.0) for number in range(40)]
+    for chat in row:
+        chat.ask()
+    await world.clock.run(0.01)
+    assert set(world.told) == {chat.name for chat in row[:near]}, "the next by what their calls are worth"
+    await world.clock.run(3.0)
+    after = world.admitted[BUDGET.calls :]  # the first come all at once, when the window has passed
+    assert len(after) >= BUDGET.calls
+    assert set(after) <= set(world.told)
+    assert len(set(world.told)) <= len(world.admitted) + near
+
+
+async def test_a_first_text_that_is_soon_overdue_is_told_before_growth_of_more_worth(world: World) -> None:
+    world.use_up()
+    for number in range(10):
+        world.chat(f"grows {number}", tokens=1e6, age=1.0).ask()
+    world.chat("young", Rank.FIRST_TEXT, tokens=0.0).ask()
+    world.chat("overdue", Rank.FIRST_TEXT, tokens=0.0, age=1.9).ask()
+    await world.clock.run(0.01)
+    assert "overdue" in world.told
+    assert "young" not in world.told

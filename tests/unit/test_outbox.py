@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from bot import texts
-from bot.allocator import CROWD_SECONDS, LONGEST_GULP_SECONDS
+from bot.allocator import FEWEST_WAITING, LONGEST_GULP_SECONDS
 from bot.gulps import FEWEST_REPLIES, SECONDS_EACH
 from bot.lengths import FEWEST
 from bot.model import Page, Target
-from bot.outbox import DeliveryError
+from bot.outbox import Delivery, DeliveryError
 from bot.platforms.base import Allowance, Call, FloodError, UnavailableError
 from storage.base import DeliveryRow, Owner
 from tests.support.chat import LIMITS, MemoryDeliveries, MemoryPlatform, target
@@ -313,7 +314,7 @@ async def test_nobody_looks_for_pages_that_a_first_attempt_can_not_have(world: W
 
 
 async def test_in_a_crowd_text_may_come_unread_for_a_moment_and_no_longer_once_the_crowd_or_the_text_has_ended(world: World) -> None:
-    chats = int(2 * CROWD_SECONDS * LIMITS.overall.budget.calls / LIMITS.overall.budget.seconds)
+    chats = 2 * FEWEST_WAITING + LIMITS.overall.budget.calls
     crowd = [await world.outbox.open(turn(number), target(str(number)), Text("begin")) for number in range(chats)]
     for delivery in crowd:
         delivery.touch()
@@ -326,11 +327,29 @@ async def test_in_a_crowd_text_may_come_unread_for_a_moment_and_no_longer_once_t
     finished = asyncio.ensure_future(waits.finish())
     await world.clock.settle()
     assert waits.lull() == 0, "its end is there: nothing more is read"
-    await world.clock.run(2.5 * CROWD_SECONDS)
+    await world.clock.run(2.5 * chats * LIMITS.overall.budget.seconds / LIMITS.overall.budget.calls)
     assert all(delivery.shown for delivery in crowd)
     await finished
     growing = [delivery for delivery in crowd if delivery is not waits]
     assert {delivery.lull() for delivery in growing} == {world.outbox.gulps.seconds}, "none waits for its turn: only their number counts"
+
+
+async def test_text_that_came_unread_is_asked_for_when_its_turn_to_be_shown_is_near(world: World) -> None:
+    chats = 2 * FEWEST_WAITING
+    crowd = [await world.outbox.open(turn(number), target(str(number)), Text("begin")) for number in range(chats)]
+    asked: list[Delivery] = []
+    for delivery in crowd:
+        delivery.near = partial(asked.append, delivery)
+        delivery.touch()
+    await world.clock.run(0.5)
+    shown = [delivery for delivery in crowd if delivery.shown]
+    assert shown
+    at_once = int(LIMITS.overall.budget.calls)
+    late = [delivery for delivery in shown if delivery not in asked]
+    assert len(late) <= at_once, "only who did not have to wait"
+    assert len(asked) < 4 * len(shown) + chats / 2, "few are asked, and not again and again"
+    for delivery in crowd:
+        delivery.abandon()
 
 
 async def test_however_many_grow_none_comes_unread_before_its_first_text_and_few_never_do(world: World) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiosqlite
 import pytest
 
+from storage import reader as reader_module
+from storage import writer as writer_module
 from storage.base import Owner, OwnerKind, StoreError, Turn
 from storage.connection import Connection
 from storage.reader import Reader
@@ -300,3 +304,98 @@ async def test_an_errand_is_done_before_the_writer_ends(store: SqliteStore) -> N
     await asyncio.sleep(0)
     await store.aclose()
     assert await scrubbed
+
+
+# ------------------------------------------------------------------------------------------------ in a rush
+
+
+@asynccontextmanager
+async def rushed(path: Path) -> AsyncIterator[tuple[SqliteStore, list[bool]]]:
+    """A store and whether many wait, which can be set."""
+    many = [True]
+    async with opened(SqliteStore(path, synchronous="OFF", rush=lambda: many[0])) as store:
+        assert isinstance(store, SqliteStore)
+        yield store, many
+
+
+async def setting(store: SqliteStore, key: str) -> str | None:
+    return (await store.settings(["s"])).get("s", {}).get(key)
+
+
+async def trickle(store: SqliteStore, count: int) -> None:
+    """Write so much, each in a turn of the loop of its own."""
+    tasks = []
+    for number in range(count):
+        tasks.append(asyncio.create_task(store.put_setting("s", str(number), "v")))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    await asyncio.gather(*tasks)
+
+
+async def test_units_that_come_one_after_the_other_in_a_rush_are_committed_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "GATHER_SECONDS", 0.2)
+    async with rushed(tmp_path / "d.db") as (store, _):
+        seen = await commits(store)
+        await trickle(store, 10)
+        assert seen.count("COMMIT") == 1
+        assert [await setting(store, str(number)) for number in range(10)] == ["v"] * 10
+
+
+async def test_who_is_alone_waits_for_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with rushed(tmp_path / "d.db") as (store, many):
+        many[0] = False
+        for module in (writer_module, reader_module):
+            monkeypatch.setattr(module, "GATHER_SECONDS", 3600.0)
+        await asyncio.wait_for(store.put_setting("s", "k", "v"), 5)
+        assert await asyncio.wait_for(setting(store, "k"), 5) == "v"
+
+
+async def test_reads_in_a_rush_go_to_the_thread_together_and_each_gets_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with rushed(tmp_path / "d.db") as (store, many):
+        for number in range(10):
+            await store.put_setting("s", str(number), f"v{number}")
+        hops: list[int] = []
+        work = Connection.work
+
+        async def counted(self: Connection, job: Any) -> Any:
+            hops.append(1)
+            return await work(self, job)
+
+        monkeypatch.setattr(Connection, "work", counted)
+        assert await asyncio.gather(*(setting(store, str(number)) for number in range(10))) == [f"v{n}" for n in range(10)]
+        assert len(hops) == 1
+        many[0] = False
+        await asyncio.gather(*(setting(store, str(number)) for number in range(10)))
+        assert len(hops) == 11
+
+
+async def test_a_read_that_fails_or_is_given_up_in_a_rush_is_its_callers_alone(tmp_path: Path) -> None:
+    async with rushed(tmp_path / "d.db") as (store, _):
+        await store.put_setting("s", "k", "v")
+        reads = store._file._reads
+        assert reads is not None
+        given_up = asyncio.create_task(setting(store, "k"))
+        failing = asyncio.create_task(reads.fetch("SELECT nonsense FROM nowhere", ()))
+        good = asyncio.create_task(setting(store, "k"))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        assert await good == "v"
+        with pytest.raises(sqlite3.OperationalError, match="nowhere"):
+            await failing
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+
+
+async def test_what_is_asked_in_a_rush_is_finished_before_the_file_is_let_go(tmp_path: Path) -> None:
+    async with rushed(tmp_path / "d.db") as (store, _):
+        written = asyncio.create_task(store.put_setting("s", "k", "v"))
+        await asyncio.sleep(0)
+        read = asyncio.create_task(setting(store, "other"))
+        await asyncio.sleep(0)
+        await store.aclose()
+        await written
+        assert await read is None
+        await store.open()
+        assert await setting(store, "k") == "v"

@@ -15,6 +15,7 @@ from bot import texts
 from bot.delivery import Delivery
 from bot.lengths import Lengths
 from bot.model import EventKind
+from bot.outbox import Outbox
 from bot.platforms.base import Refusal, RefusedError, UnavailableError
 from bot.preferences import Defaults
 from bot.turn import MOST_ATTEMPTS
@@ -459,7 +460,7 @@ async def test_a_model_may_be_left_unread_only_while_nothing_could_be_shown_anyw
     def ask() -> None:
         pace = world.alpha.requests[-1].pace
         assert pace is not None
-        told.append(pace())
+        told.append(pace.lull())
 
     async with world.running():
         world.alpha.will(ask, *growing("few"), ask, *growing(" chats"), Finished())
@@ -469,6 +470,29 @@ async def test_a_model_may_be_left_unread_only_while_nothing_could_be_shown_anyw
         world.alpha.will(ask, *growing("a"), ask, *growing(" crowd"), Finished())
         assert await world.ask("tell me") == "a crowd"
     assert told[2:] == [0.0, LULL_SECONDS]
+
+
+async def test_what_came_unread_is_read_when_the_answer_is_about_to_be_shown(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Delivery] = []
+    original = Outbox.open
+
+    async def open_(self: Outbox, *args: Any, **options: Any) -> Delivery:
+        opened.append(await original(self, *args, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(Outbox, "open", open_)
+    read: list[str] = []
+
+    def leave_unread() -> None:
+        pace = world.alpha.requests[-1].pace
+        assert pace is not None
+        pace.on_hurry(lambda: read.append("read"))
+        opened[-1].near()
+
+    async with world.running():
+        world.alpha.will(*growing("few"), leave_unread, *growing(" words"), Finished())
+        assert await world.ask("tell me") == "few words"
+    assert read == ["read"]
 
 
 async def test_how_long_an_answer_grew_is_learnt_for_its_conversation_and_its_model_but_not_of_one_that_was_stopped(
@@ -496,7 +520,7 @@ async def test_a_stop_does_not_wait_for_the_end_of_a_gulp(world: World, monkeypa
     async def rest() -> None:
         pace = world.alpha.requests[-1].pace
         assert pace is not None
-        await asyncio.sleep(pace())
+        await asyncio.sleep(pace.lull())
 
     async with world.running():
         world.alpha.will(*growing("begun", " and", " more"), rest)

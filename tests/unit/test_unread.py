@@ -16,7 +16,8 @@ from typing import TypeAlias, cast
 import aiohttp
 import pytest
 
-from adapters.unread import Unread
+from adapters import unread as unread_module
+from adapters.unread import LOOK_SECONDS, MOST_BYTES, STILL_LOOKS, Lookout, Unread
 from sandbox.certificates import OPENSSL, certificate
 from tests.support.seam import eventually
 
@@ -25,6 +26,11 @@ END = b"0\r\n\r\n"
 LONG = 3600.0
 Secure: TypeAlias = tuple[ssl.SSLContext, ssl.SSLContext] | None
 WORDS = [b"word%d " % number for number in range(50)]
+
+
+def unwatched() -> Lookout:
+    """Return a lookout that never looks by itself."""
+    return Lookout(LONG)
 
 
 def framed(piece: bytes) -> bytes:
@@ -95,7 +101,7 @@ def secure(request: pytest.FixtureRequest, tmp_path: Path) -> Secure:
 
 async def test_what_comes_meanwhile_is_read_together(secure: Secure) -> None:
     async with asked(secure) as (response, far):
-        unread = Unread(response)
+        unread = Unread(response, unwatched())
         unread.begin(LONG, asyncio.get_running_loop().time() + 3 * LONG)
         await far.say(*map(framed, WORDS))
         for _ in range(20):
@@ -109,15 +115,16 @@ async def test_what_comes_meanwhile_is_read_together(secure: Secure) -> None:
 
 async def test_it_is_read_when_the_time_is_over_and_half_the_time_to_the_deadline_at_the_latest(secure: Secure) -> None:
     async with asked(secure) as (response, far):
-        for seconds, deadline in ((0.05, LONG), (LONG, 0.1)):
-            Unread(response).begin(seconds, asyncio.get_running_loop().time() + deadline)
+        lookout = Lookout()
+        for seconds, deadline in ((LOOK_SECONDS, LONG), (LONG, 2 * LOOK_SECONDS + 0.01)):
+            Unread(response, lookout).begin(seconds, asyncio.get_running_loop().time() + deadline)
             await far.say(framed(b"word"))
             assert await asyncio.wait_for(response.content.readany(), 5) == b"word"
 
 
 async def test_the_end_and_a_connection_that_ends_meanwhile_lose_nothing(secure: Secure) -> None:
     async with asked(secure) as (response, far):
-        unread = Unread(response)
+        unread = Unread(response, unwatched())
         unread.begin(LONG, asyncio.get_running_loop().time() + 3 * LONG)
         await far.say(*map(framed, WORDS), END)
         far.writer.close()
@@ -134,7 +141,7 @@ async def test_what_had_come_before_a_reset_is_heard(secure: Secure, end: bytes)
     async with asked(secure) as (response, far):
         await far.say(framed(b"first"))
         assert await asyncio.wait_for(response.content.readany(), 5) == b"first"
-        unread = Unread(response)
+        unread = Unread(response, unwatched())
         unread.begin(LONG, asyncio.get_running_loop().time() + 3 * LONG)
         await far.say(b"".join(map(framed, WORDS)) + end)
         far.reset()
@@ -156,7 +163,7 @@ async def test_a_connection_that_is_used_again_is_read_as_before(secure: Secure)
         transport = response.connection and response.connection.transport
         assert transport is not None
         made = transport.get_read_buffer_limits() if secure else None  # type: ignore[attr-defined]
-        unread = Unread(response)
+        unread = Unread(response, unwatched())
         for _ in range(2):
             unread.begin(LONG, asyncio.get_running_loop().time() + 3 * LONG)
             unread.end()
@@ -168,7 +175,7 @@ async def test_a_connection_that_is_lost_meanwhile_is_let_go(secure: Secure) -> 
     async with asked(secure) as (response, _):
         transport = response.connection and response.connection.transport
         assert transport is not None
-        unread = Unread(response)
+        unread = Unread(response, unwatched())
         unread.begin(LONG, asyncio.get_running_loop().time() + 3 * LONG)
         transport.abort()
         for _ in range(5):
@@ -187,14 +194,14 @@ async def test_a_tls_layer_that_cannot_be_limited_is_left_alone() -> None:
             raise AssertionError
 
     response = SimpleNamespace(connection=SimpleNamespace(transport=Layer({"ssl_object": object()})))
-    unread = Unread(cast("aiohttp.ClientResponse", response))
+    unread = Unread(cast("aiohttp.ClientResponse", response), unwatched())
     unread.begin(LONG, asyncio.get_running_loop().time() + 3 * LONG)
     unread.end()
 
 
 async def test_closing_meanwhile_closes_the_socket(secure: Secure) -> None:
     async with asked(secure) as (response, far):
-        Unread(response).begin(LONG, asyncio.get_running_loop().time() + 3 * LONG)
+        Unread(response, unwatched()).begin(LONG, asyncio.get_running_loop().time() + 3 * LONG)
         await far.say(*map(framed, WORDS))
         response.close()
         await asyncio.wait_for(far.left.wait(), 0.2)
@@ -206,9 +213,91 @@ async def test_what_aiohttp_has_stopped_itself_is_left_to_it(secure: Secure) -> 
         assert transport is not None
         saying = asyncio.ensure_future(far.say(*[framed(b"x" * 65536)] * 64, END))
         await eventually(lambda: not transport.is_reading())
-        Unread(response).begin(0.0, asyncio.get_running_loop().time() + LONG)  # would start it again at once
+        Unread(response, unwatched()).begin(LOOK_SECONDS, asyncio.get_running_loop().time() + LONG)  # would start it again
         for _ in range(20):
             await asyncio.sleep(0.005)
         assert not transport.is_reading()
         assert len(await asyncio.wait_for(response.content.read(), 5)) == 64 * 65536
         await saying
+
+
+async def arrived(far: Far, *pieces: bytes) -> None:
+    """Send pieces and return once the system on this side holds them."""
+    await far.say(*pieces)
+    for _ in range(20):
+        await asyncio.sleep(0.001)
+
+
+async def test_what_gets_no_more_is_read_before_its_time_and_what_grows_is_not(secure: Secure) -> None:
+    async with asked(secure) as (response, far):
+        lookout = unwatched()
+        unread = Unread(response, lookout)
+        unread.begin(LONG, asyncio.get_running_loop().time() + 3 * LONG)
+        for _ in range(3 * STILL_LOOKS):
+            lookout.look()
+        await asyncio.sleep(0.01)
+        assert unread.held == 0, "nothing came: there is nothing to read"
+        for number in range(3 * STILL_LOOKS):
+            await arrived(far, framed(WORDS[number]))
+            lookout.look()
+        assert unread.held > 0
+        assert response.content.total_bytes == 0, "it grew from look to look"
+        for _ in range(STILL_LOOKS):
+            lookout.look()
+        assert await asyncio.wait_for(response.content.readany(), 5) == b"".join(WORDS[: 3 * STILL_LOOKS])
+
+
+async def test_what_holds_much_is_read_however_it_grows(secure: Secure) -> None:
+    async with asked(secure) as (response, far):
+        lookout = unwatched()
+        Unread(response, lookout).begin(LONG, asyncio.get_running_loop().time() + 3 * LONG)
+        await arrived(far, framed(b"x" * MOST_BYTES))
+        lookout.look()
+        assert await asyncio.wait_for(response.content.readany(), 5)
+
+
+async def test_an_end_is_heard_by_the_looks_alone(secure: Secure) -> None:
+    async with asked(secure) as (response, far):
+        Unread(response, Lookout()).begin(LONG, asyncio.get_running_loop().time() + 3 * LONG)
+        await far.say(framed(b"the last word"), END)
+        assert await asyncio.wait_for(response.content.read(), 5) == b"the last word"
+
+
+async def test_where_nobody_can_look_it_is_not_left_for_long(secure: Secure, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unread_module, "ioctl", None)
+    monkeypatch.setattr(unread_module, "BLIND_SECONDS", LOOK_SECONDS)
+    async with asked(secure) as (response, far):
+        Unread(response, Lookout()).begin(LONG, asyncio.get_running_loop().time() + 3 * LONG)
+        await far.say(framed(b"word"))
+        assert await asyncio.wait_for(response.content.readany(), 5) == b"word"
+
+
+async def test_what_is_shorter_than_a_look_is_not_worth_it(secure: Secure) -> None:
+    async with asked(secure) as (response, _):
+        transport = response.connection and response.connection.transport
+        assert transport is not None
+        Unread(response, unwatched()).begin(LOOK_SECONDS / 2, asyncio.get_running_loop().time() + LONG)
+        assert transport.is_reading()
+
+
+async def test_a_socket_that_fails_does_not_keep_the_others_unread() -> None:
+    class Broken(asyncio.Transport):
+        def is_reading(self) -> bool:
+            return True
+
+        def pause_reading(self) -> None:
+            pass
+
+        def resume_reading(self) -> None:
+            raise RuntimeError("broken")
+
+    lookout, loop = Lookout(), asyncio.get_running_loop()
+    met: list[dict[str, object]] = []
+    loop.set_exception_handler(lambda _, context: met.append(context))
+    async with asked(None) as (response, far):
+        broken = SimpleNamespace(connection=SimpleNamespace(transport=Broken()))
+        for one in (cast("aiohttp.ClientResponse", broken), response):
+            Unread(one, lookout).begin(LOOK_SECONDS, loop.time() + LONG)
+        await far.say(framed(b"word"))
+        assert await asyncio.wait_for(response.content.readany(), 5) == b"word"
+        await eventually(lambda: met)
