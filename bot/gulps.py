@@ -1,8 +1,9 @@
-"""How coarsely the answers of models are read when very many are on their way.
+"""How coarsely work is done when very many replies are on their way.
 
 To read a piece of an answer costs about the same whether a token is in it or ten. Few answers are read piece by piece. With hundreds,
 whatever budgets their chats have, each is left unread for a moment (adapters/unread.py), so that one read brings several tokens: the
-moment grows with their number, and so the reads of all of them together stay about as many. An end is seen that much later.
+moment grows with their number, and so the reads of all of them together stay about as many. The store gathers what it is asked then, too
+(storage/rush.py).
 """
 
 from __future__ import annotations
