@@ -3,12 +3,14 @@
 import asyncio
 import socket
 from contextlib import aclosing
+from functools import partial
 
 import pytest
 
-from adapters.base import Billed, ErrorKind, Finished, Started, TextDelta
+from adapters.base import Billed, ErrorKind, Finished, Pace, Started, TextDelta
 from adapters.http import Budgets
 from adapters.router import Router
+from adapters.unread import Lookout
 from sandbox.faults import Fault
 from tests.support.providers import BENCHES, KEY, PROMPT, Hang, bench, events, failure, refusal, request
 from tests.support.relay import Relay
@@ -132,9 +134,9 @@ async def test_what_is_left_unread_for_whiles_is_the_same_answer(tested, session
 
     def pace():
         asked.append(pace)
-        return 0.02
+        return 3600.0  # its end is heard all the same: nothing more comes
 
-    heard = await events(tested.provider(session), request(tested.model, pace=pace))
+    heard = await events(tested.provider(session), request(tested.model, pace=Pace(pace)))
 
     assert "".join(event.text for event in heard if isinstance(event, TextDelta)) == text
     assert isinstance(heard[-1], Finished)
@@ -142,13 +144,16 @@ async def test_what_is_left_unread_for_whiles_is_the_same_answer(tested, session
     assert bool(asked) is tested.streaming
 
 
-async def test_what_is_left_unread_stays_with_the_system_and_a_stop_meanwhile_closes_the_socket(streaming, session):
+@pytest.mark.parametrize("hurried", [False, True], ids=["stopped", "hurried"])
+async def test_what_is_left_unread_stays_with_the_system_until_a_stop_or_until_it_is_wanted(streaming, session, monkeypatch, hurried):
     """The rest of the answer comes meanwhile, and the end of its connection."""
+    monkeypatch.setattr("adapters.http.Lookout", partial(Lookout, 3600.0))  # nobody looks
     heard: list[str] = []
+    pace = Pace(lambda: 3600.0 if heard else 0.0)
 
     async def ask(url):
         provider = streaming.provider(session, url=url)
-        async for event in provider.stream(request(streaming.model, pace=lambda: 3600.0 if heard else 0.0)):
+        async for event in provider.stream(request(streaming.model, pace=pace)):
             if isinstance(event, TextDelta):
                 heard.append(event.text)
                 streaming.heard.set()
@@ -161,10 +166,14 @@ async def test_what_is_left_unread_stays_with_the_system_and_a_stop_meanwhile_cl
         assert len(heard) == 1
         assert not relay.left.is_set()
 
-        asking.cancel()
-
-        with pytest.raises(asyncio.CancelledError):
-            await asking
+        if hurried:
+            pace.hurry()
+            await asyncio.wait_for(asking, 5)
+            assert len(heard) > 1
+        else:
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
         await asyncio.wait_for(relay.left.wait(), 0.2)
     assert not session.connector._acquired
 
@@ -172,7 +181,7 @@ async def test_what_is_left_unread_stays_with_the_system_and_a_stop_meanwhile_cl
 async def test_silence_is_told_though_what_comes_may_be_left_unread(streaming, session):
     provider = streaming.provider(session, budgets=Budgets(idle=0.3))  # the rest is never said
     async with asyncio.timeout(10):
-        error = await failure(provider, request(streaming.model, pace=lambda: 3600.0))
+        error = await failure(provider, request(streaming.model, pace=Pace(lambda: 3600.0)))
     assert (error.kind, error.in_stream) == (ErrorKind.TIMEOUT_IDLE, True)
 
 
