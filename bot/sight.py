@@ -40,11 +40,11 @@ class Sight:
         return ["unseen_provider", choice.model, ", ".join(others)] if others else ["unseen_anywhere", choice.model]
 
     async def _another_model_may(self, choice: Choice) -> bool:
-        """Tell whether another model of the chosen provider sees, or nobody has said that it does not."""
+        """Tell whether a model of the provider whose chosen one does not see does, or nobody has said that it does not."""
         provider = self._providers[choice.provider]
         try:
             async with asyncio.timeout(LIST_SECONDS):
                 listed = await self._catalogue.models(choice.provider)
         except (ProviderError, TimeoutError):
             listed = (ModelInfo(provider.default_model),)
-        return any(provider.capabilities(model.id).images is not False for model in listed if model.id != choice.model)
+        return any(provider.capabilities(model.id).images is not False for model in listed)

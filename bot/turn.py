@@ -294,7 +294,9 @@ class Turns:
         try:
             if turn.handle is not None and (lost or choice.provider != turn.provider):
                 await self._take_edits(course)
-            return await self._request(course, choice, lost=lost)
+            if lost:
+                course.turn = replace(course.turn, handle=None)
+            return await self._request(course, choice)
         except RefusedError as refused:
             if place == 0:
                 raise
@@ -309,7 +311,7 @@ class Turns:
         if edited:
             course.reword()
 
-    async def _request(self, course: Course, choice: Choice, *, lost: bool) -> ChatRequest:
+    async def _request(self, course: Course, choice: Choice) -> ChatRequest:
         """Make the request and reserve what it is expected to use.
 
         A job is collected by whoever has it; what is asked in its place is bought anew.
@@ -333,7 +335,7 @@ class Turns:
             parameters=choice.parameters,
             turn=str(turn.id),
             state=state,
-            resume=turn.handle if choice.provider == turn.provider and not lost else None,
+            resume=turn.handle if choice.provider == turn.provider else None,
             pace=pace,
         )
         most, double = capabilities.max_output_tokens, course.asked_before

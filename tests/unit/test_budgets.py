@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from bot.budgets import Budget, Budgets, day_of, midnight, read, span
 from bot.model import ChatAddress, ChatKind, EventKind, Incoming, Sender
 from bot.settings import SettingsError, load
 from bot.tables import TableError
-from storage.usage import Limit, Money
+from storage.usage import Limit, Money, Tally
 
 CHAT = ChatAddress("discord", "bot", "30")
 ADA = Sender("7", "Ada", ("5", "6"))
@@ -96,6 +97,22 @@ def test_the_file_is_read_and_money_is_exact(tmp_path: Path) -> None:
     ]
     assert budgets.named("students").near == 0.5
     assert len(load(None, budgets_file=path).budgets) == 2
+
+
+@pytest.mark.parametrize("key", ["near", "tokens", "cost"])
+def test_true_is_no_number(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "budgets.toml"
+    path.write_text(f'[[budgets]]\nname = "a"\n{"tokens = 5" if key == "near" else ""}\n{key} = true')
+    with pytest.raises(TableError, match=f"{key}: takes a number"):
+        read(path, "EUR")
+
+
+def test_only_what_is_used_of_a_budget_in_its_own_currency_makes_it_an_estimate() -> None:
+    limit = Limit("b", "all", 1, 2, cost=Money(10, "EUR"))
+    euros, dollars = Tally("p", "EUR", 1, 5, 5, 0, 0, 0, 7), Tally("p", "USD", 1, 5, 5, 1, 0, 0, 7)
+    assert (limit.standing([euros, dollars]).used, limit.standing([euros, dollars]).estimated) == (7, False)
+    assert limit.standing([replace(euros, estimated=1)]).estimated
+    assert not limit.standing([replace(euros, estimated=1, cost=0)]).estimated  # nothing of it is used
 
 
 def test_a_currency_is_the_same_in_small_letters(tmp_path: Path) -> None:

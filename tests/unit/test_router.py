@@ -339,6 +339,18 @@ async def test_what_is_too_long_is_made_shorter_once():
     assert len(provider.requests) == 2
 
 
+async def test_what_is_asked_in_the_place_of_a_lost_job_stays_as_short_as_it_was_made():
+    lost = ProviderError(ErrorKind.STATE_LOST, billed=Billed.MAYBE)
+    provider = Scripted([lost], [overflow()], ANSWER)
+
+    async def made():
+        return replace(request("m"), resume="job-1")
+
+    router = Router({"it": provider}, sleep=no_time)
+    assert [event async for event in router.chain([Candidate("it", "m", made, shorter=cut, lost=made)])][-1] == ANSWER[-1]
+    assert [(asked.resume, len(asked.messages)) for asked in provider.requests] == [("job-1", 1), (None, 1), (None, 0)]
+
+
 async def test_what_can_not_be_made_shorter_or_was_begun_is_not_asked_again():
     provider = Scripted([overflow()], ANSWER)
     assert (await asked_with_shorter(provider, lambda _: None))[-1] is ErrorKind.CONTEXT_OVERFLOW
