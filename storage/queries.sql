@@ -312,9 +312,10 @@ UPDATE turn SET handle = NULL WHERE id = $1 AND handle IS NOT NULL;
 SELECT id FROM entry WHERE turn = $1 AND role = 'user' LIMIT 1;
 
 -- name: question_copy
--- Ask a turn's question in another turn, too.
+-- Ask a turn's question in another turn, too, in the newest words that it was given.
 INSERT INTO entry (turn, role, author, author_name, content, chat, message_id, superseded, created_at, version)
-SELECT $2, role, author, author_name, content, chat, message_id, FALSE, $3, version FROM entry WHERE turn = $1 AND role = 'user' ORDER BY id
+SELECT $2, role, author, author_name, CASE WHEN edited IS NULL OR edited = '[]' THEN content ELSE edited END, chat, message_id, FALSE, $3, version
+FROM entry WHERE turn = $1 AND role = 'user' ORDER BY id
 RETURNING id, turn;
 
 -- name: answer_get

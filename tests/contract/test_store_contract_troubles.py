@@ -338,6 +338,15 @@ class TestWordsOfWhatIsParked:
         assert await store.close(again, TurnState.DONE)
         assert await read(store, await ask(store, "next")) == ["q", "[whole]", "next"]
 
+    async def test_a_retry_asks_in_the_words_that_the_question_was_given_since(self, store: Store) -> None:
+        turn = await ask(store, "q")
+        assert await store.answered(turn, reply("a"))
+        assert await store.close(turn, TurnState.DONE)
+        assert not await store.edit_entry(HERE, "m-q", "better", 2)
+        event = (await accept(store, command("retry"))).event
+        assert await store.retry(turn.conversation, event, HERE) is not None
+        assert await read(store, await claim(store, turn.conversation)) == ["better"]
+
     async def test_a_retry_asks_what_came_before_one_that_was_taken_back(self, store: Store) -> None:
         first = await ask(store, "q1")
         assert await store.answered(first, reply("a"))
