@@ -217,8 +217,13 @@ def openai_endpoint(
         default_model: Used where nobody chose one.
         budgets: Of time.
     """
-    own = base_url is None or base_url.startswith("https://api.openai.com/")
-    return OpenAICompatible(session, OPENAI if own else GENERIC, key=key, base_url=base_url, default_model=default_model, budgets=budgets)
+    vendor = openai_vendor(base_url)
+    return OpenAICompatible(session, vendor, key=key, base_url=base_url, default_model=default_model, budgets=budgets)
+
+
+def openai_vendor(base_url: str | None) -> Vendor:
+    """Return whose dialect is spoken at an address: OpenAI's at its own (None), else that of which nothing is known."""
+    return OPENAI if base_url is None or base_url.startswith("https://api.openai.com/") else GENERIC
 
 
 def _refuses_usage(body: dict[str, Any], reply: Reply) -> bool:

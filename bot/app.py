@@ -142,9 +142,12 @@ def defaults_of(settings: Settings, providers: Mapping[str, Provider]) -> Defaul
         SettingsError: A named provider is not set up, or none is.
     """
     if not providers:
+        variables = ["NETMIND_API_KEY", "SEGMIND_API_KEY", "MODELSLAB_API_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL"]
+        if settings.providers_file is None:
+            raise SettingsError(f"No provider is set up. Set one of {', '.join(variables)} or PROVIDERS_FILE, or {_local_model(settings)}.")
         raise SettingsError(
-            "No provider is set up. Set one of NETMIND_API_KEY, SEGMIND_API_KEY, MODELSLAB_API_KEY, OPENAI_API_KEY, OPENAI_BASE_URL or "
-            f"PROVIDERS_FILE, or {_local_model(settings)}."
+            f"No provider is set up: the file of PROVIDERS_FILE, {settings.providers_file}, holds no table. Write one for each provider, "
+            f"which begins with its name in brackets, or set one of {', '.join(variables)}, or {_local_model(settings)}."
         )
     name = settings.default_provider or next(iter(providers))
     for variable, wanted in (("DEFAULT_PROVIDER is", name), *(("FALLBACK_PROVIDERS names", one) for one in settings.fallback_providers)):

@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     retry = _command(
         commands,
         "retry",
-        "try again what failed too often and was set aside, also while the bot runs",
+        "try again what failed too often and was parked, also while the bot runs",
         "`dragoman doctor` lists it. A running bot does so within seconds. If none runs, the next one that starts does it first. "
         "What an older version could not read is read again if its number is given.",
     )
@@ -192,7 +192,7 @@ def _retry(settings: Settings, arguments: argparse.Namespace) -> int:
     for refused in wishes.refused:
         print(f"event {refused.event}: {refused.why}", file=sys.stderr)
     if arguments.all and not wishes.taken:
-        print("nothing is set aside")
+        print("nothing is parked")
     return FAILED if wishes.refused else OK
 
 

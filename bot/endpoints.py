@@ -43,6 +43,7 @@ TAKEN = ("netmind", "segmind", "modelslab", "openai", "local")
 """Names of the providers that have variables of their own."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
+EXAMPLE_NAME = "gpu-box"
 PAIR = 2
 
 _WORD = re.compile(r"[a-z_]{1,30}")
@@ -268,14 +269,35 @@ def _renamed_twice(vendor: Vendor) -> str:
     return ""
 
 
+def _wrong_name(name: str) -> str:
+    """Say what is wrong with a table's name, and which one to write in its place; empty: nothing is."""
+    if name.lower() in TAKEN:
+        words = f"a table's name is none of {', '.join(TAKEN)}, which are set up by variables"
+        return f"{words}: {_instead(name.lower())}"
+    if _NAME.fullmatch(name):
+        return ""
+    alike = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-")
+    better = alike if _NAME.fullmatch(alike) and alike not in TAKEN else EXAMPLE_NAME
+    words = "a table's name has 1-31 characters of a-z, 0-9, _ and -, and begins with a letter"
+    return f"{words}: write [{better}], and what people are to read as its title, such as title = {json.dumps(name, ensure_ascii=False)}"
+
+
+def _instead(taken: str) -> str:
+    """Say what to do for a provider whose name no table can have."""
+    other = f"give the table another name, such as [my-{taken}]"
+    if taken == "openai":
+        return f'set OPENAI_API_KEY (and OPENAI_BASE_URL for another address), or {other}, and write preset = "openai" into it'
+    if taken == "local":
+        return f"the local model is there where it is installed (LOCAL_MODEL); for another server {other}"
+    return f"set {taken.upper()}_API_KEY, or {other}"
+
+
 def _endpoint(path: Path, name: str, table: Any, environment: Mapping[str, str]) -> Endpoint:
     where = f"{path}, [{name}]"
     if not isinstance(table, Mapping):
-        raise EndpointsError(f"{path}: {name} stands outside of a table: begin each provider with its name in brackets")
-    if name in TAKEN or not _NAME.fullmatch(name):
-        raise EndpointsError(
-            f"{where}: a name has 1-31 characters of a-z, 0-9, _ and -, begins with a letter, and is none of {', '.join(TAKEN)}"
-        )
+        raise EndpointsError(tables.no_table(path, name, table))
+    if wrong := _wrong_name(name):
+        raise EndpointsError(f"{where}: {wrong}")
     try:
         read_table = Table.model_validate(table)
     except ValidationError as error:

@@ -125,7 +125,7 @@ def read(path: Path) -> Prices:
     for provider, table in content.items():
         where = f"{path}, [{provider}]"
         if not isinstance(table, Mapping):
-            raise TableError(f"{path}: {provider} stands outside of a table: begin each provider with its name in brackets")
+            raise TableError(tables.no_table(path, provider, table))
         for pattern, price in table.items():
             if pattern == "credit":
                 units[provider] = _checked(Amount, price, f"{where}: credit")
@@ -141,7 +141,7 @@ def unused(prices: Prices, known: Sequence[str]) -> list[str]:
     lines = []
     for name in dict.fromkeys([*prices.models, *prices.credits]):
         if name not in known:
-            near = nearest(name, known)
+            near = nearest(name, known, CLOSE)
             hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
             lines.append(f"there is no provider {name}, and its prices are not used; {hint}")
     return lines

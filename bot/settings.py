@@ -17,11 +17,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, Secret
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from yarl import URL
 
+from adapters import local, modelslab, netmind, openai_compatible, segmind
 from adapters.addresses import needs_permission
 from bot import budgets, endpoints, prices, tables
 from bot.access import Access, AllowList
 from bot.allocator import FIRST_TEXT_SECONDS
 from bot.attachments import FileLimits
+from bot.catalogue import CLOSE, nearest
 from bot.edge import Address, ApiAddress, GatewayAddress, Key, PublicAddress
 from bot.patience import PARK_ATTEMPTS, PARK_HOURS, ParkingRule
 from bot.preferences import MOST_KEEP_DAYS
@@ -267,6 +269,7 @@ def load(env_file: Path | None = Path(".env"), **values: Any) -> Settings:
         raise SettingsError(f"{env_file} is not UTF-8 text: save it in that encoding.") from None
     _refuse_private(settings)
     _refuse_unknown_provider(settings)
+    _refuse_same_title(settings)
     return settings
 
 
@@ -317,11 +320,52 @@ def _refuse_unknown_provider(settings: Settings) -> None:
     lines = []
     for variable, given in (("DEFAULT_PROVIDER", default), ("FALLBACK_PROVIDERS", settings.fallback_providers)):
         for wrong in (name for name in given if name not in names):
-            near = difflib.get_close_matches(wrong.lower(), names, 1)
+            near = nearest(wrong, names, CLOSE)
             hint = f"; did you mean {near[0]}?" if near else "."
-            lines.append(f"  {variable}: {wrong} is no provider{hint} There are {', '.join(names)}, and those of PROVIDERS_FILE")
+            lines.append(f"  {variable}: {wrong} is no provider{hint} There are {', '.join(names)}{_further(settings)}")
     if lines:
         raise SettingsError("The settings are not right:\n" + "\n".join(lines))
+
+
+def _further(settings: Settings) -> str:
+    """Say what further names there could be, where PROVIDERS_FILE has brought none; empty: those that it has are listed."""
+    if settings.endpoints:
+        return ""
+    return f", and those of PROVIDERS_FILE, which {'is not set' if settings.providers_file is None else 'holds no table'}"
+
+
+def _own_titles(settings: Settings) -> dict[str, str]:
+    """Return name → the name people read, of our own providers that are set up; of the local model unless it is switched off."""
+    openai = openai_compatible.openai_vendor(settings.openai_base_url)
+    titles = {
+        "netmind": (settings.netmind_api_key, netmind.NETMIND.title),
+        "segmind": (settings.segmind_api_key, segmind.Segmind.title),
+        "modelslab": (settings.modelslab_api_key, modelslab.ModelsLab.title),
+        "openai": (settings.openai_api_key or settings.openai_base_url, openai.title),
+        "local": (settings.local_model != "off", local.Local.title),
+    }
+    return {name: title for name, (on, title) in titles.items() if on}
+
+
+def _refuse_same_title(settings: Settings) -> None:
+    """See to it that no two providers are called alike where people choose one.
+
+    Raises:
+        SettingsError: Two are. The tables are named, and the title is not.
+    """
+    known = {_folded(title): name for name, title in _own_titles(settings).items()}
+    for vendor in (endpoint.vendor for endpoint in settings.endpoints):
+        other = known.setdefault(_folded(vendor.title), vendor.name)
+        if other != vendor.name:
+            whose = other if other in endpoints.TAKEN else f"[{other}]"
+            raise SettingsError(
+                f"PROVIDERS_FILE: {settings.providers_file}, [{vendor.name}]: its title, or its preset's, is that of {whose} too, and "
+                f'/provider shows titles: write another into it, such as title = "{vendor.name}"'
+            )
+
+
+def _folded(title: str) -> str:
+    return title.strip().casefold()
 
 
 def _line(problem: Mapping[str, Any]) -> str:

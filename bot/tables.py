@@ -41,6 +41,13 @@ def read(path: Path, *, number: Callable[[str], Any] = float) -> dict[str, Any]:
         raise TableError(f"{path} is no TOML that can be read: something in it is nested too deeply, or a number is too long") from None
 
 
+def no_table(path: Path, name: str, value: Any) -> str:
+    """Say how a provider's table begins, where something else stands under its name."""
+    if isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
+        return f"{path}: write [{name}], not [[{name}]]: each provider has one table, which begins with its name in single brackets"
+    return f"{path}: {name} stands outside of a table: begin each provider with its name in brackets"
+
+
 def problem(error: ValidationError, model: type[BaseModel] | None = None) -> str:
     """Say what is wrong first: the key, what it takes, and what to write.
 

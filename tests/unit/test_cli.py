@@ -288,7 +288,20 @@ async def test_retry_says_for_each_event_what_becomes_of_it(capsys: pytest.Captu
 def test_retry_of_nothing_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     asyncio.run(_made(tmp_path / "data" / "d.db"))
     assert cli.main(["retry", "--all"]) == cli.OK
-    assert capsys.readouterr().out == "nothing is set aside\n"
+    assert capsys.readouterr().out == "nothing is parked\n"
+    assert cli.main(["retry", "9"]) == cli.FAILED
+    assert capsys.readouterr().err == "event 9: there is no event 9; nothing is parked\n"
+
+
+def test_what_retry_tries_again_has_one_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """`doctor` calls what could not be read "set aside", which `--all` does not try again."""
+    with pytest.raises(SystemExit):
+        cli.main(["retry", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Try again what failed too often and was parked" in said
+    assert "set aside" not in said
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "`PARK_AFTER_HOURS`) it is parked" in readme.replace("\n", " ")
 
 
 @pytest.mark.parametrize("argv", [["retry"], ["retry", "one"], ["retry", "-1"], ["retry", "1", "--all"], ["retry", "9" * 30]])

@@ -184,6 +184,103 @@ def test_a_mistake_is_told_with_what_to_write_in_its_place(tmp_path: Path, text:
     assert words in refusal(tmp_path, text)
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "openai",
+            "set OPENAI_API_KEY (and OPENAI_BASE_URL for another address), or give the table another name, such as [my-openai], and ",
+        ),
+        ("OpenAI", 'and write preset = "openai" into it'),
+        ("netmind", "set NETMIND_API_KEY, or give the table another name, such as [my-netmind]"),
+        ("segmind", "set SEGMIND_API_KEY, or give the table another name"),
+        ("modelslab", "set MODELSLAB_API_KEY, or give the table another name"),
+        ("local", "(LOCAL_MODEL); for another server give the table another name, such as [my-local]"),
+    ],
+)
+def test_a_name_that_is_taken_is_told_with_the_way_out(tmp_path: Path, name: str, words: str) -> None:
+    said = refusal(tmp_path, f'[{name}]\ndefault_model = "m"')
+    assert f"[{name}]: a table's name is none of netmind, segmind, modelslab, openai, local, which are set up by variables: " in said
+    assert words in said
+    assert "begins with a letter" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "better"),
+    [
+        ("GPU", "gpu"),
+        ('"my box"', "my-box"),
+        ('"Ollama (cellar)"', "ollama-cellar"),
+        ('"7b"', "gpu-box"),
+        ('"Ärger"', "rger"),
+        ('""', "gpu-box"),
+    ],
+)
+def test_a_name_that_is_badly_written_is_told_with_a_better_one(tmp_path: Path, name: str, better: str) -> None:
+    said = refusal(tmp_path, f'[{name}]\ndefault_model = "m"')
+    assert "a table's name has 1-31 characters of a-z, 0-9, _ and -, and begins with a letter: " in said
+    plain = name.strip('"')
+    assert said.endswith(f'write [{better}], and what people are to read as its title, such as title = "{plain}"')
+    assert "netmind" not in said
+    read(written(tmp_path, f'[{better}]\nbase_url = "http://h/v1"\ndefault_model = "m"\ntitle = "{plain or better}"'), {})
+
+
+def test_a_table_in_double_brackets_is_told_as_that(tmp_path: Path) -> None:
+    assert refusal(tmp_path, "[[a]]\ndefault_model = 'm'").endswith(
+        ": write [a], not [[a]]: each provider has one table, which begins with its name in single brackets"
+    )
+    assert "outside of a table" in refusal(tmp_path, "a = [1]")
+
+
+def of_title(folder: Path, text: str, **values: object) -> str:
+    """Return why two tables are refused, without the key that they share; empty: they are taken."""
+    try:
+        load(None, providers_file=written(folder, text), **{"local_model": "off", **values})
+    except SettingsError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "whose"),
+    [
+        ('[ollama]\n[b]\npreset = "ollama"', {}, "[ollama]"),
+        ('[ollama]\ntitle = "The box"\n[b]\npreset = "ollama"\ntitle = "the BOX "', {}, "[ollama]"),
+        ('[b]\npreset = "openai"', {"openai_api_key": KEY}, "openai"),
+        ('[b]\npreset = "ollama"\ntitle = "OpenAI-compatible"', {"openai_base_url": "http://localhost:1/v1"}, "openai"),
+        ('[b]\npreset = "ollama"\ntitle = "Netmind Power"', {"netmind_api_key": KEY}, "netmind"),
+        ('[b]\npreset = "ollama"\ntitle = "segmind"', {"segmind_api_key": KEY}, "segmind"),
+        ('[b]\npreset = "ollama"\ntitle = "ModelsLab"', {"modelslab_api_key": KEY}, "modelslab"),
+        ('[b]\npreset = "ollama"\ntitle = "Local model"', {"local_model": "auto"}, "local"),
+    ],
+)
+def test_two_providers_that_people_could_not_tell_apart_are_refused(
+    tmp_path: Path, text: str, values: dict[str, object], whose: str
+) -> None:
+    said = of_title(tmp_path, text, **values)
+    assert f"[b]: its title, or its preset's, is that of {whose} too, and /provider shows titles: " in said
+    assert said.endswith('write another into it, such as title = "b"')
+    assert not of_title(tmp_path, f'{text.replace("title = ", "# ")}\ntitle = "b"', **values)
+
+
+async def test_the_titles_that_are_held_against_those_of_tables_are_the_providers_own(tmp_path: Path) -> None:
+    """`/provider` shows the titles of what was made; a table is held against what is known before anything is made."""
+    keys = {f"{name}_api_key": KEY for name in ("netmind", "segmind", "modelslab", "openai")}
+    async with open_session() as session:
+        for address in (None, "http://localhost:1/v1"):
+            for name, provider in build_providers(load(None, **keys, openai_base_url=address), session).items():
+                said = of_title(
+                    tmp_path, f'[b]\npreset = "ollama"\ntitle = "{provider.title}"', **keys, openai_base_url=address, local_model="auto"
+                )
+                assert f"is that of {name} too" in said
+                await provider.aclose()
+
+
+def test_a_title_of_a_provider_that_is_not_set_up_is_free(tmp_path: Path) -> None:
+    """So the way out that the refusal of [openai] names needs no title of its own."""
+    assert not of_title(tmp_path, f'[my-openai]\npreset = "openai"\napi_key = "{KEY}"')
+
+
 def test_what_some_models_rename_is_held_against_what_is_sent_to_them(tmp_path: Path) -> None:
     """And not against the names of a table that is another's, or against those that the table never sends."""
     text = '[groq]\nunsupported = ["stop"]\n[groq.models."a*"]\nrenames = { top_p = "stop", max_tokens = "logit_bias" }'
@@ -362,6 +459,31 @@ async def test_the_settings_make_them_providers_beside_the_others(tmp_path: Path
     path.write_text("[groq]\nnonsense = 1\n", encoding="utf-8")
     with pytest.raises(SettingsError, match=r"PROVIDERS_FILE: .*\[groq\]: nonsense"):
         load(env)
+
+
+def test_a_file_without_a_table_is_told_where_nothing_else_is_set_up(tmp_path: Path) -> None:
+    path = written(tmp_path, "# [groq]\n")
+    with pytest.raises(SettingsError) as caught:
+        defaults_of(load(None, providers_file=path, local_model="off"), {})
+    assert str(caught.value).startswith(f"No provider is set up: the file of PROVIDERS_FILE, {path}, holds no table. Write one for each")
+    assert "or PROVIDERS_FILE" not in str(caught.value)
+    with pytest.raises(SettingsError, match=r"No provider is set up. Set one of .* OPENAI_BASE_URL or PROVIDERS_FILE, or "):
+        defaults_of(load(None, local_model="off"), {})
+
+
+def test_where_a_name_is_no_provider_those_of_the_file_are_listed_once(tmp_path: Path) -> None:
+    def told(text: str | None, name: str = "second") -> str:
+        path = None if text is None else written(tmp_path, text)
+        with pytest.raises(SettingsError) as caught:
+            load(None, providers_file=path, default_provider=name)
+        return str(caught.value)
+
+    assert told("[ollama]\n[groq]").endswith("second is no provider. There are netmind, segmind, modelslab, openai, local, ollama, groq")
+    assert told("[ollama]", "olama").endswith(
+        "olama is no provider; did you mean ollama? There are netmind, segmind, modelslab, openai, local, ollama"
+    )
+    assert told(None).endswith("openai, local, and those of PROVIDERS_FILE, which is not set")
+    assert told("").endswith("openai, local, and those of PROVIDERS_FILE, which holds no table")
 
 
 async def test_one_of_them_answers(tmp_path: Path) -> None:

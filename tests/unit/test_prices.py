@@ -109,8 +109,18 @@ def test_a_byte_order_mark_and_a_currency_in_small_letters_are_taken(tmp_path: P
 def test_whose_prices_count_for_nobody_is_told_with_the_nearest_names(tmp_path: Path) -> None:
     prices = read(table(tmp_path, '[netmnd."*"]\nrequest = 1\n[zzz]\ncredit = 1\n[mine."*"]\nrequest = 1\n'))
     first, second = unused(prices, ["netmind", "segmind", "mine"])
-    assert first == "there is no provider netmnd, and its prices are not used; did you mean netmind or segmind?"
+    assert first == "there is no provider netmnd, and its prices are not used; did you mean netmind?"
     assert second.endswith("there is no provider zzz, and its prices are not used; there are netmind, segmind, mine")
+
+
+def test_what_is_hardly_alike_is_no_guess(tmp_path: Path) -> None:
+    (line,) = unused(read(table(tmp_path, '[second."*"]\nrequest = 1\n')), ["netmind", "segmind", "mine"])
+    assert line.endswith("there is no provider second, and its prices are not used; there are netmind, segmind, mine")
+
+
+def test_a_provider_in_double_brackets_is_told_as_that(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match=r"write \[netmind\], not \[\[netmind\]\]: "):
+        read(table(tmp_path, "[[netmind]]\ncredit = 1\n"))
 
 
 def test_a_provider_of_the_operators_own_file_is_known(tmp_path: Path) -> None:
