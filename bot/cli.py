@@ -165,7 +165,7 @@ def _sandbox(settings: Settings, arguments: argparse.Namespace) -> int:
 
 def _doctor(settings: Settings, arguments: argparse.Namespace) -> int:
     logs.configure("error", secrets_of(settings))
-    findings = asyncio.run(examine(settings))
+    findings = asyncio.run(examine(settings, models=not arguments.live))
     for finding in findings:
         print(finding)
     fine = all(finding.fine for finding in findings)

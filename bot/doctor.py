@@ -14,7 +14,8 @@ from adapters.base import ErrorKind, Provider, ProviderError
 from bot import texts, texts_usage
 from bot.app import LateMenu, build_platforms, build_providers, defaults_of, missing_tokens
 from bot.clock import SystemClock
-from bot.live import listed, near_it, one_line, usual_models, variables, wrong_place
+from bot.configured import Configured, configured
+from bot.live import no_key, one_line, variables, wrong_place
 from bot.platforms.base import Platform, PlatformError, RefusedError
 from bot.settings import Settings, SettingsError
 from storage.base import StoreError
@@ -48,14 +49,18 @@ class _PassingMemo:
         self._kept[key] = value
 
 
-async def examine(settings: Settings) -> list[Finding]:
+async def examine(settings: Settings, *, models: bool = True) -> list[Finding]:
     """Check database, providers and platforms. Makes only calls that are never billed; sends nothing to any chat.
 
     Whatever is wrong with one part, the others are examined all the same.
+
+    Args:
+        settings: What is examined.
+        models: Look each provider's usual model up in its list, too; `bot.live` does so itself.
     """
     path = settings.database_path.absolute()
     database = await _database(path) if path.exists() else [_to_be_made(path)]
-    return [*database, *_try_out(settings), *await _providers(settings), *await _platforms(settings), *_manners(settings)]
+    return [*database, *_try_out(settings), *await _providers(settings, models=models), *await _platforms(settings), *_manners(settings)]
 
 
 def _try_out(settings: Settings) -> list[Finding]:
@@ -128,7 +133,7 @@ def _when(instant: float) -> str:
     return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-async def _providers(settings: Settings) -> list[Finding]:
+async def _providers(settings: Settings, *, models: bool) -> list[Finding]:
     findings: list[Finding] = []
     async with http.open_session(private_addresses=settings.provider_private_addresses) as session:
         try:
@@ -137,11 +142,12 @@ async def _providers(settings: Settings) -> list[Finding]:
             findings.append(Finding(False, "local", str(error)))
             providers = build_providers(settings.model_copy(update={"local_model": "off"}), session)
         try:
+            setups = configured(settings, providers)
             findings.append(_default(settings, providers))
             findings += [Finding(False, "prices", line) for line in settings.unused_prices]
-            findings += _unpriced(settings, providers)
-            findings += await asyncio.gather(*(_provider(provider) for provider in providers.values()))
-            findings += await _models(settings, providers)
+            findings += _unpriced(settings, setups)
+            findings += await asyncio.gather(*(_provider(provider, setups[name]) for name, provider in providers.items()))
+            findings += await _models(providers, setups) if models else []
         finally:
             for provider in providers.values():
                 await provider.aclose()
@@ -155,54 +161,42 @@ def _default(settings: Settings, providers: Mapping[str, Provider]) -> Finding:
         return Finding(False, "default provider", str(error))
 
 
-async def _models(settings: Settings, providers: Mapping[str, Provider]) -> list[Finding]:
+async def _models(providers: Mapping[str, Provider], setups: Mapping[str, Configured]) -> list[Finding]:
     """Look each provider's usual model up in its list."""
-    models = usual_models(settings, providers)
-    found = await asyncio.gather(*(_model(settings, provider, models[name]) for name, provider in providers.items()))
+    found = await asyncio.gather(*(_model(provider, setups[name]) for name, provider in providers.items()))
     return [finding for finding in found if finding is not None]
 
 
-async def _model(settings: Settings, provider: Provider, model: str) -> Finding | None:
+async def _model(provider: Provider, setup: Configured) -> Finding | None:
     """Say whether a provider's list has its usual model; None if it has, or if there is no list, which the provider's own line tells."""
     try:
         names = [one.id for one in await provider.models()]
     except Exception:  # noqa: BLE001 - a refusal or a fault of ours, which the line before tells
         return None
-    if model in names:
+    if setup.model in names:
         return None
-    table = next((endpoint for endpoint in settings.endpoints if endpoint.vendor.name == provider.name), None)
-    if model == settings.default_model and provider.default_model != model:
-        where, advice = "DEFAULT_MODEL", f"Set it to one of them, or leave it empty for {provider.default_model}"
-    elif table is not None:
-        where, advice = f"the default_model of [{provider.name}] in PROVIDERS_FILE", "Set it to one of them"
-    else:
-        where, advice = "the usual model", "Set DEFAULT_MODEL, or choose one with /model"
-    words = f"{where} is {model}, which is not among the {listed(provider, len(names))}{near_it(model, names)}"
-    if provider.lists_all_models:
-        return Finding(False, f"{provider.name}, model", f"{words}. {advice}")
-    return Finding(True, f"{provider.name}, model", f"{words}. If its name is right, nothing is wrong", doubtful=True)
+    return Finding(not provider.lists_all_models, f"{provider.name}, model", setup.unlisted(provider, names), doubtful=True)
 
 
-def _unpriced(settings: Settings, providers: Mapping[str, Provider]) -> list[Finding]:
+def _unpriced(settings: Settings, setups: Mapping[str, Configured]) -> list[Finding]:
     """Say which providers can't be asked because there is a budget of money and their usual model has no price in its currency."""
     findings = []
-    models = usual_models(settings, providers)
     for currency in settings.budgets.currencies():
-        for name, model in models.items():
-            cost = settings.prices.cost(name, model, 1, 1)
+        for name, setup in setups.items():
+            cost = settings.prices.cost(name, setup.model, 1, 1)
             if cost is None or (cost.nanos and cost.currency != currency):
-                words = f"{model} has no price in {currency}, and a budget is in it: it is not asked. Add it to PRICES_FILE"
+                words = f"{setup.model} has no price in {currency}, and a budget is in it: it is not asked. Add it to PRICES_FILE"
                 findings.append(Finding(False, f"{name}, budgets", words))
     return findings
 
 
-async def _provider(provider: Provider) -> Finding:
+async def _provider(provider: Provider, setup: Configured) -> Finding:
     try:
         health = await provider.check()
     except ProviderError as error:
-        key, address = variables(provider.name)
+        address = variables(provider.name)[1]
         words = {
-            ErrorKind.AUTH: f"the key was refused: check {key}",
+            ErrorKind.AUTH: no_key(provider, setup),
             ErrorKind.CONNECT: f"can't be reached: check the network and {address}",
             ErrorKind.QUOTA: "no credits are left on the account",
         }.get(error.kind) or wrong_place(provider, error)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -276,7 +277,8 @@ def _wrong_name(name: str) -> str:
         return f"{words}: {_instead(name.lower())}"
     if _NAME.fullmatch(name):
         return ""
-    alike = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-")
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    alike = re.sub(r"[^a-z0-9_-]+", "-", plain.lower()).strip("-")
     better = alike if _NAME.fullmatch(alike) and alike not in TAKEN else EXAMPLE_NAME
     words = "a table's name has 1-31 characters of a-z, 0-9, _ and -, and begins with a letter"
     return f"{words}: write [{better}], and what people are to read as its title, such as title = {json.dumps(name, ensure_ascii=False)}"

@@ -28,7 +28,7 @@ from adapters.base import (
 )
 from bot import endpoints, texts_usage
 from bot.app import build_providers
-from bot.catalogue import nearest
+from bot.configured import Configured, configured, listed
 from bot.settings import Settings, SettingsError
 
 QUESTION = "Answer with the one word: yes"
@@ -53,9 +53,12 @@ class Row:
     provider: str
     step: str
     words: str
+    doubtful: bool = False
+    """It may be wrong, and what is known does not tell."""
 
     def __str__(self) -> str:
-        return f"{'ok' if self.fine else 'MEND':<4}  {self.provider:<12}  {self.step:<8}  {one_line(self.words)}"
+        mark = "MEND" if not self.fine else "warn" if self.doubtful else "ok"
+        return f"{mark:<4}  {self.provider:<12}  {self.step:<8}  {one_line(self.words)}"
 
 
 def one_line(words: str) -> str:
@@ -98,88 +101,69 @@ class _Heard:
 async def ask_live(settings: Settings) -> list[Row]:
     """Examine every provider that is set up."""
     async with http.open_session(private_addresses=settings.provider_private_addresses) as session:
+        refused: list[Row] = []
         try:
             providers = build_providers(settings, session)
         except SettingsError as error:
-            return [Row(False, "providers", KEY, str(error))]
+            refused = [Row(False, "local", KEY, str(error))]
+            providers = build_providers(settings.model_copy(update={"local_model": "off"}), session)
         try:
-            return await examine_all(providers, usual_models(settings, providers))
+            setups = configured(settings, providers)
+            models = {name: setup.model for name, setup in setups.items()}
+            return [*refused, *(await examine_all(providers, models, setups=setups))]
         finally:
             for provider in providers.values():
                 await provider.aclose()
-
-
-def usual_models(settings: Settings, providers: Mapping[str, Provider]) -> dict[str, str]:
-    """Return provider → the model that is asked where nobody chose another."""
-    chosen = settings.default_provider or next(iter(providers), "")
-    own = {name: provider.default_model for name, provider in providers.items()}
-    return own | ({chosen: settings.default_model} if settings.default_model and chosen in own else {})
 
 
 async def examine_all(
     providers: Mapping[str, Provider],
     models: Mapping[str, str],
     *,
+    setups: Mapping[str, Configured] | None = None,
     seconds: float = LIVE_SECONDS,
     now: Callable[[], float] = time.monotonic,
 ) -> list[Row]:
-    """Examine providers side by side; rows in their order. `models`: provider → the model that is asked."""
+    """Examine providers side by side; rows in their order. `models`: provider → the model that is asked, `setups`: what set it up."""
     if not providers:
         return [Row(False, "providers", KEY, "none is set up: see the line `default provider` above")]
-    found = await asyncio.gather(*(_examine(provider, models[name], seconds, now) for name, provider in providers.items()))
+    known = {name: Configured(model) for name, model in models.items()} | dict(setups or {})
+    found = await asyncio.gather(*(_examine(provider, known[name], seconds, now) for name, provider in providers.items()))
     return [row for rows in found for row in rows]
 
 
-async def _examine(provider: Provider, model: str, seconds: float, now: Callable[[], float]) -> list[Row]:
+async def _examine(provider: Provider, setup: Configured, seconds: float, now: Callable[[], float]) -> list[Row]:
     rows: list[Row] = []
+    names: list[str] = []
     step = KEY
     try:
         async with asyncio.timeout(seconds):
-            rows.append(await _key(provider))
+            rows.append(await _key(provider, setup))
             step = MODELS
-            rows.append(await _list(provider, model))
+            names = [one.id for one in await provider.models()]
+            rows.append(_list(provider, setup, names))
             step = ANSWER
-            rows.append(await _answer(provider, model, now))
+            rows.append(await _answer(provider, setup.model, now))
     except TimeoutError:
         rows.append(Row(False, provider.name, step, f"not done after {seconds:g} s: {_ADVICE[ErrorKind.TIMEOUT_TOTAL]}"))
     except ProviderError as error:
-        rows.append(Row(False, provider.name, step, _cause(provider, model, step, error)))
+        rows.append(Row(False, provider.name, step, _cause(provider, setup, step, error, names)))
     except Exception as error:  # noqa: BLE001 - a fault of ours in one provider is a line of its own, and the others are examined
         rows.append(Row(False, provider.name, step, f"this program failed at it ({type(error).__name__}); please report that"))
     return rows
 
 
-async def _key(provider: Provider) -> Row:
+async def _key(provider: Provider, setup: Configured) -> Row:
     health = await provider.check()
+    taken = "taken" if setup.keyed else "it needs none" if provider.name == "local" else "none is set, and none was asked for"
     left = f", {texts_usage.left(health.credits, health.unit)}" if health.credits is not None else ""
-    return Row(True, provider.name, KEY, f"taken{left}{f' ({health.note})' if health.note else ''}")
+    return Row(True, provider.name, KEY, f"{taken}{left}{f' ({health.note})' if health.note else ''}")
 
 
-async def _list(provider: Provider, model: str) -> Row:
-    names = [one.id for one in await provider.models()]
-    many = listed(provider, len(names))
-    if model in names:
-        return Row(True, provider.name, MODELS, f"{many}; {model} is among them")
-    words = f"{many}; {model} is not among them{near_it(model, names)}"
-    return (
-        Row(True, provider.name, MODELS, words)
-        if not provider.lists_all_models
-        else Row(False, provider.name, MODELS, f"{words}. {_CHOOSE}")
-    )
-
-
-def listed(provider: Provider, count: int) -> str:
-    """Say how many models there are in which list: the provider's own, or the one that its adapter has."""
-    many = f"{count} model{'' if count == 1 else 's'}"
-    if provider.fetches_models:
-        return f"{many} in the provider's own list{'' if provider.lists_all_models else ', which may not have all'}"
-    return f"{many} in a built-in list{'' if provider.lists_all_models else ', which has gaps'}"
-
-
-def near_it(model: str, names: Sequence[str]) -> str:
-    """Return the names that are near a model's, with the words before them; empty: none is."""
-    near = ", ".join(nearest(model, names))
-    return f"; near it: {near}" if near else ""
+def _list(provider: Provider, setup: Configured, names: Sequence[str]) -> Row:
+    if setup.model in names:
+        return Row(True, provider.name, MODELS, f"{listed(provider, len(names))}; {setup.model} is among them")
+    return Row(not provider.lists_all_models, provider.name, MODELS, setup.unlisted(provider, names), doubtful=True)
 
 
 async def _answer(provider: Provider, model: str, now: Callable[[], float]) -> Row:
@@ -210,7 +194,6 @@ def _spent(usage: Usage | None) -> str:
     return ", ".join(word for word in told if word) or "what it used is not told"
 
 
-_CHOOSE = "Set DEFAULT_MODEL, or choose one with /model"
 _LATER = "try again later; if it stays so, it is the provider's fault"
 _ADVICE = {
     ErrorKind.RATE_LIMIT: f"too many requests by this account's plan: {_LATER}",
@@ -228,15 +211,15 @@ _ADVICE = {
 }
 
 
-def _cause(provider: Provider, model: str, step: str, error: ProviderError) -> str:
+def _cause(provider: Provider, setup: Configured, step: str, error: ProviderError, names: Sequence[str]) -> str:
     """Say why a step failed and what to do, with the provider's own words behind, which the adapter has redacted."""
-    key, address = variables(provider.name)
+    address = variables(provider.name)[1]
     words = (
         (wrong_place(provider, error) if step != ANSWER else "")
         or {
-            ErrorKind.AUTH: f"the key was refused: check {key}",
+            ErrorKind.AUTH: no_key(provider, setup),
             ErrorKind.CONNECT: f"can't be reached: check the network and {address}",
-            ErrorKind.MODEL_NOT_FOUND: f"there is no model {model}. {_CHOOSE}",
+            ErrorKind.MODEL_NOT_FOUND: setup.refused(names),
             ErrorKind.PROTOCOL: f"{_ADVICE[ErrorKind.PROTOCOL]} Check {address}",
         }.get(error.kind)
         or _ADVICE.get(error.kind, str(error.kind))
@@ -244,6 +227,11 @@ def _cause(provider: Provider, model: str, step: str, error: ProviderError) -> s
     status = f"HTTP {error.status}" if error.status is not None else ""
     told = ": ".join(part for part in (status, error.detail) if part)
     return f"{words}{f' [{told}]' if told else ''}"
+
+
+def no_key(provider: Provider, setup: Configured) -> str:
+    """Say that a provider refuses the key, or that it wants one where none is set."""
+    return f"the key was refused: check {variables(provider.name)[0]}" if setup.keyed else f"it wants a key: {setup.key_goes}"
 
 
 def wrong_place(provider: Provider, error: ProviderError) -> str:

@@ -212,7 +212,7 @@ def test_a_name_that_is_taken_is_told_with_the_way_out(tmp_path: Path, name: str
         ('"my box"', "my-box"),
         ('"Ollama (cellar)"', "ollama-cellar"),
         ('"7b"', "gpu-box"),
-        ('"Ärger"', "rger"),
+        ('"Ärger"', "arger"),
         ('""', "gpu-box"),
     ],
 )
