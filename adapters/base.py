@@ -355,6 +355,11 @@ class ProviderError(Exception):
         """What answered does not know the request at all: the address is wrong."""
         return self.kind is ErrorKind.BAD_REQUEST and self.scope is Scope.PROVIDER
 
+    @property
+    def told_as(self) -> ErrorKind:
+        """What people are told of it in a few words: a model that is not open to a key is not there for it, and the key is good."""
+        return ErrorKind.MODEL_NOT_FOUND if self.kind is ErrorKind.AUTH and self.scope is Scope.MODEL else self.kind
+
     def possibly_billed(self) -> ProviderError:
         """Return the same error of a question that may have been billed."""
         same = ProviderError(

@@ -118,7 +118,7 @@ class Cooldowns:
         pause = _pause(record, error, now)
         if pause <= 0 or now + pause <= record.until:
             return
-        record.pause, record.since, record.until, record.kind, record.failures = pause, now, now + pause, error.kind, []
+        record.pause, record.since, record.until, record.kind, record.failures = pause, now, now + pause, error.told_as, []
         log.warning("provider.cooling provider=%s scope=%s kind=%s seconds=%.0f: %s", place[1], place[0], error.kind, pause, error.detail)
 
     def left(self, visit: Visit) -> None:

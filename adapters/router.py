@@ -200,7 +200,7 @@ class Router:
                 gone = error.kind is ErrorKind.STATE_LOST and not candidate.afresh
                 if text or gone or not (error.kind in _ELSEWHERE or error.scope is Scope.PROVIDER or _may_be_repeated(error)):
                     raise
-                errors[place], passed[place] = error, error.kind
+                errors[place], passed[place] = error, error.told_as
                 if isinstance(error, _QueuedError):  # it was not asked yet: where nobody else answers, it is, however long that takes
                     patient.add(place)
                     waiting.append(place)

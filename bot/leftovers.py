@@ -14,6 +14,8 @@ from storage.base import DeliveryRow, DeliveryStore, Owner, OwnerKind, Turn
 
 log = logging.getLogger(__name__)
 
+INTERRUPTED = "interrupted"
+"""Why a turn failed that a crash interrupted and that is not asked again; what counts them looks for it."""
 ATTEMPTS = 2
 """The one that ended and the one that finds what it left: with more, others before them left something, too."""
 TRIES = 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Iterable
 
@@ -10,6 +11,12 @@ import structlog
 
 NOISY = ("discord", "httpx", "httpcore", "telegram", "aiohttp", "asyncio")
 """Libraries whose own chatter is of use only when they warn."""
+SHORT_CHARS = 8
+"""A shorter secret goes only where it stands by itself: within a word, as `bad` in `bad_request`, it tells nothing of itself, and the log
+would be unreadable without it. Real keys are longer."""
+_BEFORE = r"(?:(?<!\w)|(?<=%[0-9A-Fa-f]{2})|(?<=\\[abfnrtv])|(?<=/bot)|(?<=\x1b\[[0-9]m)|(?<=\x1b\[[0-9]{2}m))"
+"""By itself, too: behind a character written as `%3D` or `\\n`,
+behind the `/bot` of Telegram's addresses, and behind a terminal's colour."""
 
 
 class Cleaner(logging.Formatter):
@@ -18,14 +25,21 @@ class Cleaner(logging.Formatter):
     def __init__(self, inner: logging.Formatter, secrets: Iterable[str]) -> None:
         super().__init__()
         self._inner = inner
-        self._secrets = tuple(sorted({secret for secret in secrets if secret}, key=len, reverse=True))
+        self._secrets = tuple(_pattern(secret) for secret in sorted({secret for secret in secrets if secret}, key=len, reverse=True))
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line without any secret."""
         text = self._inner.format(record)
         for secret in self._secrets:
-            text = text.replace(secret, "***")
+            text = secret.sub("***", text)
         return text
+
+
+def _pattern(secret: str) -> re.Pattern[str]:
+    literal = re.escape(secret)
+    if len(secret) >= SHORT_CHARS:
+        return re.compile(literal)
+    return re.compile((_BEFORE if re.match(r"\w", secret) else "") + literal + (r"(?!\w)" if re.search(r"\w\Z", secret) else ""))
 
 
 def configure(level: str, secrets: Iterable[str]) -> None:

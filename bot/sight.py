@@ -32,12 +32,15 @@ class Sight:
         """Return the note about a picture that the chosen model is not shown."""
         if await self._another_model_may(choice):
             return ["unseen", choice.model]
-        others = [
-            other.title
+        others = {
+            other.title: other.capabilities(self._preferences.default_model(name)).images
             for name, other in self._providers.items()
-            if name != choice.provider and other.capabilities(self._preferences.default_model(name)).images is not False
-        ]
-        return ["unseen_provider", choice.model, ", ".join(others)] if others else ["unseen_anywhere", choice.model]
+            if name != choice.provider
+        }
+        for note, sees in (("unseen_provider", True), ("unseen_perhaps", None)):
+            if named := [title for title, known in others.items() if known is sees]:
+                return [note, choice.model, " or ".join(named) if sees is None else ", ".join(named)]
+        return ["unseen_anywhere", choice.model]
 
     async def _another_model_may(self, choice: Choice) -> bool:
         """Tell whether a model of the provider whose chosen one does not see does, or nobody has said that it does not."""

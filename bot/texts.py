@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from adapters.base import ErrorKind, FinishReason, ProviderError
+from adapters.base import ErrorKind, FinishReason, ProviderError, Scope
 from bot.model import ChatKind, Incoming
 from bot.render.text import escape
 
@@ -27,7 +27,7 @@ _PROVIDER_ERRORS = {
     ErrorKind.TIMEOUT_TOTAL: "{provider} took too long. Use /retry to ask again, or choose a faster model with /model.",
     ErrorKind.AUTH: "{provider} refused this bot's key. The operator has to check it; meanwhile choose another with /provider.",
     ErrorKind.QUOTA: "The account at {provider} has no credits left. The operator must add some; meanwhile choose another with /provider.",
-    ErrorKind.MODEL_NOT_FOUND: "{provider} has no model {model} (any more). Choose another with /model.",
+    ErrorKind.MODEL_NOT_FOUND: "{provider} has no model {model}. Choose another with /model.",
     ErrorKind.BAD_REQUEST: "{provider} did not accept the request{detail} Check /settings, or choose another model with /model.",
     ErrorKind.CONTEXT_OVERFLOW: "This conversation is too long for {model}. Use /reset to start afresh, or choose another with /model.",
     ErrorKind.CONTENT_FILTER: "{provider} declined to answer that. Ask in other words.",
@@ -58,7 +58,7 @@ _GO_ON = "Press Continue or use /continue to go on from here, or /retry to ask a
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")  # noqa: RUF001 - Chinese and Japanese ones
 _CLOSING = "\"'”’»)"  # noqa: RUF001 - the mark that closes a quotation
 
-_WHY = {
+WHY = {
     ErrorKind.RATE_LIMIT: "gets too many questions right now",
     ErrorKind.OVERLOADED: "is overloaded",
     ErrorKind.SERVER: "had a fault of its own",
@@ -68,18 +68,21 @@ _WHY = {
     ErrorKind.TIMEOUT_TOTAL: "took too long",
     ErrorKind.AUTH: "refused this bot's key",
     ErrorKind.QUOTA: "has no credits left",
-    ErrorKind.MODEL_NOT_FOUND: "has not got the model (any more)",
+    ErrorKind.MODEL_NOT_FOUND: "has no such model for this bot",
+    ErrorKind.BAD_REQUEST: "did not take the question",
 }
 """Why another provider answered, after the name of the one that was chosen."""
 _OF_ALL_REQUESTS = frozenset({ErrorKind.RATE_LIMIT, ErrorKind.OVERLOADED, ErrorKind.AUTH, ErrorKind.QUOTA})
 """What hits a list of models as it does a question: the same is said and advised of both."""
-_UNLISTED: dict[ErrorKind, str] = {kind: words for kind, words in _WHY.items() if kind is not ErrorKind.MODEL_NOT_FOUND}
+_UNLISTED: dict[ErrorKind, str] = {
+    kind: words for kind, words in WHY.items() if kind not in {ErrorKind.MODEL_NOT_FOUND, ErrorKind.BAD_REQUEST}
+}
 """Why there is no list, after the provider's name: no model was asked for."""
 
 
 def instead(provider: str, model: str, chosen: str, why: ErrorKind | None) -> str:
     """Say below an answer that it is not from the provider that was chosen."""
-    reason = _WHY.get(why, "did not answer") if why else "did not answer"
+    reason = WHY.get(why, "did not answer") if why else "did not answer"
     return f"*↪ {escape(provider)} answered, with {escape(model)}: {escape(chosen)} {reason}.*"
 
 
@@ -101,12 +104,6 @@ def fallback(others: Sequence[str], *, changed: bool, first: str | None = None) 
         f"{already}Where the chosen provider does not answer, {named} {'is' if len(others) == 1 else 'are'} asked{when}. "
         "`/fallback off` leaves nobody, `/fallback default` is the operator's choice."
     )
-
-
-def cooling(provider: str, seconds: float, why: ErrorKind) -> str:
-    """Say that a provider is left alone for a while."""
-    until = f"for {duration(seconds)}" if seconds > 0 else "until a question has tried it out"
-    return f"{escape(provider)} {_WHY.get(why, 'did not answer')}: it is asked last {until}"
 
 
 def nobody_else(providers: Sequence[str]) -> str:
@@ -146,6 +143,7 @@ _AT_CAP = "{model} used up the length of its answer by thinking. Set a higher ma
 _WRONG_ADDRESS = (
     "{provider} seems to be set up with a wrong address. The operator has to check it; meanwhile choose another with /provider."
 )
+_NOT_OPEN = "{provider} does not let this bot's key or account use {model}. Choose another with /model. The operator can have it opened."
 
 
 def provider_error(error: ProviderError, provider: str, model: str, *, broke_off: bool = False) -> str:
@@ -153,6 +151,8 @@ def provider_error(error: ProviderError, provider: str, model: str, *, broke_off
     when = f"in {duration(error.retry_after)}" if error.retry_after else "in a while"
     detail = f": {sentence(escape(error.detail))}" if error.kind is ErrorKind.BAD_REQUEST and error.detail.strip() else "."
     words = _unanswered(error) if not broke_off else _FILTERED if error.kind is ErrorKind.CONTENT_FILTER else _broken_off(error)
+    if model and error.kind is ErrorKind.AUTH and error.scope is Scope.MODEL:
+        words = _NOT_OPEN
     return f"⚠️ {words.format(provider=escape(provider), model=escape(model), when=when, detail=detail)}"
 
 
@@ -208,7 +208,10 @@ def finish_note(reason: FinishReason, *, complete: bool, likely_truncated: bool)
     if likely_truncated:
         return f"*✂️ Probably cut at the length limit. {_MORE}*"
     if reason is FinishReason.CONTENT_FILTER:
-        return "*The provider's content filter ended this answer.*"
+        return (
+            "*The provider's content filter ended this answer. Ask in other words, or choose another with /model or /provider, "
+            "then use /retry.*"
+        )
     if not complete:
         return (
             "*The connection ended before the model said that it was done; something may be missing. "
@@ -225,6 +228,10 @@ INTERNAL = "⚠️ Something went wrong inside the bot; it was logged. Use /retr
 INTERRUPTED = (
     "⚠️ I was interrupted while this was being answered, and did not ask the model again: it may have been billed already. "
     "Press Retry, or use /retry, to ask it again."
+)
+INTERRUPTED_BELOW = (
+    "⚠️ I was interrupted in the middle of the answer above: it is not whole, and I kept nothing of it, so it can't be continued. I did not "
+    "ask the model again: it may have been billed already. Press Retry, or use /retry, to ask it again."
 )
 TOO_MANY_ATTEMPTS = "⚠️ This question was interrupted several times and is not asked again by itself. Use /retry to ask it."
 NO_TEXT = "I can only read text here. Write your question as a message."
@@ -248,6 +255,10 @@ NOT_RUNNING = "This answer has ended already."
 SLIPPED = "That came right behind Stop, so nothing was asked. Press again if you mean it."
 NOT_KEPT = "This question can't be asked again: it is still being answered, or it is not kept any more."
 NOTHING_TO_CONTINUE = "There is nothing to continue: nothing was answered here since the start or the last /reset or /forget."
+CONTINUE_INTERRUPTED = (
+    "That can't be continued: I was interrupted while I answered the last question, and kept nothing of what I had said of it by then. "
+    "Use /retry to ask it again."
+)
 CONTINUE_RUNS = f"There is nothing to continue yet. {_RUNS}"
 NOT_CONTINUED = (
     "This answer can't be continued: it, or another to the same question, goes on below already, "
@@ -289,6 +300,7 @@ _TAKEN = "I take pictures (PNG, JPEG, WebP, GIF), text, code and PDF"
 _FILE_NOTES = {
     "unseen": "{0} can't see pictures. Choose a model that can with /model, then press Retry.",
     "unseen_provider": "{0} can't see pictures. Choose a provider that can with /provider ({1}), then press Retry.",
+    "unseen_perhaps": "{0} can't see pictures. Whether {1} can is not known: choose with /provider, then press Retry.",
     "unseen_anywhere": "{0} can't see pictures. No other model here is known to, either: say in words what it shows.",
     "unseen_instead": "{0} stands in for the chosen model and can't see pictures. Press Retry to ask the chosen one again.",
     "unseen_endpoint": "{0} is shown no pictures, because endpoint is set to completion: `/settings endpoint default`, then press Retry.",
@@ -447,8 +459,10 @@ def other_shown(number: int, count: int) -> str:
     return f"{_ANSWER_NUMBER.format(number)} of {count} stands in its place now."
 
 
-def no_other_answer(provider: str, most: int) -> str:
-    """Say that the last question has no further answer, or none of that number. `most`: So many answers the provider gives."""
+def no_other_answer(provider: str, most: int, count: int) -> str:
+    """Say that the last question has no further answer, or of its `count` none of that number. `most`: So many the provider gives."""
+    if count > 1:
+        return f"There is no such other answer to the last question: there are {count}. `/other` shows the next one."
     several = f"`/settings n {min(most, 3)}` asks for {'two' if most == 2 else 'three'} from the next question on."  # noqa: PLR2004
     return f"There is no such other answer to the last question. {several if most > 1 else f'{escape(provider)} gives one to a question.'}"
 

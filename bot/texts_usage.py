@@ -144,4 +144,7 @@ def no_usage(year: int, month: int) -> str:
 
 USAGE_HERE, USAGE_YOU, USAGE_PROVIDERS, USAGE_BUDGETS = "This conversation", "You, everywhere", "By provider, here, this month", "Budgets"
 USAGE_TODAY, USAGE_MONTH = "Today", "This month"
-USAGE_NOTE = "*Days and months are those of UTC. ≈: some of it is estimated, because a provider does not report it or a question runs.*"
+USAGE_NOTE = (
+    "*Days and months are those of UTC. ≈: some of it is estimated, because a provider does not report it, or a question runs or was "
+    "interrupted.*"
+)

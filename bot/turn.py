@@ -37,7 +37,7 @@ from bot.clock import Clock
 from bot.course import Course
 from bot.history import History
 from bot.insist import insist
-from bot.leftovers import Leftovers
+from bot.leftovers import INTERRUPTED, Leftovers
 from bot.model import Incoming, Target
 from bot.outbox import DeliveryError, Outbox
 from bot.past import Pasts
@@ -59,9 +59,6 @@ TYPING_AFTER_SECONDS = 0.3
 """A model that answers sooner needs no typing indicator."""
 TYPING_SHARE = 0.8
 """The indicator is renewed after this share of the time it shows."""
-
-INTERRUPTED = "interrupted"
-"""Why a turn failed that a crash interrupted and that is not asked again; what counts them looks for it."""
 
 T = TypeVar("T")
 
@@ -467,7 +464,7 @@ class Turns:
             # First: the words bring Retry, and a press waits some seconds only for the turn's end.
             await self._leftovers.unbutton(course.turn, course.delivery.target)
             note = Reply(self._platforms[course.turn.chat.platform].style)
-            note.end(text, buttons)
+            note.end(texts.INTERRUPTED_BELOW if error == INTERRUPTED else text, buttons)
             below = replace(course.delivery.target, below=True)
             await self._outbox.post(Owner(OwnerKind.EVENT, course.turn.event), below, note.pages())
         await insist(self._clock, lambda: self._store.close(course.turn, state, error=error, partial=course.said, forget=course.forget))

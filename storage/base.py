@@ -275,6 +275,13 @@ class Store(AlternativeStore, DeliveryStore, UsageStore, TroubleStore, MarkStore
         """
         ...
 
+    async def newest_turn(self, conversation: int, *, before: int | None = None) -> int | None:
+        """Return the newest turn since the last reset; with `before`, the newest that an older event than this one asked for.
+
+        Not one whose question was taken back while it waited.
+        """
+        ...
+
     async def extend(self, conversation: int, event_id: int, chat: ChatAddress, turn: int, asked: NewTurn) -> int | None:
         """Make a new turn that goes on where another one's answer stopped; `asked` is what the model is told.
 

@@ -181,12 +181,16 @@ class Records(UsageRecords, ParkingRecords, MarkRecords, PastRecords):
     async def answer_of(self, conversation: int, turn: int | None = None, *, before: int | None = None) -> Entry | None:
         """Return what a turn answered, whole or in part, if a request would still hold it; without `turn`, the newest one."""
         if turn is None:
-            newest = await self._db.fetch("turn_newest", conversation, NEVER if before is None else before)
-            if not newest:
+            turn = await self.newest_turn(conversation, before=before)
+            if turn is None:
                 return None
-            turn = int(newest[0]["id"])
         rows = await self._db.fetch("answer_get", conversation, turn)
         return entry_of(rows[0]) if rows else None
+
+    async def newest_turn(self, conversation: int, *, before: int | None = None) -> int | None:
+        """Return the newest turn that was asked since the last reset."""
+        rows = await self._db.fetch("turn_newest", conversation, NEVER if before is None else before)
+        return int(rows[0]["id"]) if rows else None
 
     async def extend(self, conversation: int, event_id: int, chat: ChatAddress, turn: int, asked: NewTurn) -> int | None:
         """Make a turn that goes on where another one's answer stopped. The same event asked twice gets the same turn."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from adapters.base import Provider, ProviderError
-from bot import texts, texts_usage
+from bot import texts, texts_failed, texts_usage
 from bot.commands.base import Answer, Command, Context
 from bot.preferences import Choice
 from bot.render.text import escape
@@ -68,7 +68,7 @@ async def _chain(context: Context) -> list[str]:
     known = [(choice, context.providers[choice.provider].title) for choice in chain if choice.provider in context.providers]
     resting = [(title, pause) for choice, title in known if (pause := context.cooling(choice.provider, choice.model)) is not None]
     others = [context.providers[choice.provider].title for choice in chain[1:]]
-    return [texts.chain(others), *(texts.cooling(title, seconds, why) for title, (seconds, why) in resting)]
+    return [texts.chain(others), *(texts_failed.cooling(title, seconds, why, alone=not others) for title, (seconds, why) in resting)]
 
 
 async def _health(context: Context, name: str) -> str:

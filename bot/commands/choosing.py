@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from adapters.base import Provider, ProviderError
-from bot import texts
+from adapters.base import ErrorKind, Provider, ProviderError
+from bot import texts, texts_failed
 from bot.catalogue import CLOSE, nearest, resolve, short_name
 from bot.commands.base import DEFAULT, Answer, Command, Context, Option, takes_back
 from bot.model import Button
@@ -39,6 +39,12 @@ async def choose_provider(context: Context) -> Answer:
     choice, provider = await context.choice(), context.providers[name]
     left_away = _left_away(provider, choice, choice.model)
     return Answer(f"**{provider.title}** answers from now on, with the model {texts.code(choice.model)}.{left_away}", chose=True)
+
+
+def _put_aside(context: Context, provider: Provider, model: str) -> str:
+    """Say that a model that was chosen could not be had lately; empty: nothing is known of that."""
+    pause = context.cooling(provider.name, model)
+    return texts_failed.put_aside(provider.title, pause[0]) if pause is not None and pause[1] is ErrorKind.MODEL_NOT_FOUND else ""
 
 
 def _left_away(provider: Provider, choice: Choice, model: str) -> str:
@@ -96,7 +102,7 @@ def _on_trust(provider: Provider, wanted: str) -> bool:
 async def _choose(context: Context, provider: Provider, choice: Choice, model: str, doubt: str) -> Answer:
     await context.preferences.set_model(context.conversation, provider.name, model)
     answer = f"**{provider.title}** answers with {texts.code(model)} from now on."
-    return Answer(f"{answer}{doubt}{_left_away(provider, choice, model)}", chose=True)
+    return Answer(f"{answer}{doubt}{_put_aside(context, provider, model)}{_left_away(provider, choice, model)}", chose=True)
 
 
 async def _back(context: Context, provider: Provider) -> Answer:
@@ -104,7 +110,8 @@ async def _back(context: Context, provider: Provider) -> Answer:
     await context.preferences.set_model(context.conversation, provider.name, None)
     choice = await context.choice()
     left_away = _left_away(provider, choice, choice.model)
-    return Answer(f"{texts.model_back(provider.title, choice.model)}{left_away}", chose=True)
+    put_aside = _put_aside(context, provider, choice.model)
+    return Answer(f"{texts.model_back(provider.title, choice.model)}{put_aside}{left_away}", chose=True)
 
 
 def _offer(choice: Choice, names: Sequence[str]) -> Answer:

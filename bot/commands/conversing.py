@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 from bot import controls, texts, transcript
 from bot.commands.base import Answer, Command, Context, Option
+from bot.leftovers import INTERRUPTED
 from storage.base import NewTurn
 
 
@@ -51,7 +54,13 @@ async def go_on(context: Context) -> Answer | None:
             return None
     if context.turn is not None or (said is not None and not await _runs(context)):
         return Answer(texts.NOT_CONTINUED, note=True)
-    return Answer(texts.CONTINUE_RUNS if await _runs(context) else texts.NOTHING_TO_CONTINUE, note=True)
+    return Answer(texts.CONTINUE_RUNS if await _runs(context) else await _nothing_to_continue(context), note=True)
+
+
+async def _nothing_to_continue(context: Context) -> str:
+    newest = await context.store.newest_turn(context.conversation, before=context.event)
+    interrupted = newest is not None and (await context.store.turn(newest)).error == INTERRUPTED
+    return texts.CONTINUE_INTERRUPTED if interrupted else texts.NOTHING_TO_CONTINUE
 
 
 async def other(context: Context) -> Answer:
@@ -65,7 +74,7 @@ async def other(context: Context) -> Answer:
         return Answer(texts.no_such_answer(wanted), note=True)
     chosen = await store.choose(context.conversation, turn, number, event=context.event) if turn is not None else None
     if chosen is None:
-        return Answer(texts.NOT_OTHER if context.turn is not None else await _no_other(context, answered=turn is not None), note=True)
+        return Answer(texts.NOT_OTHER if context.turn is not None else await _no_other(context, answered=turn), note=True)
     return Answer(texts.other_shown(chosen.number, chosen.count) if context.turn is None else "", shows=chosen.turn)
 
 
@@ -75,18 +84,20 @@ async def _runs(context: Context) -> bool:
     return running > 0
 
 
-async def _no_other(context: Context, *, answered: bool) -> str:
-    """Say why the last question has no such other answer, and how to get several where the provider gives them."""
+async def _no_other(context: Context, *, answered: int | None) -> str:
+    """Say why the last question, of the turn `answered`, has no such other answer, and how to get several where the provider gives them."""
     if await _runs(context):
         return texts.OTHER_RUNS
-    if not answered:
+    if answered is None:
         return texts.NOTHING_OTHER
     name = (await context.choice()).provider
     provider = context.providers.get(name)
     if provider is None:
         return texts.provider_off(name)
     several = provider.parameters.model_json_schema()["properties"].get("n", {})
-    return texts.no_other_answer(provider.title, max((branch.get("maximum", 1) for branch in several.get("anyOf", [several])), default=1))
+    most = max((branch.get("maximum", 1) for branch in several.get("anyOf", [several])), default=1)
+    finish = (await context.store.turn(answered)).finish
+    return texts.no_other_answer(provider.title, most, int(json.loads(finish).get("answers", 1)) if finish else 1)
 
 
 COMMANDS = (

@@ -200,6 +200,18 @@ class TestExtend:
         await ask(store, "q3")
         assert await store.answer_of(1) is None
 
+    async def test_the_newest_turn_is_found_with_or_without_an_answer_until_a_reset(self, store: Store) -> None:
+        assert await store.newest_turn(1) is None
+        first = await exchange(store, "q1")
+        between = (await accept(store, command("c"))).event
+        failed = await ask(store, "q2")
+        await store.close(failed, TurnState.FAILED, error="interrupted")
+        assert await store.newest_turn(1) == failed.id
+        assert (await store.turn(failed.id)).error == "interrupted"
+        assert await store.newest_turn(1, before=between) == first.id
+        await store.reset(1)
+        assert await store.newest_turn(1) is None
+
     async def test_the_same_event_carried_out_again_makes_no_second_turn(self, store: Store) -> None:
         turn = await exchange(store, "q1")
         event = (await accept(store, command("c"))).event

@@ -148,6 +148,7 @@ async def test_as_a_command_it_goes_through_the_answers_and_says_which_stands(wo
         assert await world.order("other", number="1") == texts.other_shown(1, 3)
         assert world.texts()[0] == "alpha\nAnswer 1 of 3."
         assert (await world.order("other", number="9")).startswith("There is no such other answer")
+        assert "to the last question: there are 3." in await world.order("other", number="4")
         assert "no number" in await world.order("other", number="two")
         await world.ask("one answer")
         assert (await world.order("other")).startswith("There is no such other answer")

@@ -221,6 +221,7 @@ async def test_a_picture_alone_is_not_asked_where_it_can_not_be_seen_and_after_m
 
 
 BLIND = Capabilities(images=False)
+UNKNOWN = Capabilities(images=None)
 MODEL = "Choose a model that can with /model, then press Retry."
 PROVIDER = "Choose a provider that can with /provider ({}), then press Retry."
 NOBODY = "No other model here is known to, either: say in words what it shows."
@@ -240,6 +241,16 @@ NOBODY = "No other model here is known to, either: say in words what it shows."
             {},
             {"beta": SEEING, "gamma": BLIND, "delta": SEEING},
             PROVIDER.format("Beta, Delta"),
+        ),
+        (
+            {"names": ("small",)},
+            {"beta": SEEING, "gamma": UNKNOWN},
+            PROVIDER.format("Beta"),
+        ),
+        (
+            {"names": ("small",)},
+            {"beta": UNKNOWN, "gamma": BLIND, "delta": UNKNOWN},
+            "Whether Beta or Delta can is not known: choose with /provider, then press Retry.",
         ),
         ({"capable_of": {"large": SEEING}}, {"beta": SEEING}, MODEL),
         ({"capable_of": {"large": replace(SEEING, images=None)}}, {}, MODEL),

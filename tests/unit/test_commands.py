@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from adapters.base import Capabilities, ErrorKind, Health, ProviderError, Scope
+from adapters.base import Billed, Capabilities, ErrorKind, Health, ProviderError, Scope
 from bot import app
 from bot.commands.base import Command, Option
 from bot.commands.choosing import BUTTON_LABEL_CHARS, BUTTON_MODELS, LISTED_MODELS, MODEL_CHARS
@@ -157,6 +157,18 @@ async def test_model_default_goes_back_to_the_operators_model_and_says_which(tmp
         await world.ask("one")
         assert world.alpha.requests[-1].model == "large"
         assert "goes back to the default" in await world.order("model")
+
+
+@pytest.mark.parametrize("name", ["default", "small"])
+async def test_a_model_that_was_not_there_lately_is_chosen_with_a_word_on_that(world: World, name: str) -> None:
+    said = await world.order("model", name=name)
+    assert "/fallback" not in said
+    world.alpha.will(ProviderError(ErrorKind.MODEL_NOT_FOUND, billed=Billed.NO, scope=Scope.MODEL))
+    assert await world.ask("hello") == "⚠️ Alpha AI has no model small. Choose another with /model."
+    told = await world.order("model", name=name)
+    assert told.startswith(said)
+    assert "But Alpha AI had no such model for this bot when it was asked lately: for 60 minutes" in told
+    assert "/fallback" not in await world.order("model", name="large")
 
 
 async def test_model_default_works_with_an_open_catalogue_and_where_the_list_can_not_be_had(world: World) -> None:

@@ -116,6 +116,47 @@ async def test_status_tells_the_chain_and_who_is_left_alone_for_how_long_and_why
         assert "Alpha refused this bot's key: it is asked last for 15 minutes" in await world.order("status")
 
 
+CLOSED = ProviderError(ErrorKind.AUTH, "must be verified", billed=Billed.NO, scope=Scope.MODEL)
+MISPLACED = ProviderError(ErrorKind.BAD_REQUEST, "redirects", billed=Billed.NO, scope=Scope.PROVIDER)
+
+
+async def test_a_model_that_is_not_open_to_the_key_is_told_so_wherever_it_is_told(world: World) -> None:
+    async with world.running():
+        world.alpha.will(CLOSED)
+        assert "does not let this bot's key or account use small" in await world.ask("hello")
+        assert "A question failed lately: Alpha has no such model for this bot. Choose another with /model." in await world.order("status")
+        await world.order("fallback", names="beta")
+        assert "Beta answered, with small: Alpha has no such model for this bot." in await world.ask("hello")
+        assert "Alpha has no such model for this bot: it is asked last for 60 minutes" in await world.order("status")
+
+
+async def test_where_nobody_else_is_asked_status_says_what_went_wrong_and_what_helps(world: World) -> None:
+    async with world.running():
+        world.alpha.will(MISPLACED)
+        await world.ask("hello")
+        said = await world.order("status")
+        assert "takes no questions: it seems to be a wrong one. The operator has to check it." in said
+        assert "did not answer:" not in said
+        assert "asked last" not in said
+        await world.order("fallback", names="beta")
+        said = await world.order("status")
+        assert "it seems to be a wrong one. The operator has to check it; it is asked last for 15 minutes" in said
+
+
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        (ErrorKind.AUTH, "Alpha refused this bot's key. The operator has to check it."),
+        (ErrorKind.QUOTA, "Alpha has no credits left. The operator must add some."),
+    ],
+)
+async def test_what_somebody_has_to_mend_is_told_with_who(world: World, why: ErrorKind, words: str) -> None:
+    async with world.running():
+        world.alpha.will(ProviderError(why, billed=Billed.NO, scope=Scope.ACCOUNT))
+        await world.ask("hello")
+        assert f"A question failed lately: {words}" in await world.order("status")
+
+
 async def test_completions_go_on_behind_what_is_typed(world: World) -> None:
     async with world.running() as core:
         chat = ChatAddress("memory", "bot", "1")

@@ -50,7 +50,7 @@ async def test_what_was_said_before_the_crash_stays_and_the_words_stand_below_wi
         await world.idle()
         first, second = world.texts()
         assert first.startswith("so far")
-        assert second == texts.INTERRUPTED
+        assert second == texts.INTERRUPTED_BELOW
         buttons = [button for row in world.chat.shown[list(world.chat.shown)[-1]].buttons for button in row]
         retry = next(button.data for button in buttons if button.data.startswith("retry:"))
         await world.press(retry)
@@ -71,10 +71,26 @@ async def test_the_stop_button_of_what_was_cut_off_goes_and_its_text_stays(tmp_p
             connection.execute("UPDATE turn SET stop_requested = 1")
     async with world.running():
         await world.idle()
-    assert world.texts() == [before, texts.STOPPED.strip("*") if stopped else texts.INTERRUPTED]
+    assert world.texts() == [before, texts.STOPPED.strip("*") if stopped else texts.INTERRUPTED_BELOW]
     assert [texts.LABEL_STOP in row for row in world.buttons()] == [False, False]
     assert world.buttons()[0] == {}
     assert texts.LABEL_RETRY in world.buttons()[1]
+
+
+@pytest.mark.parametrize("said", [(), ("s1 … s19",)])
+async def test_what_was_interrupted_can_not_be_continued_and_that_is_said_above_and_by_continue(
+    world: World, said: tuple[str, ...]
+) -> None:
+    await crash_while_answering(world, *said)
+    async with world.running():
+        note = await world.until_said("interrupted")
+        await world.idle()
+        assert ("above: it is not whole, and I kept nothing of it, so it can't be continued" in note) == bool(said)
+        assert await world.order("continue") == texts.CONTINUE_INTERRUPTED
+        assert "or was interrupted" in await world.order("usage")
+        await world.order("reset")
+        assert await world.order("continue") == texts.NOTHING_TO_CONTINUE
+    assert world.alpha.asked == ["one"]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +120,7 @@ async def test_a_button_that_can_not_be_taken_away_holds_nothing_up(
         assert await world.ask("two") == "heard: two"
     assert (texts.LABEL_STOP in world.buttons()[0], failing) == (left, [])
     assert world.turns()[0][0] == "failed"
-    assert world.texts()[:2] == ["so far", texts.INTERRUPTED]
+    assert world.texts()[:2] == ["so far", texts.INTERRUPTED_BELOW]
 
 
 async def test_the_words_with_retry_come_once_the_dead_button_is_gone_so_that_a_press_finds_the_turn_ended(
@@ -124,7 +140,7 @@ async def test_the_words_with_retry_come_once_the_dead_button_is_gone_so_that_a_
         assert world.texts() == ["so far"]
         gate.set()
         await world.idle()
-    assert world.texts() == ["so far", texts.INTERRUPTED]
+    assert world.texts() == ["so far", texts.INTERRUPTED_BELOW]
 
 
 async def test_after_two_crashes_no_page_of_either_attempt_keeps_a_stop_button(tmp_path: Path) -> None:
@@ -162,7 +178,7 @@ async def test_a_crash_while_it_is_told_tells_it_once(world: World, monkeypatch:
         await world.until_said("interrupted")
     async with world.running():
         await world.idle()
-    assert [texts.INTERRUPTED in text for text in world.texts()] == [False, True]
+    assert [texts.INTERRUPTED_BELOW in text for text in world.texts()] == [False, True]
 
 
 async def test_a_question_that_waited_is_asked_for_the_first_time(world: World) -> None:

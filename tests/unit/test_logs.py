@@ -77,3 +77,20 @@ def test_configuring_twice_says_everything_once(capsys: pytest.CaptureFixture[st
     logs.configure("debug", [SECRET])
     log.debug("once")
     assert capsys.readouterr().err.count("once") == 1
+
+
+def test_a_short_secret_goes_where_it_stands_by_itself_and_leaves_the_words_it_is_a_part_of(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", ["bad", "-k-"])
+    log.warning("kind=bad_request: badly done; not a badge, but forbad")
+    assert "kind=bad_request: badly done; not a badge, but forbad" in capsys.readouterr().err
+    log.warning("%s", {"key": "bad", "url": "https://host/?key=bad&x=%3Dbad", "text": "one\nbad", "more": ["Bearer bad", "x-k-y"]})
+    said = capsys.readouterr().err
+    assert "bad" not in said
+    assert "-k-" not in said
+    assert said.count("***") == 6
+
+
+def test_what_is_long_enough_for_a_key_goes_within_words_too(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", ["s" * logs.SHORT_CHARS])
+    log.warning("bot%s_x", "s" * logs.SHORT_CHARS)
+    assert "bot***_x" in capsys.readouterr().err

@@ -77,6 +77,23 @@ def test_a_cap_that_was_used_up_and_a_wrong_address_have_their_own_advice() -> N
     assert "secret-host" not in said
 
 
+def test_a_model_that_is_not_open_to_the_key_is_not_told_as_a_refused_key() -> None:
+    closed = ProviderError(ErrorKind.AUTH, "canary", scope=Scope.MODEL)
+    said = texts.provider_error(closed, "Alpha", "small")
+    assert said.startswith("⚠️ Alpha does not let this bot's key or account use small. Choose another with /model.")
+    assert texts.provider_error(closed, "Alpha", "small", broke_off=True) == said
+    for other in (
+        texts.provider_error(ProviderError(ErrorKind.AUTH, scope=Scope.ACCOUNT), "Alpha", "small"),
+        texts.no_list(closed, "Alpha"),
+    ):
+        assert "refused this bot's key" in other
+
+
+def test_what_a_filter_ended_says_what_to_do() -> None:
+    said = texts.finish_note(FinishReason.CONTENT_FILTER, complete=True, likely_truncated=False)
+    assert all(word in said for word in ("Ask in other words", "/model", "/provider", "/retry"))
+
+
 def test_how_long_to_wait_is_told_where_it_is_known() -> None:
     assert "in 12 s" in texts.provider_error(ProviderError(ErrorKind.RATE_LIMIT, retry_after=12), "Alpha", "small")
     assert "in 1 s" in texts.provider_error(ProviderError(ErrorKind.RATE_LIMIT, retry_after=0.2), "Alpha", "small")
