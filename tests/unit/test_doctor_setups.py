@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from adapters import local
 from adapters.base import Health
 from bot import cli
-from bot.configured import Configured
+from bot.configured import Configured, configured
 from bot.doctor import examine
 from bot.live import Row, ask_live, examine_all
 from bot.settings import Settings, load
@@ -155,6 +156,29 @@ async def test_a_list_that_wants_no_key_does_not_prove_that_the_question_wants_n
     rows = await live(loaded(outside, tmp_path, providers_file=path))
     assert str(rows["key"]) == "ok    mine          key       none is set, and none was asked for (1 models on offer)"
     assert rows["question"].words.startswith("it wants a key: write api_key or api_key_env into [mine] in PROVIDERS_FILE")
+
+
+async def test_live_examines_the_others_where_the_local_model_is_wanted_and_not_installed(
+    outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "local_available", lambda: False)
+    path = table(outside, tmp_path, f'default_model = "{LISTED}"')
+    first, *others = await ask_live(loaded(outside, tmp_path, providers_file=path, local_model="on"))
+    assert (first.fine, first.provider) == (False, "local")
+    assert first.words.startswith("LOCAL_MODEL is on, but the local model is not installed")
+    assert [(row.provider, row.step, row.fine) for row in others] == [("mine", step, True) for step in ("key", "models", "question")]
+
+
+def test_what_set_each_provider_up_is_known() -> None:
+    settings = load(None, openai_base_url="http://localhost:1/v1", segmind_api_key="k", default_provider="segmind", default_model="small")
+    providers = {name: ScriptedProvider(name=name) for name in ("segmind", "openai", "local")}
+    found = configured(settings, providers)
+    assert [(name, setup.where, setup.keyed) for name, setup in found.items()] == [
+        ("segmind", "DEFAULT_MODEL", True),
+        ("openai", "", False),
+        ("local", "", False),
+    ]
+    assert configured(load(None, openai_api_key="k"), {"openai": providers["openai"]})["openai"].keyed
 
 
 class Well(ScriptedProvider):
