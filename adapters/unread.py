@@ -5,7 +5,7 @@ in it. While a socket is not read, the kernel collects what comes, and one read 
 for every slow reader. What the kernel holds is still there to be read when the far side has closed the connection, or reset it.
 
 How much the kernel holds can be asked for a hundredth of what a read costs. A socket that gets no more for a moment is read before its
-time: the answer may be over.
+time: the answer may be over. One that holds nothing and could be read all the same has been closed or reset: that is heard as soon.
 
 Over TLS, `pause_reading` would stop the wrong end: asyncio's TLS layer goes on reading into its own memory, and throws that away when the
 connection is reset. What it may hold is limited to nothing instead (`set_read_buffer_limits`), so that it leaves the socket unread.
@@ -14,6 +14,7 @@ connection is reset. What it may hold is limited to nothing instead (`set_read_b
 from __future__ import annotations
 
 import asyncio
+import select
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -85,7 +86,14 @@ def _ripe(unread: Unread) -> bool:
         unread.held, unread.still = held, 0
         return bool(held >= MOST_BYTES)
     unread.still += 1
-    return unread.still >= STILL_LOOKS and held > 0
+    return unread.still >= STILL_LOOKS and (held > 0 or _over(unread.socket))
+
+
+def _over(descriptor: int) -> bool:
+    """Tell whether a read of a socket that holds nothing would come back: its connection was closed or reset."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class Unread:
@@ -114,14 +122,14 @@ class Unread:
         self.held = self.still = 0
 
     def begin(self, seconds: float, deadline: float) -> None:
-        """Leave unread what comes in so many seconds, or until `end`; in half the time to the deadline at most.
+        """Leave unread what comes in so many seconds, or until `end`; it is looked at within half the time to the deadline.
 
         What came before the deadline, in the loop's time, is to be heard before it. Nothing is left where the end of the body was read
         already, or the connection is gone: both are to be seen at once. Nor where aiohttp has stopped the transport itself, because nobody
         took what it holds: it starts it again by its own rules.
         """
         now = self._loop.time()
-        seconds = min(seconds, (deadline - now) / 2)
+        seconds = min(seconds, (deadline - now) / 2 - LOOK_SECONDS)
         if seconds < LOOK_SECONDS:
             return
         connection = self._response.connection

@@ -116,8 +116,10 @@ async def test_what_comes_meanwhile_is_read_together(secure: Secure) -> None:
 async def test_it_is_read_when_the_time_is_over_and_half_the_time_to_the_deadline_at_the_latest(secure: Secure) -> None:
     async with asked(secure) as (response, far):
         lookout = Lookout()
-        for seconds, deadline in ((LOOK_SECONDS, LONG), (LONG, 2 * LOOK_SECONDS + 0.01)):
-            Unread(response, lookout).begin(seconds, asyncio.get_running_loop().time() + deadline)
+        for seconds, deadline in ((LOOK_SECONDS, LONG), (LONG, 5 * LOOK_SECONDS)):
+            unread, now = Unread(response, lookout), asyncio.get_running_loop().time()
+            unread.begin(seconds, now + deadline)
+            assert now < unread.until <= now + deadline / 2 - LOOK_SECONDS + 0.001, "it may be a whole look late"
             await far.say(framed(b"word"))
             assert await asyncio.wait_for(response.content.readany(), 5) == b"word"
 
@@ -261,6 +263,28 @@ async def test_an_end_is_heard_by_the_looks_alone(secure: Secure) -> None:
         Unread(response, Lookout()).begin(LONG, asyncio.get_running_loop().time() + 3 * LONG)
         await far.say(framed(b"the last word"), END)
         assert await asyncio.wait_for(response.content.read(), 5) == b"the last word"
+
+
+@pytest.mark.parametrize("how", ["closed", "reset"])
+async def test_that_nothing_comes_any_more_is_heard_though_nothing_is_held(how: str) -> None:
+    async with asked(None) as (response, far):
+        lookout = unwatched()
+        Unread(response, lookout).begin(LONG, asyncio.get_running_loop().time() + 3 * LONG)
+        if how == "closed":
+            far.writer.close()
+        else:
+            far.reset()
+        await asyncio.wait_for(far.left.wait(), 5)
+
+        async def look() -> None:
+            while True:
+                lookout.look()
+                await asyncio.sleep(0.005)
+
+        looking = asyncio.create_task(look())
+        with pytest.raises(aiohttp.ClientError):
+            await asyncio.wait_for(response.content.readany(), 5)
+        looking.cancel()
 
 
 async def test_where_nobody_can_look_it_is_not_left_for_long(secure: Secure, monkeypatch: pytest.MonkeyPatch) -> None:
