@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -132,11 +132,10 @@ class OpenAICompatible:
                     raise self._refusal(request, reply, private)
                 answer = Answer(inside=fits(request.model, vendor.starts_thinking), tags=vendor.think_tags, trim=completion)
                 reading = _Reading(self._http, stream, answer, vendor, budgets=budgets, began=began, private=private, pace=request.pace)
-                if request.pace is not None:
-                    request.pace.on_hurry(stream.hurry)
-                while not reading.over:
-                    for event in await reading.more():
-                        yield event
+                with _hurried(request.pace, stream):
+                    while not reading.over:
+                        for event in await reading.more():
+                            yield event
             return
 
     async def models(self) -> tuple[ModelInfo, ...]:
@@ -229,6 +228,18 @@ def openai_vendor(base_url: str | None) -> Vendor:
 def _refuses_usage(body: dict[str, Any], reply: Reply) -> bool:
     """Whether a vendor that does not know ``stream_options`` says so: it is dropped, and not sent again."""
     return "stream_options" in body and reply.status in {400, 422} and ("stream_options" in reply.text or "include_usage" in reply.text)
+
+
+@contextmanager
+def _hurried(pace: Pace | None, stream: Stream) -> Iterator[None]:
+    """Have a stream read when it is wanted, and let go of it in the end: whoever asks may keep the pace for long."""
+    if pace is not None:
+        pace.on_hurry(stream.hurry)
+    try:
+        yield
+    finally:
+        if pace is not None:
+            pace.on_hurry(None)
 
 
 class _Reading:

@@ -283,7 +283,7 @@ class Delivery:
 
     def abandon(self) -> None:
         """Send nothing more; what is visible stays."""
-        self._lane.remove(self)
+        self._leave()
         if not self._done.done():
             self._done.cancel()
 
@@ -294,7 +294,7 @@ class Delivery:
 
     def settle(self, error: DeliveryError | None) -> None:
         """Take it out of its lane, whole or failed."""
-        self._lane.remove(self)
+        self._leave()
         if self._done.done():
             return
         if error is None:
@@ -302,6 +302,10 @@ class Delivery:
         else:
             self._done.set_exception(error)
             self._done.exception()  # `finish` may never be awaited for a delivery that fails while it grows
+
+    def _leave(self) -> None:
+        self._lane.remove(self)
+        self.near = _nothing  # which knows the delivery: the collector of such circles runs seldom
 
     def step(self) -> Step | None:
         """Compare wanted and visible; None if there is nothing to do."""

@@ -178,6 +178,21 @@ async def test_what_is_left_unread_stays_with_the_system_until_a_stop_or_until_i
     assert not session.connector._acquired
 
 
+async def test_nothing_of_an_answer_is_kept_by_whoever_could_hurry_it(streaming, session):
+    for stopped in (False, True):
+        heard: list[object] = []
+        pace = Pace(lambda: 0.0)
+        async with aclosing(streaming.provider(session).stream(request(streaming.model, pace=pace))) as answer:
+            async for event in answer:
+                heard.append(pace._read)
+                if isinstance(event, TextDelta):
+                    streaming.heard.set()
+                    if stopped:
+                        break
+        assert any(heard)
+        assert pace._read is None
+
+
 async def test_silence_is_told_though_what_comes_may_be_left_unread(streaming, session):
     provider = streaming.provider(session, budgets=Budgets(idle=0.3))  # the rest is never said
     async with asyncio.timeout(10):

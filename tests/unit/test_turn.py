@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import weakref
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -493,6 +495,27 @@ async def test_what_came_unread_is_read_when_the_answer_is_about_to_be_shown(wor
         world.alpha.will(*growing("few"), leave_unread, *growing(" words"), Finished())
         assert await world.ask("tell me") == "few words"
     assert read == ["read"]
+
+
+async def test_an_answer_that_was_shown_leaves_no_circle_for_the_collector(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[weakref.ref[Delivery]] = []
+    original = Outbox.open
+
+    async def open_(self: Outbox, *args: Any, **options: Any) -> Delivery:
+        delivery = await original(self, *args, **options)
+        opened.append(weakref.ref(delivery))
+        return delivery
+
+    monkeypatch.setattr(Outbox, "open", open_)
+    gc.disable()
+    try:
+        async with world.running():
+            world.alpha.will(*growing("few", " words"), Finished())
+            assert await world.ask("tell me") == "few words"
+            world.alpha.requests.clear()
+            await eventually(lambda: opened and opened[0]() is None)
+    finally:
+        gc.enable()
 
 
 async def test_how_long_an_answer_grew_is_learnt_for_its_conversation_and_its_model_but_not_of_one_that_was_stopped(
