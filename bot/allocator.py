@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import math
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from typing import Any, Protocol
 
 from bot.clock import Clock, woken
 from bot.pacing import Meter
+
+log = logging.getLogger(__name__)
 
 RANKING_SECONDS = 0.1
 """An order of the waiting by their token-seconds is used for so long before it is made anew."""
@@ -197,8 +200,12 @@ class Allocator:
             if now - self._told_at >= RANKING_SECONDS:
                 self._tell(now)
             lane, urgent = best
+            if lane not in self._waiting:
+                continue  # what it was told made it leave
             seconds = self._wait(now, urgent=urgent)
             if seconds > 0:
+                # Of a long wait the last moment is left: who is next then is told in it.
+                seconds -= NEAR_SECONDS if seconds > 2 * NEAR_SECONDS else 0.0
                 await woken(self._clock, self._changed, max(seconds, SHORTEST_SLEEP_SECONDS))
                 continue
             self._strike(lane)
@@ -211,13 +218,16 @@ class Allocator:
         """Tell those who are next; who waits with a final has nothing more to read."""
         self._told_at = now
         left = math.ceil(NEAR_SECONDS / self._slot)
+        near = self._ranking[-left:]
         if self._counts[Rank.FIRST_TEXT]:
             since = now + NEAR_SECONDS - self._first_text_seconds
             due = (lane for lane, bid in self._waiting.items() if bid.rank is Rank.FIRST_TEXT and bid.since <= since)
-            for lane in itertools.islice(due, left):
+            near += itertools.islice(due, left)
+        for lane in near:
+            try:
                 lane.approach()
-        for lane in self._ranking[-left:]:
-            lane.approach()
+            except Exception:  # it reaches down to a socket; the others wait for their places
+                log.exception("allocator.approach_failed")
 
     def _best(self, now: float) -> tuple[Bidder, bool] | None:
         """Return who goes next, of equals who came first, and whether it need not keep to the even pace; None: look again."""

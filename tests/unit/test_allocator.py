@@ -238,3 +238,37 @@ async def test_a_first_text_that_is_soon_overdue_is_told_before_growth_of_more_w
     await world.clock.run(0.01)
     assert "overdue" in world.told
     assert "young" not in world.told
+
+
+async def test_after_a_long_halt_who_is_next_is_told_shortly_before(world: World) -> None:
+    world.use_up()
+    world.meter.block(world.clock.now() + 5.0)
+    for number in range(20):
+        world.chat(f"{number:02}", tokens=100.0 - number, age=1.0).ask()
+    await world.clock.run(4.5)
+    assert not world.admitted
+    world.told.clear()  # what was read then is old
+    await world.clock.run(0.45)
+    assert not world.admitted
+    assert set(world.told) >= {"00", "01"}
+
+
+async def test_one_that_cannot_be_told_and_one_that_leaves_when_told_hold_up_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.use_up()
+    broken, leaves, other = (
+        world.chat(name, Rank.FIRST_TEXT, tokens=9.0 - n, age=1.9) for n, name in enumerate(("broken", "leaves", "other"))
+    )
+
+    def fail() -> None:
+        raise RuntimeError("its socket is gone")
+
+    monkeypatch.setattr(broken, "approach", fail)
+    monkeypatch.setattr(leaves, "approach", lambda: world.allocator.withdraw(leaves))
+    for chat in (broken, leaves, other):
+        chat.ask()
+    await world.clock.run(2.0)
+    assert world.admitted == ["broken", "other"]
+    assert "other" in world.told
+    assert "its socket is gone" in caplog.text
