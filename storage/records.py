@@ -76,7 +76,7 @@ class Records(UsageRecords, ParkingRecords, MarkRecords, PastRecords):
 
     async def accept(self, event: NewEvent) -> Accepted | None:
         """Take an event in one transaction; None if its key was seen before."""
-        return await self._db.unit(partial(_accept, event=event, now=self._now()))
+        return await self._db.unit(partial(_accept, event=event, now=self._now()), alone=True)  # Telegram's come one by one
 
     async def open_events(self) -> Sequence[StoredEvent]:
         """List events not carried out yet that no turn carries, oldest first."""

@@ -59,9 +59,9 @@ class Watched:
     def __init__(self, db: Db) -> None:
         self._db = db
 
-    async def unit(self, fn: Callable[[Tx], Awaitable[T]], *, hurried: bool = False) -> T:
+    async def unit(self, fn: Callable[[Tx], Awaitable[T]], *, hurried: bool = False, alone: bool = False) -> T:
         """Run `fn` in one write transaction, watched; see `storage.tx.Db.unit`."""
-        return await self._db.unit(lambda tx: fn(_WatchedTx(tx)), hurried=hurried)
+        return await self._db.unit(lambda tx: fn(_WatchedTx(tx)), hurried=hurried, alone=alone)
 
     async def fetch(self, name: str, *args: object, enough: Callable[[Row], bool] | None = None) -> Sequence[Row]:
         """Run a statement that only reads; see `storage.tx.Db.fetch`."""

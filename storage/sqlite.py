@@ -143,11 +143,11 @@ class SqliteDb:
         finally:
             self._lock.release()
 
-    async def unit(self, fn: Callable[[Tx], Awaitable[T]], *, hurried: bool = False) -> T:
+    async def unit(self, fn: Callable[[Tx], Awaitable[T]], *, hurried: bool = False, alone: bool = False) -> T:
         """Run `fn` in one write transaction."""
         if self._writer is None:
             raise self._closed()
-        return await self._writer.unit(fn, hurried=hurried)
+        return await self._writer.unit(fn, hurried=hurried, alone=alone)
 
     async def fetch(self, name: str, *args: object, enough: Callable[[Row], bool] | None = None) -> Sequence[Row]:
         """Run a statement on the reading connection."""

@@ -43,11 +43,12 @@ class Tx(Protocol):
 class Db(Protocol):
     """A database."""
 
-    async def unit(self, fn: Callable[[Tx], Awaitable[T]], *, hurried: bool = False) -> T:
+    async def unit(self, fn: Callable[[Tx], Awaitable[T]], *, hurried: bool = False, alone: bool = False) -> T:
         """Run `fn` in one write transaction and return what it returned, after the commit. `fn` awaits nothing but its `Tx`.
 
         `hurried`: The disk is not waited for. A power cut can take it back, unless a later commit was waited for; the end of the
         process can't.
+        `alone`: Others are not waited for, even in a rush (storage/rush.py): it may be one of many that are asked one after the other.
         """
         ...
 

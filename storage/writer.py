@@ -132,16 +132,19 @@ class Writer:
         self._synchronous = synchronous
         self._waits = True
         self._rush = rush
+        self._go = asyncio.Event()
         self._queue: asyncio.Queue[_Unit | _Errand | None] = asyncio.Queue()
         self._task = asyncio.create_task(self._run(), name="store-writer")
 
-    async def unit(self, fn: Callable[[Tx], Awaitable[T]], *, hurried: bool = False) -> T:
+    async def unit(self, fn: Callable[[Tx], Awaitable[T]], *, hurried: bool = False, alone: bool = False) -> T:
         """Run `fn` in a transaction and return its result after the commit. To cancel the caller doesn't take it back.
 
-        `hurried`: see `storage.tx.Db.unit`. A group waits for the disk if one of its units does.
+        `hurried`, `alone`: see `storage.tx.Db.unit`. A group waits for the disk if one of its units does.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.put_nowait(_Unit(fn, future, hurried))
+        if alone:
+            self._go.set()
         return await future
 
     async def between(self, work: Callable[[Connection], Awaitable[T]]) -> T:
@@ -153,12 +156,13 @@ class Writer:
     async def aclose(self) -> None:
         """Finish what is queued and end."""
         self._queue.put_nowait(None)
+        self._go.set()
         await self._task
 
     async def _run(self) -> None:
         while (first := await self._queue.get()) is not None:
             if self._rush():
-                await asyncio.sleep(GATHER_SECONDS)
+                await self._gather()
             group: list[_Unit] = []
             following: _Unit | _Errand | None = first
             while isinstance(following, _Unit):
@@ -166,12 +170,22 @@ class Writer:
                 if len(group) == LARGEST_GROUP or self._queue.empty():
                     break
                 following = self._queue.get_nowait()
+            if self._queue.empty():
+                self._go.clear()
             if group:
                 await self._commit(group)
             if isinstance(following, _Errand):
                 await self._do(following)
             if following is None:
                 return
+
+    async def _gather(self) -> None:
+        """Wait for others, until one comes that does not wait."""
+        timer = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._go.set)
+        try:
+            await self._go.wait()
+        finally:
+            timer.cancel()
 
     async def _do(self, errand: _Errand) -> None:
         try:

@@ -352,6 +352,33 @@ async def test_who_is_alone_waits_for_nobody(tmp_path: Path, monkeypatch: pytest
         assert await asyncio.wait_for(setting(store, "k"), 5) == "v"
 
 
+async def test_what_people_say_is_taken_in_at_once_in_a_rush_though_one_comes_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with rushed(tmp_path / "d.db") as (store, _):
+        monkeypatch.setattr(writer_module, "GATHER_SECONDS", 3600.0)
+        waits = asyncio.create_task(store.put_setting("s", "k", "v"))
+        await asyncio.sleep(0)
+        for number in range(3):
+            assert await asyncio.wait_for(store.accept(message(f"{number}")), 5)
+        await asyncio.wait_for(waits, 5)  # it was taken along
+        gathers = asyncio.create_task(store.put_setting("s", "l", "v"))
+        for _ in range(10):
+            await asyncio.sleep(0.01)
+        assert not gathers.done(), "others still wait for each other"
+        await asyncio.wait_for(store.accept(message("last")), 5)
+        await asyncio.wait_for(gathers, 5)
+
+
+async def test_to_close_the_store_waits_for_nobody_in_a_rush(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with rushed(tmp_path / "d.db") as (store, _):
+        monkeypatch.setattr(writer_module, "GATHER_SECONDS", 3600.0)
+        written = asyncio.create_task(store.put_setting("s", "k", "v"))
+        await asyncio.sleep(0)
+        await asyncio.wait_for(store.aclose(), 5)
+        await written
+
+
 async def test_reads_in_a_rush_go_to_the_thread_together_and_each_gets_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with rushed(tmp_path / "d.db") as (store, many):
         for number in range(10):
