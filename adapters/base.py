@@ -99,8 +99,9 @@ class Message(_FoundOut):
 class Pace:
     """How coarsely an answer may be read.
 
-    Nothing that had come is lost by what is left unread, with TLS and without, though the connection be reset meanwhile; a stop or the
-    provider's silence is met as soon as ever; the end is seen a quarter of a second later.
+    Nothing that had come is lost by what is left unread, with TLS and without, though the connection be closed or reset meanwhile. A stop
+    or the provider's silence is met as soon as ever; an answer that is stopped ends with what was read. The end is seen a quarter of a
+    second later.
 
     Args:
         lull: Asked before each read of a stream: for how many seconds what comes may be left unread, because nobody could be shown it

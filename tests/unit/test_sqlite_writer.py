@@ -335,10 +335,14 @@ async def trickle(store: SqliteStore, count: int) -> None:
 async def test_units_that_come_one_after_the_other_in_a_rush_are_committed_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer_module, "GATHER_SECONDS", 0.2)
     async with rushed(tmp_path / "d.db") as (store, _):
         seen = await commits(store)
-        await trickle(store, 10)
+        monkeypatch.setattr(writer_module, "GATHER_SECONDS", 3600.0)
+        trickling = asyncio.create_task(trickle(store, 10))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        await asyncio.wait_for(store.accept(message("what ends the wait")), 5)
+        await asyncio.wait_for(trickling, 5)
         assert seen.count("COMMIT") == 1
         assert [await setting(store, str(number)) for number in range(10)] == ["v"] * 10
 
