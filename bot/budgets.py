@@ -19,7 +19,7 @@ a question hold.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -114,17 +114,44 @@ class Budget(BaseModel):
         """Return whose sums it is measured by. One that is narrowed to a part of what they use has sums of its own."""
         if self.per == "role":
             subjects = [role_of(chat.platform, role) for role in sorted(self.roles & set(sender.roles))]
-            narrowed = bool(self.users or self.channels or self.except_users or self.except_roles)
         elif self.per == "channel":
             subjects = [channel_of(chat)]
-            narrowed = bool(self.users or self.roles or self.except_users or self.except_roles)
         elif self.per == "user":
             subjects = [user_of(chat.platform, sender)]
-            narrowed = bool(self.channels)
         else:
             subjects = [ALL]
-            narrowed = bool(self.platform or self.users or self.roles or self.channels or self.except_users or self.except_roles)
-        return tuple(f"budget:{self.name}:{subject}" for subject in subjects) if narrowed else tuple(subjects)
+        return tuple(f"{self._own}{subject}" for subject in subjects)
+
+    def measured(self, subject: str) -> str | None:
+        """Return whose sums a subject's are, if they are those that the budget is measured by; None: they are not.
+
+        By roles it can't be told: a budget of each person's that asks for roles takes everybody's sums for its own.
+        """
+        if not subject.startswith(self._own):
+            return None
+        whose = subject.removeprefix(self._own)
+        per, _, rest = whose.partition(":")
+        platform, _, its_id = rest.partition(":")
+        wanted: frozenset[str] = {"user": self.users, "role": self.roles, "channel": self.channels}.get(per, frozenset())
+        apart = per == "user" and its_id in self.except_users
+        fits = per == ALL or (self.platform in {None, platform} and (not wanted or its_id in wanted) and not apart)
+        return whose if per == self.per and fits else None
+
+    @property
+    def by_roles(self) -> bool:
+        """Whether the sums it is measured by are also those of people whom it may not concern, by their roles."""
+        return self.per == "user" and bool(self.roles or self.except_roles)
+
+    @property
+    def _own(self) -> str:
+        """What the names of its subjects begin with: it has sums of its own if it is narrowed to a part of what its subjects use."""
+        among = {
+            "role": (self.users, self.channels, self.except_users, self.except_roles),
+            "channel": (self.users, self.roles, self.except_users, self.except_roles),
+            "user": (self.channels,),
+            "all": (self.platform, self.users, self.roles, self.channels, self.except_users, self.except_roles),
+        }
+        return f"budget:{self.name}:" if any(among[self.per]) else ""
 
 
 def user_of(platform: str, sender: Sender) -> str:
@@ -163,6 +190,9 @@ class Budgets:
     def __len__(self) -> int:
         return len(self._budgets)
 
+    def __iter__(self) -> Iterator[Budget]:
+        return iter(self._budgets)
+
     def named(self, name: str) -> Budget:
         """Return a budget."""
         return self._by_name[name]
@@ -180,10 +210,14 @@ class Budgets:
         for budget in self._budgets:
             if not budget.concerns(chat, sender):
                 continue
-            first, end = span(budget.period, today)
-            cost = None if budget.cost is None else Money(int(budget.cost * NANOS), budget.currency or self._currency)
-            found += [Limit(budget.name, subject, first, end, budget.tokens, cost) for subject in budget.subjects(chat, sender)]
+            found += [self.limit(budget, subject, today) for subject in budget.subjects(chat, sender)]
         return found
+
+    def limit(self, budget: Budget, subject: str, day: int) -> Limit:
+        """Return the limit of a subject in the period that a day is in."""
+        first, end = span(budget.period, day)
+        cost = None if budget.cost is None else Money(int(budget.cost * NANOS), budget.currency or self._currency)
+        return Limit(budget.name, subject, first, end, budget.tokens, cost)
 
     def currencies(self) -> Sequence[str]:
         """Return the currencies in which there are budgets."""

@@ -197,7 +197,7 @@ def _retry(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _usage(settings: Settings, arguments: argparse.Namespace) -> int:
-    for line in usage_table(settings.database_path, arguments.month, arguments.by):
+    for line in usage_table(settings.database_path, arguments.month, arguments.by, settings.budgets):
         print(line)
     return OK
 

@@ -61,7 +61,17 @@ def over_budget(standing: Standing, expected: Amounts, model: str | None) -> str
 
 
 def near_budget(
-    *, name: str, used: int, about: bool, most: int, asked: int, took: int, took_about: bool, currency: str | None, until: int
+    *,
+    name: str,
+    used: int,
+    about: bool,
+    most: int,
+    asked: int,
+    took: int,
+    took_about: bool,
+    currency: str | None,
+    until: int,
+    reached: int | None = None,
 ) -> str:
     """Say below an answer how far a budget is that was nearly used up when the question was checked, or is now.
 
@@ -75,13 +85,20 @@ def near_budget(
         took_about: That is estimated.
         currency: None: it is a budget of tokens.
         until: The day on which it renews.
+        reached: So much was used and reserved when the question was checked, where that alone was near the end; None: it is near by use.
     """
     share = 100 * used // most if most else 100
+    early = "" if reached is None else _early(100 * reached // most)
     return (
         f"*📊 Budget “{escape(name)}”: {_of(used, most, currency, estimated=about)} used ({share} %). This question took "
-        f"{_about(took_about)}{quantity(took, currency)}; before it was asked, ≈{quantity(asked, currency)} were reserved for it. "
+        f"{_about(took_about)}{quantity(took, currency)}; before it was asked, ≈{quantity(asked, currency)} were reserved for it{early}. "
         f"The budget renews on {instant(until)}.*"
     )
+
+
+def _early(share: int) -> str:
+    """Say why a budget is told of that is not near its end by what is used."""
+    return f", as an answer of full length would have taken: with that it was {share} %, and a smaller `/settings max_tokens` reserves less"
 
 
 def usage_line(tallies: Sequence[Tally]) -> str:
@@ -126,6 +143,13 @@ def budget_line(standing: Standing) -> str:
     return f"“{escape(limit.name)}”: {used} used, renews on {instant(limit.end_day)}"
 
 
+def budget_row(standing: Standing, questions: int) -> str:
+    """Say how much of a budget was used in its period, for the operator."""
+    limit = standing.limit
+    used = _of(standing.used, limit.most, None if limit.cost is None else limit.cost.currency, estimated=standing.estimated)
+    return f"{used} used ({100 * standing.used // limit.most if limit.most else 100} %) in {_questions(questions)}"
+
+
 def credits_left(amount: Decimal, at: float | None, unit: str = "credits") -> str:
     """Say what is left on a provider's account; `at`, in epoch seconds, is when the provider said so, None for just now."""
     when = "" if at is None else f" (on {datetime.fromtimestamp(at, UTC):%Y-%m-%d, %H:%M} UTC)"
@@ -142,6 +166,26 @@ def no_usage(year: int, month: int) -> str:
     return f"Nothing was used in {year}-{month:02}."
 
 
+def no_role(year: int, month: int) -> str:
+    """Say that something was used in a month, and that no role has sums."""
+    return (
+        f'No role was counted by itself in {year}-{month:02}: that begins when a budget in BUDGETS_FILE names it (per = "role"). '
+        "`--by budget` shows the budgets, `--by user` everybody."
+    )
+
+
+def no_budget(year: int, month: int) -> str:
+    """Say that something was used in a month, and that there is no budget."""
+    return f"No budget was counted in {year}-{month:02}: BUDGETS_FILE names none. `--by user` shows everybody, `--by all` the sum."
+
+
+def by_roles(budget: str) -> str:
+    """Say that a budget may concern fewer than those that are listed."""
+    return f"Whom “{budget}” concerns depends on roles, which are not kept: everybody it may concern is listed."
+
+
+NOBODY = "nobody"
+"""In the place of a subject, where a budget has no sums."""
 USAGE_HERE, USAGE_YOU, USAGE_PROVIDERS, USAGE_BUDGETS = "This conversation", "You, everywhere", "By provider, here, this month", "Budgets"
 USAGE_TODAY, USAGE_MONTH = "Today", "This month"
 USAGE_NOTE = (

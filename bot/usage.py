@@ -158,6 +158,8 @@ class Accounting:
                 continue
             now = limit.standing(await self.tallies(limit.subject, limit.first_day, limit.end_day), expected.amounts, used)
             figures = {"used": now.used, "about": now.estimated, "most": limit.most, "until": limit.end_day}
+            if now.used < edge:  # it is near its end by what was reserved alone
+                figures["reached"] = checked.used
             question = {"asked": asked, "took": took, "took_about": used.estimated}
             found.append({"name": limit.name, "currency": None if limit.cost is None else limit.cost.currency, **figures, **question})
         return found

@@ -304,7 +304,11 @@ async def test_near_its_end_the_answer_says_so_with_the_estimate_also_after_a_cr
         await world.idle()
     (said,) = world.texts()
     assert re.search(r"^heard: one\n📊 Budget “house”: ≈\d+ of 1,200 tokens used \(\d %\)\. This question took ≈\d+ tokens; before", said)
-    assert re.search(r"asked, ≈1,0\d\d tokens were reserved for it\. The budget renews on 1 December 2026, 00:00 UTC\.$", said)
+    assert re.search(
+        r"asked, ≈1,0\d\d tokens were reserved for it, as an answer of full length would have taken: with that it was 8\d %, "
+        r"and a smaller /settings max_tokens reserves less\. The budget renews on 1 December 2026, 00:00 UTC\.$",
+        said,
+    )
     assert len(world.alpha.requests) == 1
 
 
