@@ -191,6 +191,8 @@ class Table(Quirks):
     def vendor(self, name: str) -> Vendor:
         """Return the declaration: the preset's, with what is set here in its place."""
         base = PRESETS.get(self.preset or name, replace(GENERIC, title=name, base_url="", default_model=""))
+        if self.preset not in {None, name}:
+            base = replace(base, title=f"{base.title} ({name})")  # there may be several of one kind
         own = {key: getattr(self, key) for key in ("title", "base_url", "default_model", "headers", "contexts", "lists_all_models")}
         set_here = {key: value for key, value in own.items() if value is not None}
         changes = self.changes()

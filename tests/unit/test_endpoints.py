@@ -76,7 +76,7 @@ def test_several_of_one_kind_and_every_quirk_can_be_declared(tmp_path: Path) -> 
         ),
         {},
     )
-    assert (first.vendor.name, first.vendor.title, first.key, first.budgets) == ("box-one", "vLLM", None, None)
+    assert (first.vendor.name, first.vendor.title, first.key, first.budgets) == ("box-one", "vLLM (box-one)", None, None)
     vendor = second.vendor
     assert vendor.unsupported == {"top_p", "n"}
     assert (vendor.title, vendor.system_role, vendor.think_tags) == ("The other box", "first_user", ("[R]", "[/R]"))
@@ -244,9 +244,7 @@ def of_title(folder: Path, text: str, **values: object) -> str:
 @pytest.mark.parametrize(
     ("text", "values", "whose"),
     [
-        ('[ollama]\n[b]\npreset = "ollama"', {}, "[ollama]"),
         ('[ollama]\ntitle = "The box"\n[b]\npreset = "ollama"\ntitle = "the BOX "', {}, "[ollama]"),
-        ('[b]\npreset = "openai"', {"openai_api_key": KEY}, "openai"),
         ('[b]\npreset = "ollama"\ntitle = "OpenAI-compatible"', {"openai_base_url": "http://localhost:1/v1"}, "openai"),
         ('[b]\npreset = "ollama"\ntitle = "Netmind Power"', {"netmind_api_key": KEY}, "netmind"),
         ('[b]\npreset = "ollama"\ntitle = "segmind"', {"segmind_api_key": KEY}, "segmind"),
@@ -274,6 +272,18 @@ async def test_the_titles_that_are_held_against_those_of_tables_are_the_provider
                 )
                 assert f"is that of {name} too" in said
                 await provider.aclose()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[ollama]\n[b]\npreset = "ollama"\n[c]\npreset = "ollama"',
+        '[b]\npreset = "openai"',
+        '[b]\npreset = "vllm"\ndefault_model = "m"\n[c]\npreset = "vllm"\ndefault_model = "m"',
+    ],
+)
+def test_several_of_one_kind_are_told_apart_by_their_tables_names(tmp_path: Path, text: str) -> None:
+    assert not of_title(tmp_path, text, openai_api_key=KEY)
 
 
 def test_a_title_of_a_provider_that_is_not_set_up_is_free(tmp_path: Path) -> None:
