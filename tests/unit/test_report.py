@@ -117,6 +117,21 @@ def test_the_command_reads_the_database_of_the_settings(
         assert "takes a month such as 2026-11" in capsys.readouterr().err
 
 
+async def test_the_command_shows_the_budgets_of_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = World(tmp_path, epoch=lambda: NOON)
+    async with world.running():
+        world.alpha.will(TextDelta("yes"), Usage(10, 2), Finished())
+        await world.ask("one")
+    (tmp_path / "budgets.toml").write_text('[[budgets]]\nname = "house"\nper = "channel"\ntokens = 1_000\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{world.database}")
+    monkeypatch.setenv("BUDGETS_FILE", str(tmp_path / "budgets.toml"))
+    assert main(["usage", "--month", "2026-11", "--by", "budget"]) == 0
+    assert capsys.readouterr().out == "2026-11  house  channel:memory:1  12 of 1,000 tokens used (1 %) in 1 question\n"
+
+
 def test_what_is_no_database_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="There is no database"):
         usage_table(tmp_path / "none.db")
