@@ -329,7 +329,15 @@ def wire(parts: Parts) -> Core:
         waiting=waiting,
         pasts=pasts,
     )
-    inbox = Inbox(store, dispatcher, parts.access, Merging(platforms, parts.merge_window), parking=parking, waiting=waiting)
+    inbox = Inbox(
+        store,
+        dispatcher,
+        parts.access,
+        Merging(platforms, parts.merge_window),
+        parking=parking,
+        waiting=waiting,
+        one_by_one=[name for name, platform in platforms.items() if platform.limits.one_by_one],
+    )
     return Core(preferences, dispatcher, inbox, Housekeeper(store, preferences, clock, pasts), pasts)
 
 

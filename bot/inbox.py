@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from functools import partial
 from typing import Any
 
@@ -29,10 +29,22 @@ ASKING = frozenset({EventKind.MESSAGE, EventKind.COMMAND})
 
 
 class Inbox:
-    """Commits events, recognises duplicates, hands on what is new."""
+    """Commits events, recognises duplicates, hands on what is new.
+
+    Args:
+        one_by_one: Platforms that offer an event only when the one before is committed; see `bot.platforms.base.Limits`.
+    """
 
     def __init__(
-        self, store: Store, dispatcher: Dispatcher, access: Access, merging: Merging, *, parking: Parking, waiting: Waiting
+        self,
+        store: Store,
+        dispatcher: Dispatcher,
+        access: Access,
+        merging: Merging,
+        *,
+        parking: Parking,
+        waiting: Waiting,
+        one_by_one: Collection[str] = (),
     ) -> None:
         self._store = store
         self._dispatcher = dispatcher
@@ -40,6 +52,7 @@ class Inbox:
         self._merging = merging
         self._parking = parking
         self._waiting = waiting
+        self._one_by_one = one_by_one
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -69,7 +82,7 @@ class Inbox:
             route=incoming.route,
             error=incoming.text if unreadable else None,
         )
-        accepted = await self._store.accept(event)
+        accepted = await self._store.accept(event, alone=incoming.chat.platform in self._one_by_one)
         if accepted is None:
             return False
         self._waiting.queued(accepted, incoming)

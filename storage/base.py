@@ -148,8 +148,11 @@ class Store(AlternativeStore, DeliveryStore, UsageStore, TroubleStore, MarkStore
 
     # intake
 
-    async def accept(self, event: NewEvent) -> Accepted | None:
-        """Take an event in one transaction: recognise a duplicate (None), find or make the conversation, number and store the turn."""
+    async def accept(self, event: NewEvent, *, alone: bool = False) -> Accepted | None:
+        """Take an event in one transaction: recognise a duplicate (None), find or make the conversation, number and store the turn.
+
+        `alone`: no other event is offered before this one is taken: it waits for nobody who could be written with it.
+        """
         ...
 
     async def open_events(self) -> Sequence[StoredEvent]:

@@ -74,9 +74,9 @@ class Records(UsageRecords, ParkingRecords, MarkRecords, PastRecords):
 
     # intake
 
-    async def accept(self, event: NewEvent) -> Accepted | None:
+    async def accept(self, event: NewEvent, *, alone: bool = False) -> Accepted | None:
         """Take an event in one transaction; None if its key was seen before."""
-        return await self._db.unit(partial(_accept, event=event, now=self._now()), alone=True)  # Telegram's come one by one
+        return await self._db.unit(partial(_accept, event=event, now=self._now()), alone=alone)
 
     async def open_events(self) -> Sequence[StoredEvent]:
         """List events not carried out yet that no turn carries, oldest first."""

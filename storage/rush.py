@@ -11,7 +11,8 @@ Rush: TypeAlias = Callable[[], bool]
 GATHER_SECONDS = 0.02
 """In a rush what is asked waits so long for others, to go to the connection's thread together: with a thousand answers under way a hop to
 a thread and back costs more than most statements do. A reader of chats feels less than a tenth of a second of it, as there are four or
-five such waits up to an answer's first text. What people say is taken in without such a wait."""
+five such waits up to an answer's first text. What comes one after the other is taken in
+without such a wait."""
 
 
 def calm() -> bool:

@@ -118,6 +118,7 @@ class Limits:
         file_bytes: Largest file of a message; 0: it takes none.
         nonce_seconds: So long a nonce is honoured.
         login_calls: So many calls counted in `overall` are made until the first event can arrive, and wait for nothing.
+        one_by_one: An event is offered only when the one before it is committed.
     """
 
     overall: Allowance
@@ -128,6 +129,7 @@ class Limits:
     file_bytes: int = 0
     nonce_seconds: float = math.inf
     login_calls: int = 0
+    one_by_one: bool = False
 
 
 Accept: TypeAlias = Callable[[Incoming], Awaitable[bool]]

@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,9 @@ from bot.clock import SystemClock
 from bot.commands.base import Answer, Command, Context, Option
 from bot.commands.registry import COMMANDS
 from bot.model import CommandCall, EventKind, ReplyRoute
-from storage.base import NewEvent, StoredEvent, StoreError
+from bot.platforms.discord.platform import DiscordPlatform
+from bot.platforms.telegram.platform import TelegramPlatform
+from storage.base import Accepted, NewEvent, StoredEvent, StoreError
 from tests.support.core import World, eventually, picture
 
 
@@ -63,7 +66,7 @@ async def test_the_same_event_delivered_twice_at_once_is_taken_once(world: World
 
 
 async def test_what_can_not_be_committed_is_not_acknowledged(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def full(_: NewEvent) -> None:
+    async def full(_: NewEvent, **__: object) -> None:
         raise StoreError("the disk is full")
 
     async with world.running() as core:
@@ -246,3 +249,22 @@ async def test_an_edit_of_what_is_not_known_is_taken_and_harms_nobody(world: Wor
         await world.come(EventKind.EDIT, text="new text")
         assert await world.ask("next") == "heard: next"
     assert world.alpha.asked == ["next"]
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+async def test_only_a_platform_that_offers_events_one_by_one_has_each_taken_by_itself(
+    world: World, monkeypatch: pytest.MonkeyPatch, one_by_one: bool
+) -> None:
+    monkeypatch.setattr(world.chat, "limits", replace(world.chat.limits, one_by_one=one_by_one))
+    taken: list[bool] = []
+    async with world.running() as core:
+        original = core.store.accept
+
+        async def accept(event: NewEvent, *, alone: bool = False) -> Accepted | None:
+            taken.append(alone)
+            return await original(event, alone=alone)
+
+        monkeypatch.setattr(core.store, "accept", accept)
+        await world.say("one")
+    assert taken == [one_by_one]
+    assert (DiscordPlatform.limits.one_by_one, TelegramPlatform.limits.one_by_one) == (False, True)

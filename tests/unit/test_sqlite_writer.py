@@ -341,7 +341,7 @@ async def test_units_that_come_one_after_the_other_in_a_rush_are_committed_toget
         trickling = asyncio.create_task(trickle(store, 10))
         for _ in range(100):
             await asyncio.sleep(0)
-        await asyncio.wait_for(store.accept(message("what ends the wait")), 5)
+        await asyncio.wait_for(store.accept(message("what ends the wait"), alone=True), 5)
         await asyncio.wait_for(trickling, 5)
         assert seen.count("COMMIT") == 1
         assert [await setting(store, str(number)) for number in range(10)] == ["v"] * 10
@@ -364,13 +364,13 @@ async def test_what_people_say_is_taken_in_at_once_in_a_rush_though_one_comes_af
         waits = asyncio.create_task(store.put_setting("s", "k", "v"))
         await asyncio.sleep(0)
         for number in range(3):
-            assert await asyncio.wait_for(store.accept(message(f"{number}")), 5)
+            assert await asyncio.wait_for(store.accept(message(f"{number}"), alone=True), 5)
         await asyncio.wait_for(waits, 5)  # it was taken along
         gathers = asyncio.create_task(store.put_setting("s", "l", "v"))
         for _ in range(10):
             await asyncio.sleep(0.01)
         assert not gathers.done(), "others still wait for each other"
-        await asyncio.wait_for(store.accept(message("last")), 5)
+        await asyncio.wait_for(store.accept(message("last"), alone=True), 5)
         await asyncio.wait_for(gathers, 5)
 
 

@@ -72,6 +72,7 @@ class TelegramPlatform:
         max_button_rows=TELEGRAM_BUTTON_ROWS,
         max_buttons_per_row=TELEGRAM_BUTTONS_PER_ROW,
         file_bytes=TELEGRAM_FILE_BYTES,
+        one_by_one=True,
     )
     typing_seconds = TELEGRAM_TYPING_SECONDS
     draft_seconds = TELEGRAM_DRAFT_SECONDS
