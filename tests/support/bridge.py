@@ -89,6 +89,7 @@ class DiscordChat:
         await self.discord.say(self.channel, self.person, text, mention=not private)
 
     async def command(self, name: str, /, **options: str) -> None:
+        await eventually(lambda: self.discord.commands)  # one can only choose from what is registered
         await self.discord.slash(self.channel, self.person, name, options)
 
     async def press(self, label: str, *, place: int = -1) -> None:
