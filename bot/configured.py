@@ -22,6 +22,7 @@ class Configured:
         spare: That would be asked if DEFAULT_MODEL were left empty, where that names the model; empty: no other.
         keyed: A key is set.
         key_goes: What to do where the provider wants a key and none is set.
+        chosen: The default provider, where that is another one: DEFAULT_MODEL is a model of its, not of this one's.
     """
 
     model: str
@@ -29,6 +30,7 @@ class Configured:
     spare: str = ""
     keyed: bool = True
     key_goes: str = ""
+    chosen: str = ""
 
     def unlisted(self, provider: Provider, names: Sequence[str]) -> str:
         """Say that the provider's list, of these names, has not the model, and what to change; a list with gaps may be right without it."""
@@ -39,7 +41,14 @@ class Configured:
         """Say that the provider knows no such model, and what to change. `names`: those that its list has."""
         return f"there is no model {self.model}. {self._change(self.where, 'those that there are', names)}"
 
+    def closed(self, names: Sequence[str]) -> str:
+        """Say that the provider has the model and does not let this key use it, and what to change. `names`: those that its list has."""
+        words = f"this key or account may not use {self.model}: have that opened, or take another"
+        return f"{words}. {self._change(self.where, 'those that are open', names)}"
+
     def _change(self, what: str, those: str, names: Sequence[str]) -> str:
+        if not self.where and self.chosen:
+            return f"Choose one with /model: DEFAULT_MODEL is {self.chosen}'s, the default provider's"
         if not self.where:
             return "Set DEFAULT_MODEL, or choose one with /model"
         return f"Set {what} to one of {those}{f', or leave it empty for {self.spare}' if self.spare in names else ''}"
@@ -65,19 +74,20 @@ def near_it(model: str, names: Sequence[str]) -> str:
 def configured(settings: Settings, providers: Mapping[str, Provider]) -> dict[str, Configured]:
     """Return each provider as it is set up, in their order."""
     chosen = settings.default_provider or next(iter(providers), "")
-    return {name: _one(settings, provider, chosen=name == chosen) for name, provider in providers.items()}
+    return {name: _one(settings, provider, chosen) for name, provider in providers.items()}
 
 
-def _one(settings: Settings, provider: Provider, *, chosen: bool) -> Configured:
+def _one(settings: Settings, provider: Provider, chosen: str) -> Configured:
     name, model, where, spare = provider.name, provider.default_model, "", ""
+    other = "" if name == chosen else chosen
     table = next((endpoint for endpoint in settings.endpoints if endpoint.vendor.name == name), None)
-    if chosen and settings.default_model:
+    if not other and settings.default_model:
         model, where, spare = settings.default_model, DEFAULT_MODEL, model if model != settings.default_model else ""
     elif table is not None:
         where = f"the default_model of [{name}] in PROVIDERS_FILE"
     if table is not None:
         goes = f"write api_key or api_key_env into [{name}] in PROVIDERS_FILE"
         goes += ", or mend the key that stands in its headers or extra" if table.vendor.secrets else ""
-        return Configured(model, where, spare, table.key is not None, goes)
+        return Configured(model, where, spare, table.key is not None, goes, other)
     keyed = name != "local" and (name != "openai" or settings.openai_api_key is not None)  # the others are there by their key alone
-    return Configured(model, where, spare, keyed, f"set {name.upper()}_API_KEY")
+    return Configured(model, where, spare, keyed, f"set {name.upper()}_API_KEY", other)

@@ -219,9 +219,9 @@ def _cause(provider: Provider, setup: Configured, step: str, error: ProviderErro
         or {
             ErrorKind.AUTH: no_key(provider, setup),
             ErrorKind.CONNECT: f"can't be reached: check the network and {address}",
-            ErrorKind.MODEL_NOT_FOUND: setup.refused(names),
+            ErrorKind.MODEL_NOT_FOUND: setup.closed(names) if error.kind is not error.told_as else setup.refused(names),
             ErrorKind.PROTOCOL: f"{_ADVICE[ErrorKind.PROTOCOL]} Check {address}",
-        }.get(error.kind)
+        }.get(error.told_as if step == ANSWER else error.kind)
         or _ADVICE.get(error.kind, str(error.kind))
     )
     status = f"HTTP {error.status}" if error.status is not None else ""

@@ -14,9 +14,9 @@ NOISY = ("discord", "httpx", "httpcore", "telegram", "aiohttp", "asyncio")
 SHORT_CHARS = 8
 """A shorter secret goes only where it stands by itself: within a word, as `bad` in `bad_request`, it tells nothing of itself, and the log
 would be unreadable without it. Real keys are longer."""
-_BEFORE = r"(?:(?<!\w)|(?<=%[0-9A-Fa-f]{2})|(?<=\\[abfnrtv])|(?<=/bot)|(?<=\x1b\[[0-9]m)|(?<=\x1b\[[0-9]{2}m))"
-"""By itself, too: behind a character written as `%3D` or `\\n`,
-behind the `/bot` of Telegram's addresses, and behind a terminal's colour."""
+_BEFORE = r"((?<!\w)|%(?:25)*[0-9A-F]{2}|\\(?:[abfnrtv]|x[0-9A-F]{2}|u[0-9A-F]{4})|/bot|\x1b\[[0-9;]*m)"
+"""By itself, too: behind a character written as `%3D`, `%253D`, `\\n`, `\\x3d` or `\\u003c` (as Go's JSON writes `<`), behind the `/bot` of
+Telegram's addresses, and behind a terminal's colour. Only ASCII makes a word: in Chinese a key has no blanks around it."""
 
 
 class Cleaner(logging.Formatter):
@@ -31,15 +31,21 @@ class Cleaner(logging.Formatter):
         """Return the line without any secret."""
         text = self._inner.format(record)
         for secret in self._secrets:
-            text = secret.sub("***", text)
+            text = secret.sub(_blanked, text)
         return text
 
 
+def _blanked(found: re.Match[str]) -> str:
+    return f"{found[1]}***"
+
+
 def _pattern(secret: str) -> re.Pattern[str]:
-    literal = re.escape(secret)
+    """Return what finds a secret, the whole of it in any case of an escape's digits; group 1 is what stays before it."""
+    literal = f"(?-i:{re.escape(secret)})"
     if len(secret) >= SHORT_CHARS:
-        return re.compile(literal)
-    return re.compile((_BEFORE if re.match(r"\w", secret) else "") + literal + (r"(?!\w)" if re.search(r"\w\Z", secret) else ""))
+        return re.compile(f"(){literal}")
+    before = _BEFORE if re.match(r"\w", secret, re.ASCII) else "()"
+    return re.compile(before + literal + (r"(?!\w)" if re.search(r"\w\Z", secret, re.ASCII) else ""), re.ASCII | re.IGNORECASE)
 
 
 def configure(level: str, secrets: Iterable[str]) -> None:

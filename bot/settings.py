@@ -335,14 +335,14 @@ def _further(settings: Settings) -> str:
 
 
 def _own_titles(settings: Settings) -> dict[str, str]:
-    """Return name → the name people read, of our own providers that are set up; of the local model unless it is switched off."""
+    """Return name → the name people read, of our own providers that are set up; of the local model if it is installed and not off."""
     openai = openai_compatible.openai_vendor(settings.openai_base_url)
     titles = {
         "netmind": (settings.netmind_api_key, netmind.NETMIND.title),
         "segmind": (settings.segmind_api_key, segmind.Segmind.title),
         "modelslab": (settings.modelslab_api_key, modelslab.ModelsLab.title),
         "openai": (settings.openai_api_key or settings.openai_base_url, openai.title),
-        "local": (settings.local_model != "off", local.Local.title),
+        "local": (settings.local_model != "off" and local.local_available(), local.Local.title),
     }
     return {name: title for name, (on, title) in titles.items() if on}
 
@@ -353,7 +353,9 @@ def _refuse_same_title(settings: Settings) -> None:
     Raises:
         SettingsError: Two are. The tables are named, and the title is not.
     """
-    known = {_folded(title): name for name, title in _own_titles(settings).items()}
+    own = _own_titles(settings)
+    known = {_folded(title): name for name, title in own.items()}
+    names = {*own, *(endpoint.vendor.name for endpoint in settings.endpoints)}
     for vendor in (endpoint.vendor for endpoint in settings.endpoints):
         other = known.setdefault(_folded(vendor.title), vendor.name)
         if other != vendor.name:
@@ -362,10 +364,15 @@ def _refuse_same_title(settings: Settings) -> None:
                 f"PROVIDERS_FILE: {settings.providers_file}, [{vendor.name}]: its title, or its preset's, is that of {whose} too, and "
                 f'/provider shows titles: write another into it, such as title = "{vendor.name}"'
             )
+        if (meant := _folded(vendor.title)) in names - {vendor.name}:
+            raise SettingsError(
+                f"PROVIDERS_FILE: {settings.providers_file}, [{vendor.name}]: its title is the name of another provider, and /provider "
+                f'would take it for {meant}: write another into it, such as title = "{vendor.name}"'
+            )
 
 
 def _folded(title: str) -> str:
-    return title.strip().casefold()
+    return " ".join(title.split()).casefold()
 
 
 def _line(problem: Mapping[str, Any]) -> str:

@@ -199,3 +199,28 @@ class Well(ScriptedProvider):
 async def test_only_a_key_that_there_is_is_taken(name: str, keyed: bool, words: str) -> None:
     rows = await examine_all({name: Well(name=name)}, {name: "small"}, setups={name: Configured("small", keyed=keyed)})
     assert (rows[0].step, rows[0].words) == ("key", words)
+
+
+async def test_live_does_not_call_a_key_refused_that_may_not_use_one_model(outside: Outside, tmp_path: Path) -> None:
+    """The key was taken two lines above."""
+    outside.netmind.faults.add(Fault(path="*/chat/completions", status=403, body={"error": {"message": "No access."}}, times=-1))
+    rows = await live(loaded(outside, tmp_path, providers_file=table(outside, tmp_path, f'default_model = "{LISTED}"')))
+    assert rows["key"].words.startswith("taken")
+    words = rows["question"].words
+    assert words.startswith(f"this key or account may not use {LISTED}: have that opened, or take another. Set the default_model of [mine]")
+    assert "refused" not in words
+
+
+async def test_default_model_is_not_advised_for_another_provider_than_the_default_one(outside: Outside, tmp_path: Path) -> None:
+    """It would be asked of the default provider, which has not got it."""
+    key = outside.provider_settings()["netmind_api_key"]
+    both = {"openai_base_url": outside.netmind.base_url, "openai_api_key": key}
+    path = table(outside, tmp_path, f'default_model = "{LISTED}"')
+    settings = loaded(outside, tmp_path, providers_file=path, default_provider="mine", **both)
+    said = [finding.words for finding in await examine(settings) if finding.what == "openai, model"]
+    said += [row.words for row in await ask_live(settings) if row.provider == "openai" and row.step == "question" and not row.fine]
+    assert said
+    for words in said:
+        assert "Set DEFAULT_MODEL" not in words
+    setup = configured(settings, {name: ScriptedProvider(name=name) for name in ("openai", "mine")})["openai"]
+    assert setup.refused([]).endswith("Choose one with /model: DEFAULT_MODEL is mine's, the default provider's")

@@ -94,3 +94,21 @@ def test_what_is_long_enough_for_a_key_goes_within_words_too(capsys: pytest.Capt
     logs.configure("info", ["s" * logs.SHORT_CHARS])
     log.warning("bot%s_x", "s" * logs.SHORT_CHARS)
     assert "bot***_x" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'{"error": "invalid \u003cKEY\u003e"}',
+        r"b'\x01KEY'",
+        "https://host/?next=k%253DKEY",
+        "无效的密钥KEY请检查",
+        "\x1b[1;31mKEY\x1b[0m",
+        "k%3DKEY%20KEY",
+    ],
+)
+def test_a_short_secret_goes_behind_what_only_looks_like_a_letter(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    """As Go's JSON writes `<`, and as Chinese words stand: without a blank."""
+    logs.configure("info", ["abc1234"])
+    log.warning("%s", text.replace("KEY", "abc1234"))
+    assert text.replace("KEY", "***") in capsys.readouterr().err
