@@ -312,10 +312,16 @@ UPDATE turn SET handle = NULL WHERE id = $1 AND handle IS NOT NULL;
 SELECT id FROM entry WHERE turn = $1 AND role = 'user' LIMIT 1;
 
 -- name: question_copy
--- Ask a turn's question in another turn, too, in the newest words that it was given.
+-- Ask a turn's question in another turn, too, in the newest words that it was given: an edit is recorded where it was asked last.
 INSERT INTO entry (turn, role, author, author_name, content, chat, message_id, superseded, created_at, version)
-SELECT $2, role, author, author_name, CASE WHEN edited IS NULL OR edited = '[]' THEN content ELSE edited END, chat, message_id, FALSE, $3, version
-FROM entry WHERE turn = $1 AND role = 'user' ORDER BY id
+SELECT $2, e.role, e.author, e.author_name, CASE WHEN w.edited IS NULL OR w.edited = '[]' THEN w.content ELSE w.edited END, e.chat, e.message_id,
+  FALSE, $3, w.version
+FROM entry e JOIN entry w ON w.id = (
+  SELECT COALESCE(MAX(n.id), e.id) FROM entry n
+  WHERE n.chat = e.chat AND n.message_id = e.message_id AND n.role = 'user'
+    AND (SELECT COALESCE(t.again, t.id) FROM turn t WHERE t.id = n.turn) = (SELECT fresh.again FROM turn fresh WHERE fresh.id = $2)
+)
+WHERE e.turn = $1 AND e.role = 'user' ORDER BY e.id
 RETURNING id, turn;
 
 -- name: answer_get

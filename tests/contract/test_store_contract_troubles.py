@@ -347,6 +347,19 @@ class TestWordsOfWhatIsParked:
         assert await store.retry(turn.conversation, event, HERE) is not None
         assert await read(store, await claim(store, turn.conversation)) == ["better"]
 
+    async def test_a_retry_of_an_older_answer_asks_in_the_newest_words_too(self, store: Store) -> None:
+        turn = await ask(store, "q")
+        assert await store.answered(turn, reply("a"))
+        assert await store.close(turn, TurnState.DONE)
+        assert await store.retry(turn.conversation, (await accept(store, command("retry"))).event, HERE) is not None
+        again = await claim(store, turn.conversation)
+        assert await store.answered(again, reply("b"))
+        assert await store.close(again, TurnState.DONE)
+        assert not await store.edit_entry(HERE, "m-q", "better", 2)
+        event = (await accept(store, command("again"))).event
+        assert await store.retry(turn.conversation, event, HERE, turn=turn.id) is not None
+        assert await read(store, await claim(store, turn.conversation)) == ["better"]
+
     async def test_a_retry_asks_what_came_before_one_that_was_taken_back(self, store: Store) -> None:
         first = await ask(store, "q1")
         assert await store.answered(first, reply("a"))
