@@ -157,6 +157,8 @@ class Accounting:
             if not limit.most or max(checked.used, checked.used - asked + took) < edge:  # one of 0 lets only through what is free
                 continue
             now = limit.standing(await self.tallies(limit.subject, limit.first_day, limit.end_day), expected.amounts, used)
+            if max(checked.used, now.used) < edge:
+                continue  # others were given back meanwhile
             figures = {"used": now.used, "about": now.estimated, "most": limit.most, "until": limit.end_day}
             if now.used < edge:  # it is near its end by what was reserved alone
                 figures["reached"] = checked.used

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import sqlite3
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from bot.model import ChatKind, Sender
 from bot.preferences import Defaults
 from bot.prices import Price, Prices
 from bot.transcript import estimated
-from bot.usage import ANSWER_TOKENS
+from bot.usage import ANSWER_TOKENS, Accounting, Expected
 from storage.base import StoreError
+from storage.usage import Amounts
 from tests.support.clock import Epoch
 from tests.support.core import World, eventually
 
@@ -331,6 +333,20 @@ async def test_near_its_end_is_said_what_was_used_and_never_that_what_was_reserv
         usage = await world.order("usage")
         assert f"“house”: {used.partition(' (')[0]}, renews on" in usage.replace("*", "")
         assert "“house”: ≈" not in usage
+
+
+async def test_what_others_gave_back_meanwhile_brings_no_budget_near_its_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Accounting.near
+
+    async def near(self: Accounting, expected: Expected, used: Amounts) -> list[Any]:
+        others = [replace(standing, used=1_300) for standing in expected.standings]  # when it was checked, others were under way
+        return await original(self, replace(expected, standings=tuple(others)), used)
+
+    monkeypatch.setattr(Accounting, "near", near)
+    world.budgets = budget(tokens=2_000)
+    async with world.running():
+        world.alpha.will(TextDelta("yes"), Usage(1_400, 37), Finished())
+        assert await world.ask("one") == "yes"
 
 
 async def test_a_budget_whose_sum_holds_estimates_is_marked_so_wherever_it_is_told(world: World) -> None:
