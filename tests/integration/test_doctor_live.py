@@ -82,7 +82,7 @@ async def test_where_all_is_well_each_provider_answers_one_short_question(outsid
             "question",
             "there is no model meta-llama",
         ),
-        ("segmind", Fault(path=SLUG, status=410, body={"error": "retired"}), "question", "Set DEFAULT_MODEL, or choose one"),
+        ("segmind", Fault(path=SLUG, status=410, body={"error": "retired"}), "question", "Choose one with /model: DEFAULT_MODEL is"),
         ("netmind", Fault(path=CHAT, status=200, body="<html>Welcome to nginx</html>"), "question", "is it the right address?"),
         ("segmind", Fault(path=SLUG, status=200, body="<html>hello</html>"), "question", "Check SEGMIND_BASE_URL"),
         ("segmind", Fault(path=SLUG, status=200, body={"answer": 42}), "question", "is it the right address?"),
