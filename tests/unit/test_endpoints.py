@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters import local
 from adapters.http import Budgets, open_session
 from adapters.openai_compatible import OpenAICompatible
 from adapters.openai_parameters import OpenAIParameters
@@ -253,8 +254,9 @@ def of_title(folder: Path, text: str, **values: object) -> str:
     ],
 )
 def test_two_providers_that_people_could_not_tell_apart_are_refused(
-    tmp_path: Path, text: str, values: dict[str, object], whose: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, values: dict[str, object], whose: str
 ) -> None:
+    monkeypatch.setattr(local, "local_available", lambda: True)  # wherever this runs
     said = of_title(tmp_path, text, **values)
     assert f"[b]: its title, or its preset's, is that of {whose} too, and /provider shows titles: " in said
     assert said.endswith('write another into it, such as title = "b"')
