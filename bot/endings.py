@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from adapters.base import Alternatives, ErrorKind, Finished, FinishReason, ProviderError
-from bot import texts, texts_usage
+from bot import texts, texts_failed, texts_usage
 from bot.course import Course
 from bot.preferences import Choice
 
@@ -36,9 +36,7 @@ def ending(said: Mapping[str, Any], shown: int = 1) -> tuple[str, bool]:
         others = said.get("others", ())  # a version before this one did not keep how they ended
         said = others[shown - 2] if shown - 2 < len(others) else {}
     reason = FinishReason(said.get("reason", FinishReason.STOP))
-    complete, cut = said.get("complete", True), said.get("cut", False)
-    more = reason is not FinishReason.CONTENT_FILTER and (reason is FinishReason.LENGTH or cut or not complete)
-    return texts.finish_note(reason, complete=complete, likely_truncated=cut), more
+    return texts.finish_note(reason, complete=said.get("complete", True), likely_truncated=said.get("cut", False))
 
 
 def instead(course: Course, title: Title) -> dict[str, Any]:
@@ -48,18 +46,18 @@ def instead(course: Course, title: Title) -> dict[str, Any]:
     return {"instead": [title(course.choice), course.choice.model, title(course.choices[0]), course.passed.get(0)]}
 
 
-def failure(course: Course, error: ProviderError, title: Title) -> str:
-    """Return the words about why there is no answer, or not the whole of it."""
+def failure(course: Course, error: ProviderError, title: Title) -> tuple[str, bool]:
+    """Return the words about why there is no answer, or not the whole of it, and whether there may be more of it to be had."""
     at = next((place for place, choice in enumerate(course.choices) if choice.provider == error.provider), 0)
-    told = texts.provider_error(error, title(course.choices[at]), course.choices[at].model, broke_off=course.said is not None)
+    told = texts_failed.provider_error(error, title(course.choices[at]), course.choices[at].model, broke_off=course.said is not None)
     if course.said is not None:
         note = instead_note(instead(course, title))
     elif (refused := course.refused) is not None:
         note = texts_usage.over_budget(refused.standing, refused.expected, refused.model)
     else:
         others = sorted({*course.passed, course.asked} - {at})
-        note = texts.nobody_else([title(course.choices[place]) for place in others]) if others else ""
-    return f"{told}\n\n{note}" if note else told
+        note = texts_failed.nobody_else([title(course.choices[place]) for place in others]) if others else ""
+    return f"{told}\n\n{note}" if note else told, course.said is not None and texts_failed.goes_on(error)
 
 
 def instead_note(said: Mapping[str, Any]) -> str:
@@ -67,7 +65,7 @@ def instead_note(said: Mapping[str, Any]) -> str:
     if "instead" not in said:
         return ""
     provider, model, chosen, why = said["instead"]
-    return texts.instead(provider, model, chosen, ErrorKind(why) if why else None)
+    return texts_failed.instead(provider, model, chosen, ErrorKind(why) if why else None)
 
 
 def files_note(said: Mapping[str, Any]) -> str:

@@ -10,80 +10,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from adapters.base import ErrorKind, FinishReason, ProviderError, Scope
+from adapters.base import FinishReason
 from bot.model import ChatKind, Incoming
 from bot.render.text import escape
 
 _LONGEST_IN_SECONDS, _LONGEST_IN_MINUTES, _LONGEST_IN_HOURS = 90, 90, 48
 """From here on the next larger unit reads better."""
 _THOUSAND = 1000
-_PROVIDER_ERRORS = {
-    ErrorKind.RATE_LIMIT: "{provider} is getting too many questions right now. Try again {when}.",
-    ErrorKind.OVERLOADED: "{provider} is overloaded right now. Try again {when}, or choose another with /provider.",
-    ErrorKind.SERVER: "{provider} had a fault of its own. Use /retry to ask again, or choose another with /provider.",
-    ErrorKind.CONNECT: "{provider} can't be reached right now. Use /retry in a while, or choose another with /provider.",
-    ErrorKind.TIMEOUT_FIRST: "{provider} did not begin to answer in time. Use /retry to ask again.",
-    ErrorKind.TIMEOUT_IDLE: "{provider} stopped in the middle of its answer. Use /retry to ask again.",
-    ErrorKind.TIMEOUT_TOTAL: "{provider} took too long. Use /retry to ask again, or choose a faster model with /model.",
-    ErrorKind.AUTH: "{provider} refused this bot's key. The operator has to check it; meanwhile choose another with /provider.",
-    ErrorKind.QUOTA: "The account at {provider} has no credits left. The operator must add some; meanwhile choose another with /provider.",
-    ErrorKind.MODEL_NOT_FOUND: "{provider} has no model {model}. Choose another with /model.",
-    ErrorKind.BAD_REQUEST: "{provider} did not accept the request{detail} Check /settings, or choose another model with /model.",
-    ErrorKind.CONTEXT_OVERFLOW: "This conversation is too long for {model}. Use /reset to start afresh, or choose another with /model.",
-    ErrorKind.CONTENT_FILTER: "{provider} declined to answer that. Ask in other words.",
-    ErrorKind.NO_PICTURES: "{model} can't see pictures. Choose another with /model or /provider, then use /retry.",
-    ErrorKind.PROTOCOL: "{provider} sent something that can't be understood. Use /retry to ask again.",
-    ErrorKind.INCOMPLETE: "The answer was cut off on its way. Use /retry to ask again.",
-    ErrorKind.EMPTY: "{model} gave an empty answer. Use /retry to ask again, or choose another model with /model.",
-    ErrorKind.STATE_LOST: "{provider} lost this conversation. Use /retry: it will be told again what was said.",
-}
-
-
-_BROKE_OFF = {
-    ErrorKind.RATE_LIMIT: "{provider} is getting too many questions right now and stopped in the middle of its answer.",
-    ErrorKind.OVERLOADED: "{provider} is overloaded right now and stopped in the middle of its answer.",
-    ErrorKind.SERVER: "{provider} had a fault of its own in the middle of its answer.",
-    ErrorKind.CONNECT: "The connection to {provider} broke in the middle of its answer.",
-    ErrorKind.TIMEOUT_FIRST: "{provider} stopped in the middle of its answer.",
-    ErrorKind.TIMEOUT_IDLE: "{provider} stopped in the middle of its answer.",
-    ErrorKind.TIMEOUT_TOTAL: "{provider} took too long with its answer.",
-    ErrorKind.PROTOCOL: "{provider} sent something that can't be understood in the middle of its answer.",
-    ErrorKind.INCOMPLETE: "The answer was cut off on its way.",
-    ErrorKind.EMPTY: "{model} stopped in the middle of its answer.",
-    ErrorKind.STATE_LOST: "{provider} lost this conversation in the middle of its answer.",
-}
-"""Why an answer is not whole of which a part was shown: Continue stands below it."""
-_FILTERED = "{provider} declined to go on with this answer. Ask in other words."
-_GO_ON = "Press Continue or use /continue to go on from here, or /retry to ask anew."
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")  # noqa: RUF001 - Chinese and Japanese ones
 _CLOSING = "\"'”’»)"  # noqa: RUF001 - the mark that closes a quotation
-
-WHY = {
-    ErrorKind.RATE_LIMIT: "gets too many questions right now",
-    ErrorKind.OVERLOADED: "is overloaded",
-    ErrorKind.SERVER: "had a fault of its own",
-    ErrorKind.CONNECT: "can't be reached",
-    ErrorKind.TIMEOUT_FIRST: "did not begin to answer in time",
-    ErrorKind.TIMEOUT_IDLE: "stopped before its first word",
-    ErrorKind.TIMEOUT_TOTAL: "took too long",
-    ErrorKind.AUTH: "refused this bot's key",
-    ErrorKind.QUOTA: "has no credits left",
-    ErrorKind.MODEL_NOT_FOUND: "has no such model for this bot",
-    ErrorKind.BAD_REQUEST: "did not take the question",
-}
-"""Why another provider answered, after the name of the one that was chosen."""
-_OF_ALL_REQUESTS = frozenset({ErrorKind.RATE_LIMIT, ErrorKind.OVERLOADED, ErrorKind.AUTH, ErrorKind.QUOTA})
-"""What hits a list of models as it does a question: the same is said and advised of both."""
-_UNLISTED: dict[ErrorKind, str] = {
-    kind: words for kind, words in WHY.items() if kind not in {ErrorKind.MODEL_NOT_FOUND, ErrorKind.BAD_REQUEST}
-}
-"""Why there is no list, after the provider's name: no model was asked for."""
-
-
-def instead(provider: str, model: str, chosen: str, why: ErrorKind | None) -> str:
-    """Say below an answer that it is not from the provider that was chosen."""
-    reason = WHY.get(why, "did not answer") if why else "did not answer"
-    return f"*↪ {escape(provider)} answered, with {escape(model)}: {escape(chosen)} {reason}.*"
 
 
 def chain(others: Sequence[str]) -> str:
@@ -104,11 +39,6 @@ def fallback(others: Sequence[str], *, changed: bool, first: str | None = None) 
         f"{already}Where the chosen provider does not answer, {named} {'is' if len(others) == 1 else 'are'} asked{when}. "
         "`/fallback off` leaves nobody, `/fallback default` is the operator's choice."
     )
-
-
-def nobody_else(providers: Sequence[str]) -> str:
-    """Say that others were asked, too."""
-    return f"{' and '.join(escape(provider) for provider in providers)} did not answer, either."
 
 
 def advised(least: float, most: float) -> str:
@@ -139,41 +69,6 @@ def not_taken(names: Sequence[str], model: str) -> str:
     return f" {code(model)} does not take {named}: {it} not sent to it, only to a model that does (/model)."
 
 
-_AT_CAP = "{model} used up the length of its answer by thinking. Set a higher max_tokens with /settings, or choose another with /model."
-_WRONG_ADDRESS = (
-    "{provider} seems to be set up with a wrong address. The operator has to check it; meanwhile choose another with /provider."
-)
-_NOT_OPEN = "{provider} does not let this bot's key or account use {model}. Choose another with /model. The operator can have it opened."
-
-
-def provider_error(error: ProviderError, provider: str, model: str, *, broke_off: bool = False) -> str:
-    """Say what went wrong with a question, in one sentence and what to do. `broke_off`: a part of the answer stands above it."""
-    when = f"in {duration(error.retry_after)}" if error.retry_after else "in a while"
-    detail = f": {sentence(escape(error.detail))}" if error.kind is ErrorKind.BAD_REQUEST and error.detail.strip() else "."
-    words = _unanswered(error) if not broke_off else _FILTERED if error.kind is ErrorKind.CONTENT_FILTER else _broken_off(error)
-    if model and error.kind is ErrorKind.AUTH and error.scope is Scope.MODEL:
-        words = _NOT_OPEN
-    return f"⚠️ {words.format(provider=escape(provider), model=escape(model), when=when, detail=detail)}"
-
-
-def no_list(error: ProviderError, provider: str) -> str:
-    """Say why a provider's list of models can't be had: nothing was asked that /retry could ask again, and no model is at fault."""
-    if error.kind in _OF_ALL_REQUESTS or error.misplaced:
-        return provider_error(error, provider, "")
-    why = _UNLISTED.get(error.kind, "did not answer as it should")
-    return f"⚠️ {escape(provider)} {why}, so its models can't be listed. Try again in a while, or choose another with /provider."
-
-
-def _unanswered(error: ProviderError) -> str:
-    if error.misplaced:
-        return _WRONG_ADDRESS
-    return _AT_CAP if error.at_cap else _PROVIDER_ERRORS[error.kind]
-
-
-def _broken_off(error: ProviderError) -> str:
-    return f"{_BROKE_OFF.get(error.kind) or _unanswered(error)} {_GO_ON}"
-
-
 def sentence(words: str) -> str:
     """Return somebody's words with one full stop at their end, if they do not end a sentence by themselves."""
     words = words.rstrip()
@@ -201,25 +96,24 @@ def size(count: int) -> str:
     return f"{count} bytes" if unit == "bytes" else f"{amount:.1f} {unit}"
 
 
-def finish_note(reason: FinishReason, *, complete: bool, likely_truncated: bool) -> str:
-    """Say below an answer that it is not whole; empty if it is."""
+def finish_note(reason: FinishReason, *, complete: bool, likely_truncated: bool) -> tuple[str, bool]:
+    """Say below an answer that it is not whole, empty if it is; and whether there may be more of it to be had, by Continue."""
+    if reason is FinishReason.CONTENT_FILTER:  # before the others: it would end the same way again
+        return _FILTERED, False
     if reason is FinishReason.LENGTH:
-        return f"*✂️ Cut at the length limit. {_MORE}*"
+        return f"*✂️ Cut at the length limit. {_MORE}*", True
     if likely_truncated:
-        return f"*✂️ Probably cut at the length limit. {_MORE}*"
-    if reason is FinishReason.CONTENT_FILTER:
-        return (
-            "*The provider's content filter ended this answer. Ask in other words, or choose another with /model or /provider, "
-            "then use /retry.*"
-        )
-    if not complete:
-        return (
-            "*The connection ended before the model said that it was done; something may be missing. "
-            "Press Continue or use /continue for what is missing, or /retry to ask again.*"
-        )
-    return ""
+        return f"*✂️ Probably cut at the length limit. {_MORE}*", True
+    return ("", False) if complete else (_LOST_ITS_END, True)
 
 
+_FILTERED = (
+    "*The provider's content filter ended this answer. Ask in other words, or choose another with /model or /provider, then use /retry.*"
+)
+_LOST_ITS_END = (
+    "*The connection ended before the model said that it was done; something may be missing. "
+    "Press Continue or use /continue for what is missing, or /retry to ask again.*"
+)
 _MORE = "Press Continue or use /continue for more, or raise the limit with /settings."
 LABEL_STOP, LABEL_RETRY, LABEL_CONTINUE, LABEL_OTHER_MODEL = "Stop", "Retry", "Continue", "Other model…"
 _ANSWER_NUMBER = "Answer {}"

@@ -18,11 +18,8 @@ from typing import Any, TypeVar
 from adapters.base import (
     Alternatives,
     Billed,
-    ChatRequest,
-    ErrorKind,
     Finished,
     FinishReason,
-    Pace,
     Provider,
     ProviderError,
     ReasoningDelta,
@@ -30,8 +27,9 @@ from adapters.base import (
     TextDelta,
     Usage,
 )
-from adapters.router import Asked, Candidate, ChainEvent, Router
+from adapters.router import Asked, ChainEvent, Router
 from bot import controls, endings, memory, texts, texts_usage, transcript
+from bot.asking import Asking, Fenced
 from bot.attachments import Attachments, NothingToAskError
 from bot.clock import Clock
 from bot.course import Course
@@ -49,7 +47,6 @@ from bot.spending import spending
 from bot.usage import Accounting, RefusedError, reported
 from storage.alternatives import Alternative
 from storage.base import Owner, OwnerKind, StopSignal, Store, StoreError, Turn, TurnAnswer, TurnState
-from storage.usage import Amounts
 
 log = logging.getLogger(__name__)
 
@@ -77,10 +74,6 @@ class HopelessError(UnshownError):
 
 class _Stopped(Exception):  # noqa: N818 - it is a signal between two functions of this module, not a failure
     """Somebody asked the turn to stop."""
-
-
-class _Fenced(Exception):  # noqa: N818 - as above
-    """Another worker has taken the turn: say and write nothing more."""
 
 
 class Turns:
@@ -121,7 +114,6 @@ class Turns:
         self._long_answer_pages = long_answer_pages
         self._reask = reask
         self._accounting = accounting
-        self._unasked: set[int] = set()
         self._store = store
         self._router = router
         self._providers = providers
@@ -129,7 +121,8 @@ class Turns:
         self._typing_on = {name: platform for name, platform in platforms.items() if isinstance(platform, SupportsTyping)}
         self._preferences = preferences
         self._outbox = outbox
-        self._history = History(store, attachments, pasts)
+        history = History(store, attachments, pasts)
+        self._asking = Asking(store=store, providers=providers, history=history, accounting=accounting, clock=clock, reask=reask)
         self._leftovers = Leftovers(store, platforms, spending(outbox.meters, clock), clock)
         self._clock = clock
 
@@ -140,13 +133,12 @@ class Turns:
             StoreError: The store failed: the turn is still open.
             UnshownError: It could not be shown: the turn is still open.
         """
-        if turn.attempt == 1:
-            self._unasked.add(turn.id)
+        self._asking.begin(turn)
         course = await self._begin(turn, incoming, first=turn.attempt == 1)
         try:
             await self._run(course)
-            self._unasked.discard(turn.id)
-        except _Fenced:
+            self._asking.over(turn)
+        except Fenced:
             log.warning("turn.fenced turn=%d attempt=%d", turn.id, turn.attempt)
             course.delivery.abandon()
         except DeliveryError as error:
@@ -157,7 +149,7 @@ class Turns:
                 raise (HopelessError if error.hopeless else UnshownError) from error
             partial = None if course.answered else course.said
             if not course.answered:
-                await self._settle(course)
+                await self._asking.settle(course)
             await self._store.close(turn, TurnState.FAILED, error=f"delivery: {error}", partial=partial, forget=course.forget)
         except asyncio.CancelledError:
             course.delivery.abandon()
@@ -218,7 +210,7 @@ class Turns:
         if turn.stop_requested:
             await self._stopped(course)
             return
-        if self._asked_before(turn) and not self._reask and turn.tries > 1:  # not where the operator wants it asked again
+        if self._asking.asked_before(turn) and not self._reask and turn.tries > 1:  # not where the operator wants it asked again
             log.warning("turn.not_asked_again turn=%d attempt=%d", turn.id, turn.attempt)
             await self._end_below(course, texts.INTERRUPTED, controls.ended(turn.id), TurnState.FAILED, INTERRUPTED)
             return
@@ -234,22 +226,22 @@ class Turns:
             await self._answer(course)
         except ProviderError as error:
             log.warning("turn.provider_failed turn=%d provider=%s: %s", turn.id, error.provider, error)
-            await self._settle(course, billed=error.billed is not Billed.NO)
-            more = error.kind is not ErrorKind.CONTENT_FILTER
-            await self._failed(course, endings.failure(course, error, self._title), str(error), more=more)
+            await self._asking.settle(course, billed=error.billed is not Billed.NO)
+            words, more = endings.failure(course, error, self._title)
+            await self._failed(course, words, str(error), more=more)
         except NothingToAskError as error:
-            await self._settle(course, billed=False)
+            await self._asking.settle(course, billed=False)
             await self._failed(course, texts.nothing_to_ask(error.notes), str(error))
         except RefusedError as error:
             log.info("turn.refused turn=%d: %s", turn.id, error)
-            await self._settle(course, billed=False)
+            await self._asking.settle(course, billed=False)
             await self._failed(course, texts_usage.over_budget(error.standing, error.expected, error.model), str(error))
         except _Stopped:
-            await self._settle(course)
+            await self._asking.settle(course)
             await self._stopped(course)
 
     async def _answer(self, course: Course) -> None:
-        course.asked_before = self._asked_before(course.turn)
+        course.asked_before = self._asking.asked_before(course.turn)
         signal = self._store.stop_signal(course.turn.id)
         if signal.is_set():
             raise _Stopped
@@ -260,8 +252,8 @@ class Turns:
             await unless(self._read(course), _stop(signal), course.delivery.hopeless())
         finished = course.finished or Finished(FinishReason.UNKNOWN, complete=False)
         # After a crash it is shown as it would have been.
-        used = self._used(course)
-        near = await self._near(course, used)
+        used = self._asking.used(course)
+        near = await self._asking.near(course, used)
         more = {"pages": self._long_answer_pages, "files": course.notes, "trimmed": course.trimmed, "near": near}
         finish = endings.stored(finished, course.others, more | endings.instead(course, self._title))
         choice = course.choice
@@ -277,110 +269,17 @@ class Turns:
             others=tuple(Alternative(other, transcript.content(other)) for other in course.others.texts),
         )
         if not await insist(self._clock, lambda: self._store.answered(course.turn, answer)):
-            raise _Fenced
+            raise Fenced
         course.answered = True
         course.delivery.learn()
         await self._show(course, answer.finish)
-
-    async def _request_at(self, course: Course, place: int, *, lost: bool = False) -> ChatRequest:
-        """Make the request. A budget that does not reach for one of the fallbacks leaves the others, and who was chosen, to be asked.
-
-        `lost`: The job that it was to collect is gone.
-        """
-        turn, choice = course.turn, course.choices[place]
-        try:
-            if turn.handle is not None and (lost or choice.provider != turn.provider):
-                await self._take_edits(course)
-            if lost:
-                course.turn = replace(course.turn, handle=None)
-            return await self._request(course, choice)
-        except RefusedError as refused:
-            if place == 0:
-                raise
-            course.refused = refused
-            raise refused.passing() from refused
-
-    async def _take_edits(self, course: Course) -> None:
-        """Ask with the newest words where a job that was given older ones is not collected."""
-        edited = await insist(self._clock, lambda: self._store.take_edits(course.turn))
-        if edited is None:
-            raise _Fenced
-        if edited:
-            course.reword()
-
-    async def _request(self, course: Course, choice: Choice) -> ChatRequest:
-        """Make the request and reserve what it is expected to use.
-
-        A job is collected by whoever has it; what is asked in its place is bought anew.
-
-        Raises:
-            RefusedError: A budget does not allow it.
-        """
-        turn, provider = course.turn, self._providers[choice.provider]
-        capabilities = provider.capabilities(choice.model)
-        ratio = await self._accounting.ratio(choice)
-        messages = await self._history.messages(course, choice, capabilities, ratio=ratio)
-        if messages is None:
-            raise _Fenced
-        state = await memory.recall(self._store, turn, choice, provider) if capabilities.server_memory else None
-        pace = Pace(course.delivery.lull)
-        course.delivery.near = pace.hurry
-        request = ChatRequest(
-            model=choice.model,
-            messages=messages,
-            system=choice.persona,
-            parameters=choice.parameters,
-            turn=str(turn.id),
-            state=state,
-            resume=turn.handle if choice.provider == turn.provider else None,
-            pace=pace,
-        )
-        most, double = capabilities.max_output_tokens, course.asked_before
-        course.expected = await self._accounting.reserve(turn, course.incoming, choice, request, most=most, possibly_double=double)
-        if course.expected is None:
-            raise _Fenced
-        self._unasked.discard(turn.id)
-        return request
-
-    def _shorter(self, course: Course, request: ChatRequest) -> ChatRequest | None:
-        """Leave out older messages of a request that the model refused for its length."""
-        messages = transcript.shorter(request.messages)
-        if messages is None:
-            return None
-        request = replace(request, messages=messages, state=None)
-        if course.expected is not None:
-            course.expected = self._accounting.shortened(course.expected, request)
-        course.trimmed = True
-        return request
-
-    def _used(self, course: Course) -> Amounts | None:
-        """Return what the question used, as far as is known; None if nothing was reserved for it."""
-        if course.expected is None:
-            return None
-        said, double = "".join((course.reply.text, *course.others.texts, *course.thoughts)), course.asked_before
-        return self._accounting.used(course.expected, course.usage, said, possibly_double=double)
-
-    async def _near(self, course: Course, used: Amounts | None) -> list[Mapping[str, Any]]:
-        expected = course.expected
-        if expected is None or used is None:
-            return []
-        return await insist(self._clock, lambda: self._accounting.near(expected, used))
-
-    async def _settle(self, course: Course, *, billed: bool = True) -> None:
-        """Put what a question without a whole answer used in the place of what was reserved, or give it back."""
-        never_asked = course.expected is None and course.turn.id in self._unasked
-        if course.expected is None and not never_asked:
-            return  # what a worker before reserved stays
-        billed = not never_asked and (billed or course.asked_before or course.usage is not None or course.said is not None)
-        asked = {"provider": "", "model": ""} if course.expected is None else course.expected.asked
-        await insist(self._clock, lambda: self._store.settle(course.turn, self._used(course) if billed else None, **asked))
 
     async def _read(self, course: Course) -> None:
         order = [*range(len(course.choices))]
         if course.turn.handle is not None:  # whoever has the job collects it
             order.sort(key=lambda place: course.choices[place].provider != course.turn.provider)
             order = order if self._reask else order[:1]
-        stream: AsyncGenerator[ChainEvent, None] = self._router.chain([self._candidate(course, place) for place in order])
+        stream: AsyncGenerator[ChainEvent, None] = self._router.chain([self._asking.candidate(course, place) for place in order])
         grows = False
         async with aclosing(stream) as events:
             async for event in events:
@@ -399,15 +298,9 @@ class Turns:
                         choice = course.choice
                         noted = partial(self._store.submitted, course.turn, handle, provider=choice.provider, model=choice.model)
                         if not await insist(self._clock, noted):  # a job that nobody knows of would be asked, and paid for, again
-                            raise _Fenced
+                            raise Fenced
                     case _:
                         log.debug("turn.event turn=%d %s", course.turn.id, type(event).__name__)
-
-    def _candidate(self, course: Course, place: int) -> Candidate:
-        choice = course.choices[place]
-        afresh = self._reask or course.turn.handle is None
-        request, shorter = partial(self._request_at, course, place), partial(self._shorter, course)
-        return Candidate(choice.provider, choice.model, request, afresh, shorter, partial(request, lost=True))
 
     def _title(self, choice: Choice) -> str:
         return self._providers[choice.provider].title
@@ -445,10 +338,6 @@ class Turns:
     def _ignored(self, course: Course) -> str:
         fetched = not course.incoming.attachments or isinstance(self._platforms[course.turn.chat.platform], SupportsAttachments)
         return "" if fetched else texts.FILES_IGNORED
-
-    def _asked_before(self, turn: Turn) -> bool:
-        """Tell whether a provider may have been asked already, and billed it. A job that is collected is not asked again."""
-        return turn.attempt > 1 and turn.id not in self._unasked and turn.handle is None
 
     async def _stopped(self, course: Course) -> None:
         buttons = controls.ended(course.turn.id, more=course.said is not None)

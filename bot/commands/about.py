@@ -78,7 +78,7 @@ async def _health(context: Context, name: str) -> str:
     try:
         health = await provider.check()
     except ProviderError as error:
-        return f" — {texts.provider_error(error, provider.title, '')}"
+        return f" — {texts_failed.provider_error(error, provider.title, '')}"
     return f", reachable, {texts_usage.left(health.credits, health.unit)}" if health.credits is not None else ", reachable"
 
 

@@ -218,7 +218,7 @@ async def test_how_the_first_ended_is_not_said_of_the_others(world: World) -> No
         assert "length limit" in world.texts()[0]
 
 
-CUT = texts.finish_note(FinishReason.LENGTH, complete=True, likely_truncated=False).strip("*")
+CUT = texts.finish_note(FinishReason.LENGTH, complete=True, likely_truncated=False)[0].strip("*")
 
 
 async def cut_others(world: World) -> None:

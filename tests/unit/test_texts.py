@@ -7,7 +7,7 @@ import re
 import pytest
 
 from adapters.base import ErrorKind, FinishReason, ProviderError, Scope
-from bot import texts
+from bot import texts, texts_failed
 from bot.model import ChatAddress, ChatKind, EventKind, Incoming, Sender
 from bot.platforms.budgets import TELEGRAM_CALLBACK_TEXT_CHARS
 from bot.render.discord import STYLE as DISCORD
@@ -18,7 +18,7 @@ NASTY = "a_b*c*`d`[e](http://f)<@1>\n# g ||h|| @everyone"
 
 @pytest.mark.parametrize("kind", ErrorKind)
 def test_every_kind_of_failure_has_one_sentence_with_advice(kind: ErrorKind) -> None:
-    said = texts.provider_error(ProviderError(kind, "canary detail"), "Alpha", "small")
+    said = texts_failed.provider_error(ProviderError(kind, "canary detail"), "Alpha", "small")
     assert said.startswith("⚠️ ")
     assert "\n" not in said
     assert "{" not in said
@@ -28,7 +28,7 @@ def test_every_kind_of_failure_has_one_sentence_with_advice(kind: ErrorKind) -> 
 
 @pytest.mark.parametrize("kind", ErrorKind)
 def test_what_broke_off_speaks_of_the_controls_that_stand_below_it(kind: ErrorKind) -> None:
-    said = texts.provider_error(ProviderError(kind, "canary detail"), "Alpha", "small", broke_off=True)
+    said = texts_failed.provider_error(ProviderError(kind, "canary detail"), "Alpha", "small", broke_off=True)
     assert said.startswith("⚠️ ")
     assert "{" not in said
     assert said.count("/retry") == (kind not in {ErrorKind.CONTENT_FILTER, ErrorKind.NO_PICTURES}) + 2 * (kind is ErrorKind.NO_PICTURES)
@@ -48,13 +48,13 @@ def test_what_broke_off_speaks_of_the_controls_that_stand_below_it(kind: ErrorKi
     ],
 )
 def test_a_sentence_of_a_provider_keeps_its_own_full_stop_and_gets_no_second_one(detail: str, put: str) -> None:
-    said = texts.provider_error(ProviderError(ErrorKind.BAD_REQUEST, detail), "Alpha", "small")
+    said = texts_failed.provider_error(ProviderError(ErrorKind.BAD_REQUEST, detail), "Alpha", "small")
     assert put in DISCORD.render(said).text.replace("\\", "")
 
 
 @pytest.mark.parametrize("kind", ErrorKind)
 def test_a_list_that_can_not_be_had_is_nothing_to_ask_again(kind: ErrorKind) -> None:
-    said = texts.no_list(ProviderError(kind, "canary detail"), "Alpha")
+    said = texts_failed.no_list(ProviderError(kind, "canary detail"), "Alpha")
     assert said.startswith(("⚠️ Alpha ", "⚠️ The account at Alpha "))
     assert not [word for word in ("/retry", "/model", "/settings", "/reset", "other words", "canary") if word in said]
     assert "/provider" in said or "Try again" in said
@@ -62,16 +62,16 @@ def test_a_list_that_can_not_be_had_is_nothing_to_ask_again(kind: ErrorKind) -> 
 
 def test_no_sentence_says_another_slash() -> None:
     """Neither "another /provider" nor "another /model": what is chosen is no command."""
-    said = [texts.provider_error(ProviderError(kind), "Alpha", "small") for kind in ErrorKind]
+    said = [texts_failed.provider_error(ProviderError(kind), "Alpha", "small") for kind in ErrorKind]
     assert not [words for words in said if "another /" in words]
 
 
 def test_a_cap_that_was_used_up_and_a_wrong_address_have_their_own_advice() -> None:
-    used_up = texts.provider_error(ProviderError(ErrorKind.EMPTY, at_cap=True), "Alpha", "small")
+    used_up = texts_failed.provider_error(ProviderError(ErrorKind.EMPTY, at_cap=True), "Alpha", "small")
     assert "max_tokens" in used_up
-    assert used_up != texts.provider_error(ProviderError(ErrorKind.EMPTY), "Alpha", "small")
+    assert used_up != texts_failed.provider_error(ProviderError(ErrorKind.EMPTY), "Alpha", "small")
     misplaced = ProviderError(ErrorKind.BAD_REQUEST, "https://secret-host redirects", scope=Scope.PROVIDER)
-    said = texts.provider_error(misplaced, "Alpha", "small")
+    said = texts_failed.provider_error(misplaced, "Alpha", "small")
     assert "operator" in said
     assert "/provider" in said
     assert "secret-host" not in said
@@ -79,26 +79,26 @@ def test_a_cap_that_was_used_up_and_a_wrong_address_have_their_own_advice() -> N
 
 def test_a_model_that_is_not_open_to_the_key_is_not_told_as_a_refused_key() -> None:
     closed = ProviderError(ErrorKind.AUTH, "canary", scope=Scope.MODEL)
-    said = texts.provider_error(closed, "Alpha", "small")
+    said = texts_failed.provider_error(closed, "Alpha", "small")
     assert said.startswith("⚠️ Alpha does not let this bot's key or account use small. Choose another with /model.")
-    assert texts.provider_error(closed, "Alpha", "small", broke_off=True) == said
+    assert texts_failed.provider_error(closed, "Alpha", "small", broke_off=True) == said
     for other in (
-        texts.provider_error(ProviderError(ErrorKind.AUTH, scope=Scope.ACCOUNT), "Alpha", "small"),
-        texts.no_list(closed, "Alpha"),
+        texts_failed.provider_error(ProviderError(ErrorKind.AUTH, scope=Scope.ACCOUNT), "Alpha", "small"),
+        texts_failed.no_list(closed, "Alpha"),
     ):
         assert "refused this bot's key" in other
 
 
 def test_what_a_filter_ended_says_what_to_do() -> None:
-    said = texts.finish_note(FinishReason.CONTENT_FILTER, complete=True, likely_truncated=False)
+    said, _ = texts.finish_note(FinishReason.CONTENT_FILTER, complete=True, likely_truncated=False)
     assert all(word in said for word in ("Ask in other words", "/model", "/provider", "/retry"))
 
 
 def test_how_long_to_wait_is_told_where_it_is_known() -> None:
-    assert "in 12 s" in texts.provider_error(ProviderError(ErrorKind.RATE_LIMIT, retry_after=12), "Alpha", "small")
-    assert "in 1 s" in texts.provider_error(ProviderError(ErrorKind.RATE_LIMIT, retry_after=0.2), "Alpha", "small")
-    assert "in a while" in texts.provider_error(ProviderError(ErrorKind.RATE_LIMIT), "Alpha", "small")
-    assert "in 60 minutes" in texts.provider_error(ProviderError(ErrorKind.RATE_LIMIT, retry_after=3600), "Alpha", "small")
+    assert "in 12 s" in texts_failed.provider_error(ProviderError(ErrorKind.RATE_LIMIT, retry_after=12), "Alpha", "small")
+    assert "in 1 s" in texts_failed.provider_error(ProviderError(ErrorKind.RATE_LIMIT, retry_after=0.2), "Alpha", "small")
+    assert "in a while" in texts_failed.provider_error(ProviderError(ErrorKind.RATE_LIMIT), "Alpha", "small")
+    assert "in 60 minutes" in texts_failed.provider_error(ProviderError(ErrorKind.RATE_LIMIT, retry_after=3600), "Alpha", "small")
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def test_foreign_words_in_a_sentence_are_shown_as_they_are(style: object) -> Non
     assert style in (DISCORD, TELEGRAM)
     render = DISCORD.render if style is DISCORD else TELEGRAM.render
     for markdown in (
-        texts.provider_error(ProviderError(ErrorKind.BAD_REQUEST, NASTY), "Alpha", "small"),
-        texts.provider_error(ProviderError(ErrorKind.MODEL_NOT_FOUND), "Alpha", NASTY),
+        texts_failed.provider_error(ProviderError(ErrorKind.BAD_REQUEST, NASTY), "Alpha", "small"),
+        texts_failed.provider_error(ProviderError(ErrorKind.MODEL_NOT_FOUND), "Alpha", NASTY),
         texts.provider_off(NASTY),
     ):
         rendered = render(markdown)
@@ -142,16 +142,34 @@ def test_foreign_names_stay_inside_their_code(name: str) -> None:
 
 
 def test_a_finished_answer_needs_no_note_and_every_other_has_one() -> None:
-    assert texts.finish_note(FinishReason.STOP, complete=True, likely_truncated=False) == ""
+    assert texts.finish_note(FinishReason.STOP, complete=True, likely_truncated=False) == ("", False)
     notes = [
-        texts.finish_note(FinishReason.LENGTH, complete=True, likely_truncated=False),
-        texts.finish_note(FinishReason.STOP, complete=True, likely_truncated=True),
-        texts.finish_note(FinishReason.CONTENT_FILTER, complete=True, likely_truncated=False),
-        texts.finish_note(FinishReason.STOP, complete=False, likely_truncated=False),
+        texts.finish_note(FinishReason.LENGTH, complete=True, likely_truncated=False)[0],
+        texts.finish_note(FinishReason.STOP, complete=True, likely_truncated=True)[0],
+        texts.finish_note(FinishReason.CONTENT_FILTER, complete=True, likely_truncated=False)[0],
+        texts.finish_note(FinishReason.STOP, complete=False, likely_truncated=False)[0],
     ]
     assert len(set(notes)) == 4
     assert all(note.startswith("*") and note.endswith("*") for note in (*notes, texts.FILES_IGNORED))
     assert all("/continue" in note for note in (*notes[:2], notes[3]))
+
+
+@pytest.mark.parametrize("reason", FinishReason)
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize("cut", [True, False])
+def test_the_words_below_an_answer_speak_of_continue_exactly_where_its_button_is(
+    reason: FinishReason, *, complete: bool, cut: bool
+) -> None:
+    note, more = texts.finish_note(reason, complete=complete, likely_truncated=cut)
+    assert ("Press Continue or use /continue" in note) == more
+    assert not (more and reason is FinishReason.CONTENT_FILTER)
+
+
+@pytest.mark.parametrize("kind", ErrorKind)
+def test_the_words_of_what_broke_off_speak_of_continue_exactly_where_its_button_is(kind: ErrorKind) -> None:
+    error = ProviderError(kind)
+    said = texts_failed.provider_error(error, "Alpha", "small", broke_off=True)
+    assert ("Press Continue or use /continue" in said) == texts_failed.goes_on(error)
 
 
 @pytest.mark.parametrize("sentence", [texts.NOT_RUNNING, texts.NOT_KEPT, texts.NOT_CONTINUED, texts.DEAD_BUTTON, texts.INTERNAL])
