@@ -11,6 +11,8 @@ from adapters.base import ADVISED, NEEDS, Parameters
 
 MAX_NEW_TOKENS = 1024
 """Most tokens of one answer; also our default, because the provider's own, 128, cuts most answers off."""
+MAX_SEED = 2**63 - 1
+"""The document says no more than "integral value": what a whole number of 64 bits holds, and any service can read."""
 
 
 def _at_most_one(value: Any) -> Any:
@@ -48,9 +50,12 @@ class ModelsLabParameters(Parameters):
     no_repeat_ngram_size: int | None = Field(
         0,
         ge=0,
+        le=MAX_NEW_TOKENS,  # a longer run than an answer can have
         description="No run of so many tokens may come twice; 0 is off. The provider's own, 5, damages code, lists and tables.",
     )
-    seed: int | None = Field(None, ge=0, description="The same seed gives the same answer again, also on a retry. Unset: random.")
+    seed: int | None = Field(
+        None, ge=0, le=MAX_SEED, description="The same seed gives the same answer again, also on a retry. Unset: random."
+    )
     temp: bool | None = Field(False, description="Have the provider send proxy links.")
     reset: bool | None = Field(
         None, description="Start the provider's memory of the chat anew with each question; the conversation is then sent along every time."

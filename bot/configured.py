@@ -21,6 +21,7 @@ class Configured:
         where: What names that model, for the operator; empty: nothing does, it is the provider's usual one.
         spare: That would be asked if DEFAULT_MODEL were left empty, where that names the model; empty: no other.
         keyed: A key is set.
+        key_at: Where the key stands, for the operator; empty: in the variable that has the provider's name.
         key_goes: What to do where the provider wants a key and none is set.
         chosen: The default provider, where that is another one: DEFAULT_MODEL is a model of its, not of this one's.
     """
@@ -29,6 +30,7 @@ class Configured:
     where: str = ""
     spare: str = ""
     keyed: bool = True
+    key_at: str = ""
     key_goes: str = ""
     chosen: str = ""
 
@@ -88,6 +90,7 @@ def _one(settings: Settings, provider: Provider, chosen: str) -> Configured:
     if table is not None:
         goes = f"write api_key or api_key_env into [{name}] in PROVIDERS_FILE"
         goes += ", or mend the key that stands in its headers or extra" if table.vendor.secrets else ""
-        return Configured(model, where, spare, table.key is not None, goes, other)
+        stands = f"{table.key_variable}, the api_key_env" if table.key_variable else "the api_key"
+        return Configured(model, where, spare, table.key is not None, f"its key, {stands} of [{name}] in PROVIDERS_FILE", goes, other)
     keyed = name != "local" and (name != "openai" or settings.openai_api_key is not None)  # the others are there by their key alone
-    return Configured(model, where, spare, keyed, f"set {name.upper()}_API_KEY", other)
+    return Configured(model, where, spare, keyed, key_goes=f"set {name.upper()}_API_KEY", chosen=other)

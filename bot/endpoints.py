@@ -32,6 +32,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from adapters.http import Budgets
 from adapters.openai_parameters import OpenAIParameters, Vendor
@@ -64,7 +65,15 @@ ParameterName = Annotated[str, AfterValidator(_parameter)]
 Window = Annotated[int, BeforeValidator(tables.number), Field(ge=256)]
 """Tokens of a model's window."""
 Seconds = Annotated[float, BeforeValidator(tables.number), Field(gt=0, allow_inf_nan=False)]
-Text = Annotated[str, Field(min_length=1)]
+
+
+def _visible(text: str) -> str:
+    if not any(character.isprintable() and not character.isspace() for character in text):
+        raise PydanticCustomError("blank_text", "takes a text that is not blank")
+    return text
+
+
+Text = Annotated[str, Field(min_length=1), AfterValidator(_visible)]
 Patterns = frozenset[Text]
 """Of models' ids, in which ``*`` stands for anything."""
 
@@ -217,11 +226,13 @@ class Endpoint:
         vendor: Where it is and how it speaks.
         key: Its API key; None for a server that wants none.
         budgets: Of time; None for the usual ones.
+        key_variable: The variable that holds the key; empty: it stands in the file, or there is none.
     """
 
     vendor: Vendor
     key: SecretStr | None = field(repr=False)
     budgets: Budgets | None = None
+    key_variable: str = ""
 
 
 def read(path: Path, environment: Mapping[str, str]) -> tuple[Endpoint, ...]:
@@ -315,7 +326,7 @@ def _endpoint(path: Path, name: str, table: Any, environment: Mapping[str, str])
     if not vendor.default_model.strip():
         example = 'write the model that is asked where nobody chose another, such as default_model = "qwen3-32b"'
         raise EndpointsError(f"{where}: default_model is missing: {example}")
-    return Endpoint(vendor, _key(where, read_table, environment), read_table.budgets())
+    return Endpoint(vendor, _key(where, read_table, environment), read_table.budgets(), read_table.api_key_env or "")
 
 
 def _key(where: str, table: Table, environment: Mapping[str, str]) -> SecretStr | None:

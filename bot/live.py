@@ -231,7 +231,9 @@ def _cause(provider: Provider, setup: Configured, step: str, error: ProviderErro
 
 def no_key(provider: Provider, setup: Configured) -> str:
     """Say that a provider refuses the key, or that it wants one where none is set."""
-    return f"the key was refused: check {variables(provider.name)[0]}" if setup.keyed else f"it wants a key: {setup.key_goes}"
+    return (
+        f"the key was refused: check {setup.key_at or variables(provider.name)[0]}" if setup.keyed else f"it wants a key: {setup.key_goes}"
+    )
 
 
 def wrong_place(provider: Provider, error: ProviderError) -> str:

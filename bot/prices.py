@@ -47,7 +47,9 @@ def _code(written: str) -> str:
     if written.lower() == CREDITS:
         return CREDITS
     if not re.fullmatch(r"[A-Za-z]{3}", written):
-        raise ValueError(f'takes the three letters of a currency, such as "EUR", or "{CREDITS}"')
+        raise ValueError(
+            f'takes the three letters of a currency, such as "EUR", or "{CREDITS}": a code of ISO 4217, no longer one such as USDT'
+        )
     return written.upper()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,16 +30,35 @@ def read(path: Path, *, number: Callable[[str], Any] = float) -> dict[str, Any]:
     try:
         if path.stat().st_size > FILE_BYTES:
             raise TableError(f"{path} is larger than {FILE_BYTES} bytes")
-        # Some editors begin a file with a byte order mark, which TOML does not know.
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"), parse_float=number)
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark, which TOML does not know
     except OSError as error:
         raise TableError(f"{path} can't be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise TableError(f"{path} is not UTF-8 text") from None
+    try:
+        return tomllib.loads(text, parse_float=number)
     except tomllib.TOMLDecodeError as error:
-        raise TableError(f"{path} is no TOML: {error}") from None
+        raise TableError(f"{path} is no TOML: {error}{_badly_named(text, str(error))}") from None
     except (RecursionError, ValueError):  # tables within hundreds of others, a number of thousands of digits
         raise TableError(f"{path} is no TOML that can be read: something in it is nested too deeply, or a number is too long") from None
+
+
+_LINE = re.compile(r"\(at line (\d+),")
+"""Where the reading library says that it met something wrong."""
+_HEADER = re.compile(r"\s*\[\[?(.*?)\]\]?\s*(#.*)?")
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
+_BARE = re.compile(r"\s*[A-Za-z0-9_-]+\s*")
+
+
+def _badly_named(text: str, error: str) -> str:
+    """Say, behind an error that met a table's name, how such a name is written; empty: it met something else."""
+    place = _LINE.search(error)
+    header = _HEADER.fullmatch(text.split("\n")[int(place[1]) - 1]) if place else None
+    if header is None or all(_BARE.fullmatch(part) for part in _QUOTED.sub("x", header[1]).split(".")):
+        return ""
+    return (
+        '. A name in brackets has letters (a-z), digits, - and _ alone, such as [my-box], or stands in quotation marks, such as ["my box"]'
+    )
 
 
 def no_table(path: Path, name: str, value: Any) -> str:
@@ -91,6 +111,7 @@ _TAKES = {
     "dict": "takes a table",
     "model": "takes a table",
     "missing": "is missing: write it",
+    "blank": "takes a text that is more than blanks",
 }
 """Beginning of an error's type → what is said of it."""
 _BOUNDS = {

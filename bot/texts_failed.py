@@ -16,7 +16,10 @@ _PROVIDER_ERRORS = {
     ErrorKind.TIMEOUT_FIRST: "{provider} did not begin to answer in time. Use /retry to ask again.",
     ErrorKind.TIMEOUT_IDLE: "{provider} stopped in the middle of its answer. Use /retry to ask again.",
     ErrorKind.TIMEOUT_TOTAL: "{provider} took too long. Use /retry to ask again, or choose a faster model with /model.",
-    ErrorKind.AUTH: "{provider} refused this bot's key. The operator has to check it; meanwhile choose another with /provider.",
+    ErrorKind.AUTH: (
+        "{provider} refused this bot's key. The operator has to check it (`dragoman doctor` says where it stands); "
+        "meanwhile choose another with /provider."
+    ),
     ErrorKind.QUOTA: "The account at {provider} has no credits left. The operator must add some; meanwhile choose another with /provider.",
     ErrorKind.MODEL_NOT_FOUND: "{provider} has no model {model}. Choose another with /model.",
     ErrorKind.BAD_REQUEST: "{provider} did not accept the request{detail} Check /settings, or choose another model with /model.",

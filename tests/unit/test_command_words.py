@@ -53,6 +53,16 @@ async def test_a_quotation_mark_that_is_not_closed_is_refused_with_how_it_is_wri
     assert (await (await world.context()).choice()).parameters == {"stop": ("END",)}
 
 
+@pytest.mark.parametrize("value", [str(2**63), "9" * 1_000, "9" * 5_000])
+async def test_a_seed_that_is_too_long_is_refused_with_the_range(world: World, value: str) -> None:
+    await world.run("provider", name="delta")
+    said = await world.run("settings", name="seed", value=value)
+    assert "does not fit **seed**" in said
+    assert "(at least 0, at most 9223372036854775807)" in said
+    assert len(said) < 500
+    assert "is `9223372036854775807` from the next question on" in await world.run("settings", name="seed", value=str(2**63 - 1))
+
+
 async def test_a_setting_that_is_not_near_any_gets_the_list(world: World) -> None:
     await world.run("provider", name="gamma")
     said = await world.run("settings", name="stop", value="END")

@@ -139,7 +139,19 @@ async def test_a_table_without_a_key_is_told_that_one_is_wanted(outside: Outside
 async def test_a_table_with_a_wrong_key_is_told_that_it_was_refused(outside: Outside, tmp_path: Path) -> None:
     path = table(outside, tmp_path, f'default_model = "{LISTED}"\napi_key = "canary-4f1d"', keyed=False)
     for said in await refusals(loaded(outside, tmp_path, providers_file=path), "mine"):
-        assert said.startswith("the key was refused: check its key")
+        assert said.startswith("the key was refused: check its key, the api_key of [mine] in PROVIDERS_FILE")
+
+
+async def test_a_wrong_key_in_a_variable_that_a_table_names_is_told_with_that_variable(
+    outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUR_BOX_KEY", "canary-4f1d")
+    path = table(outside, tmp_path, f'default_model = "{LISTED}"\napi_key_env = "OUR_BOX_KEY"', keyed=False)
+    told = await refusals(loaded(outside, tmp_path, providers_file=path), "mine")
+    assert len(told) == 2
+    for said in told:
+        assert said.startswith("the key was refused: check its key, OUR_BOX_KEY, the api_key_env of [mine] in PROVIDERS_FILE")
+        assert "canary" not in said
 
 
 async def test_an_endpoint_without_openais_key_is_told_its_variable(outside: Outside, tmp_path: Path) -> None:

@@ -165,6 +165,9 @@ def test_what_is_wrong_is_named_with_its_table_and_no_value(tmp_path: Path, text
         ("[x]\nrenames = { maxtokens = 'm' }", "[x]: renames.maxtokens: maxtokens is no parameter; did you mean max_tokens?"),
         ("[x]\nmodels = ['a']", '[x]: models: takes a table, such as models = { "qwen3-*" = { context = 32768 } }'),
         ("[x]\ntitle = ''", '[x]: title: takes a text of at least 1 character, such as title = "GPU box"'),
+        ("[x]\ntitle = ' '", '[x]: title: takes a text that is more than blanks, such as title = "GPU box"'),
+        ('[x]\ntitle = "\\u200b\\t"', "[x]: title: takes a text that is more than blanks"),
+        ('[x]\nreasoning_fields = [" "]', "[x]: reasoning_fields.0: takes a text that is more than blanks"),
         (
             "[x]\ndefault_model = 'm'",
             '[x]: base_url is missing: write the address of its API, such as base_url = "https://api.example.com/v1"',
@@ -526,3 +529,30 @@ async def test_models_that_take_pictures_are_declared_by_pattern(tmp_path: Path)
     async with open_session() as session:
         provider = OpenAICompatible(session, made.vendor, key=None)
         assert [provider.capabilities(model).images for model in ("qwen3-vl-8b", "qwen3-8b")] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[my box]\na = 1", 1),
+        ("# boxes\n\n[ollama]\n[my box] # the one in the cellar", 4),
+        ("[Büro]", 1),
+        ("[ollama]\n[ollama.models.qwen 3]", 2),
+        ("[ollama.models.qwen*]", 1),
+        ("[]", 1),
+    ],
+)
+def test_a_table_whose_name_needs_quotation_marks_is_told_how_it_is_written(tmp_path: Path, text: str, line: int) -> None:
+    said = refusal(tmp_path, text)
+    assert "is no TOML: " in said
+    assert f"(at line {line}, column " in said
+    assert said.endswith('has letters (a-z), digits, - and _ alone, such as [my-box], or stands in quotation marks, such as ["my box"]')
+
+
+@pytest.mark.parametrize(
+    "text", ["[x", "[ollama]]", '[ollama.models."a b"] x', "[ollama]\ntitle = GPU box", '[ollama]\ntitle = "GPU', "[ollama]\n[ollama]"]
+)
+def test_another_mistake_is_not_told_as_one_of_a_name(tmp_path: Path, text: str) -> None:
+    said = refusal(tmp_path, text)
+    assert "is no TOML: " in said
+    assert "quotation marks" not in said

@@ -138,6 +138,7 @@ GOOD: list[tuple[type[Parameters], str, str, Any]] = [
     (ModelsLabParameters, "generator_type", "json", "json"),
     (ModelsLabParameters, "generator_choices", '["yes", "no"]', '["yes", "no"]'),
     (ModelsLabParameters, "seed", "42", 42),
+    (ModelsLabParameters, "seed", str(2**63 - 1), 2**63 - 1),
     (SegmindParameters, "system_mode", "first_user", "first_user"),
     (SegmindParameters, "top_p", "0.9", 0.9),
 ]
@@ -157,6 +158,9 @@ BAD: list[tuple[type[Parameters], str, str]] = [
     (OpenAIParameters, "logit_bias", "{"),
     (OpenAIParameters, "stop", "[1, 2"),
     (ModelsLabParameters, "seed", "-1"),
+    (ModelsLabParameters, "seed", str(2**63)),
+    (ModelsLabParameters, "seed", "9" * 5_000),
+    (ModelsLabParameters, "no_repeat_ngram_size", "1025"),
     (SegmindParameters, "max_tokens", "many"),
     (SegmindParameters, "max_tokens", "null"),
     (Knobs, "stop", '["a"'),

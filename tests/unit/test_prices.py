@@ -78,6 +78,7 @@ def test_sums_of_many_small_costs_do_not_drift() -> None:
         "no table": ("p = 3", "prices.toml: p stands outside of a table"),
         "currency": ("currency = 5", "prices.toml: currency:"),
         "letters": ('currency = "dollars"', 'prices.toml: currency: takes the three letters of a currency, such as "EUR", or "credits"'),
+        "long code": ('currency = "USDT"', "a code of ISO 4217, no longer one such as USDT"),
         "astray": (
             "[netmind]\ninput = 1",
             'prices.toml, [netmind]: input belongs to the prices of some models: write [netmind."*"] above it',
