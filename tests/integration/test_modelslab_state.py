@@ -11,11 +11,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from adapters.http import Budgets, open_session
-from adapters.modelslab import ModelsLab
+from adapters.http import open_session
+from adapters.modelslab import BUDGETS, ModelsLab
 from bot.preferences import Defaults
 from sandbox.faults import Fault
 from sandbox.providers import ModelsLabSandbox, ScriptedVoice
+from tests.support.clock import LoopTime
 from tests.support.core import World, eventually
 from tests.support.scripted import ScriptedProvider
 
@@ -34,11 +35,11 @@ class Scene:
     world: World
     server: ModelsLabSandbox
     session: aiohttp.ClientSession
-    budgets: Budgets | None = None
+    loop_time: LoopTime
 
     def plug(self) -> None:
         """Make the provider anew, as after a restart."""
-        fresh = ModelsLab(self.session, key=KEY, base_url=self.server.base_url, budgets=self.budgets, sleep=_soon)
+        fresh = ModelsLab(self.session, key=KEY, base_url=self.server.base_url, sleep=_soon)
         self.world.providers["modelslab"] = fresh  # type: ignore[assignment]  # the world's own are scripted
 
     def asked(self) -> list[dict[str, object]]:
@@ -47,11 +48,11 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+async def scene(tmp_path: Path, loop_time: LoopTime) -> AsyncIterator[Scene]:
     models = ["zephyr-7b-beta", "other-model"]
     async with ModelsLabSandbox(key=KEY, voice=ScriptedVoice(), models=models) as server, open_session() as session:
         beta = ScriptedProvider("beta", "Beta", default_model="b-one", names=("b-one",))
-        made = Scene(World(tmp_path, {"beta": beta}, defaults=Defaults("modelslab")), server, session)
+        made = Scene(World(tmp_path, {"beta": beta}, defaults=Defaults("modelslab")), server, session, loop_time)
         made.plug()
         yield made
 
@@ -109,7 +110,12 @@ async def a_parameter(scene: Scene) -> None:
 
 async def a_time_out(scene: Scene) -> None:
     scene.server.hold = asyncio.Event()
-    await scene.world.ask("never answered in time")
+    before = len(scene.server.calls)
+    await scene.world.say("never answered in time")
+    await eventually(lambda: len(scene.server.calls) > before)
+    await scene.loop_time.skip(BUDGETS.total)
+    await scene.world.idle()
+    assert "ModelsLab took too long" in scene.world.texts()[-1]
     scene.server.hold.set()
     scene.server.hold = None
 
@@ -169,9 +175,6 @@ TABLE: dict[Callable[[Scene], Awaitable[None]], str] = {
 async def test_each_thing_that_comes_between_does_to_the_chat_what_the_table_says(
     scene: Scene, act: Callable[[Scene], Awaitable[None]]
 ) -> None:
-    if act is a_time_out:
-        scene.budgets = Budgets(first=0.3, total=0.3)
-        scene.plug()
     async with scene.world.running():
         await scene.world.ask("one")
         (first,) = scene.server.chats

@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import time
 from dataclasses import dataclass
+
+import pytest
 
 from bot.clock import SystemClock
 
 SETTLE_ROUNDS = 60
 """So many turns of the event loop let everything run that can run without time passing."""
+
+PATIENCE_SECONDS = 60.0
+"""What has to come about is waited for so long: nobody waits for it but a test that fails, and a busy machine is slow."""
 
 
 @dataclass
@@ -55,6 +61,38 @@ class FakeClock:
             await self.settle()
         self._now = end
         await self.settle()
+
+
+class LoopTime:
+    """The running event loop's time, which a test puts forward. It goes on by itself, too: what may end in time gets a long time-out, and
+    what has to run out of it is made to, once everything before it has come about. So neither depends on how fast the machine is."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        loop = asyncio.get_running_loop()
+        self._own = loop.time
+        self._ahead = 0.0
+        self._still: float | None = None
+        monkeypatch.setattr(loop, "time", self._time)
+
+    async def skip(self, seconds: float) -> None:
+        """Let `seconds` pass at once, and everything run that they bring about."""
+        self._ahead += seconds
+        for _ in range(SETTLE_ROUNDS):
+            await asyncio.sleep(0)
+
+    async def at_once(self, event: asyncio.Event) -> None:
+        """Return when something happens that no timer may have to bring about: the loop's time stands still meanwhile."""
+        self._still = self._time()
+        end = time.monotonic() + PATIENCE_SECONDS
+        try:
+            while not event.is_set():
+                assert time.monotonic() < end, "it does not happen at once"
+                await asyncio.sleep(0)
+        finally:
+            self._still = None
+
+    def _time(self) -> float:
+        return self._own() + self._ahead if self._still is None else self._still
 
 
 class ShiftedClock(SystemClock):

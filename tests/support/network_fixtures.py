@@ -9,6 +9,7 @@ import pytest
 
 from adapters.http import open_session
 from sandbox.providers import ScriptedVoice
+from tests.support.clock import LoopTime
 
 
 @pytest.fixture
@@ -23,6 +24,12 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
     """A client that has nothing of the bridge."""
     async with aiohttp.ClientSession() as opened:
         yield opened
+
+
+@pytest.fixture
+async def loop_time(monkeypatch: pytest.MonkeyPatch) -> LoopTime:
+    """The time by which the test's event loop keeps all its time-outs."""
+    return LoopTime(monkeypatch)
 
 
 @pytest.fixture

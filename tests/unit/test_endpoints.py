@@ -18,15 +18,10 @@ from bot.endpoints import EndpointsError, Quirks, Table, read
 from bot.settings import SettingsError, load, misspelt
 from tests.support.openai_tapes import DONE, MODEL, Tape, TapeServer, delta
 from tests.support.providers import KEY, events, failure, request
+from tests.support.tables import refusal_at_start, written
 
 GUIDE = Path(__file__).parents[2] / "docs" / "providers.md"
 CANARY = "canary-4f1d-secret"
-
-
-def written(folder: Path, text: str) -> Path:
-    path = folder / "providers.toml"
-    path.write_text(text, encoding="utf-8")
-    return path
 
 
 def refusal(folder: Path, text: str) -> str:
@@ -236,15 +231,6 @@ def test_a_table_in_double_brackets_is_told_as_that(tmp_path: Path) -> None:
     assert "outside of a table" in refusal(tmp_path, "a = [1]")
 
 
-def of_title(folder: Path, text: str, **values: object) -> str:
-    """Return why two tables are refused, without the key that they share; empty: they are taken."""
-    try:
-        load(None, providers_file=written(folder, text), **{"local_model": "off", **values})
-    except SettingsError as error:
-        return str(error)
-    return ""
-
-
 @pytest.mark.parametrize(
     ("text", "values", "whose"),
     [
@@ -260,10 +246,10 @@ def test_two_providers_that_people_could_not_tell_apart_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, values: dict[str, object], whose: str
 ) -> None:
     monkeypatch.setattr(local, "local_available", lambda: True)  # wherever this runs
-    said = of_title(tmp_path, text, **values)
+    said = refusal_at_start(tmp_path, text, **values)
     assert f"[b]: its title, or its preset's, is that of {whose} too, and /provider shows titles: " in said
     assert said.endswith('write another into it, such as title = "b"')
-    assert not of_title(tmp_path, f'{text.replace("title = ", "# ")}\ntitle = "b"', **values)
+    assert not refusal_at_start(tmp_path, f'{text.replace("title = ", "# ")}\ntitle = "b"', **values)
 
 
 async def test_the_titles_that_are_held_against_those_of_tables_are_the_providers_own(tmp_path: Path) -> None:
@@ -272,7 +258,7 @@ async def test_the_titles_that_are_held_against_those_of_tables_are_the_provider
     async with open_session() as session:
         for address in (None, "http://localhost:1/v1"):
             for name, provider in build_providers(load(None, **keys, openai_base_url=address), session).items():
-                said = of_title(
+                said = refusal_at_start(
                     tmp_path, f'[b]\npreset = "ollama"\ntitle = "{provider.title}"', **keys, openai_base_url=address, local_model="auto"
                 )
                 assert f"is that of {name} too" in said
@@ -288,12 +274,12 @@ async def test_the_titles_that_are_held_against_those_of_tables_are_the_provider
     ],
 )
 def test_several_of_one_kind_are_told_apart_by_their_tables_names(tmp_path: Path, text: str) -> None:
-    assert not of_title(tmp_path, text, openai_api_key=KEY)
+    assert not refusal_at_start(tmp_path, text, openai_api_key=KEY)
 
 
 def test_a_title_of_a_provider_that_is_not_set_up_is_free(tmp_path: Path) -> None:
     """So the way out that the refusal of [openai] names needs no title of its own."""
-    assert not of_title(tmp_path, f'[my-openai]\npreset = "openai"\napi_key = "{KEY}"')
+    assert not refusal_at_start(tmp_path, f'[my-openai]\npreset = "openai"\napi_key = "{KEY}"')
 
 
 def test_what_some_models_rename_is_held_against_what_is_sent_to_them(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Calls to providers: budgets, caps, redirects, and what a failure says about billing."""
 
 import asyncio
+import itertools
 import json
 import socket
 from contextlib import asynccontextmanager, suppress
@@ -11,6 +12,7 @@ from aiohttp import web
 
 from adapters.base import Billed, ErrorKind, ProviderError, Scope
 from adapters.http import BODY_BYTES, Budgets, Http
+from tests.support.clock import PATIENCE_SECONDS
 
 KEY = "canary-key-5f2c9a71e0"
 
@@ -130,34 +132,51 @@ async def test_an_answer_over_the_cap_is_given_up(session):
 
 @pytest.mark.parametrize("method", ["post", "poll", "get"])
 @pytest.mark.parametrize(
-    ("budgets", "kind"), [(Budgets(first=0.1), ErrorKind.TIMEOUT_FIRST), (Budgets(first=9, total=0.1), ErrorKind.TIMEOUT_TOTAL)]
+    ("budgets", "kind"),
+    [(Budgets(first=3000, total=9000), ErrorKind.TIMEOUT_FIRST), (Budgets(first=9000, total=3000), ErrorKind.TIMEOUT_TOTAL)],
 )
-async def test_silence_ends_at_its_budget_and_only_a_billable_call_may_have_cost(session, budgets, kind, method):
-    left = asyncio.Event()
+async def test_silence_ends_at_its_budget_and_only_a_billable_call_may_have_cost(session, loop_time, budgets, kind, method):
+    met, left = asyncio.Event(), asyncio.Event()
 
     async def handler(request):
+        met.set()
         try:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         finally:
             left.set()
 
     async with serving(handler) as url:
         http = Http(session, budgets=budgets)
-        error = await failed(http.get_json(url) if method == "get" else http.post_json(url, {}, billable=method == "post"))
-        await asyncio.wait_for(left.wait(), 1)
+        call = http.get_json(url) if method == "get" else http.post_json(url, {}, billable=method == "post")
+        asking = asyncio.ensure_future(failed(call))
+        await asyncio.wait_for(met.wait(), PATIENCE_SECONDS)
+        await loop_time.skip(2000)
+        assert not asking.done()
+        await loop_time.skip(1000)
+        error = await asking
+        await asyncio.wait_for(left.wait(), PATIENCE_SECONDS)
     assert (error.kind, error.billed) == (kind, Billed.MAYBE if method == "post" else Billed.NO)
 
 
-async def test_a_body_that_never_ends_is_ended_by_the_total_budget(session):
+async def test_a_body_that_never_ends_is_ended_by_the_total_budget(session, loop_time):
+    under_way = asyncio.Event()
+
     async def handler(request):
         answer = web.StreamResponse()
         await answer.prepare(request)
-        while True:
+        for said in itertools.count():
             await answer.write(b"\n")
             await asyncio.sleep(0.02)
+            if said == 10:
+                under_way.set()
 
     async with serving(handler) as url:
-        error = await failed(Http(session, budgets=Budgets(total=0.2)).post_json(url, {}))
+        asking = asyncio.ensure_future(failed(Http(session, budgets=Budgets(first=1000, total=3000)).post_json(url, {})))
+        await asyncio.wait_for(under_way.wait(), PATIENCE_SECONDS)
+        await loop_time.skip(2000)
+        assert not asking.done()
+        await loop_time.skip(1000)
+        error = await asking
     assert error.kind is ErrorKind.TIMEOUT_TOTAL
 
 
@@ -203,7 +222,7 @@ async def test_a_connection_cut_after_the_request_may_have_been_billed(session):
 
 
 @pytest.mark.parametrize("leave", ["close", "error", "cancel"])
-async def test_a_streams_socket_closes_on_every_way_out(session, leave):
+async def test_a_streams_socket_closes_on_every_way_out(session, loop_time, leave):
     left = asyncio.Event()
 
     async def handler(request):
@@ -218,12 +237,12 @@ async def test_a_streams_socket_closes_on_every_way_out(session, leave):
 
     async def use(url):
         async with Http(session).stream_json(url, {}) as stream:
-            assert await stream.next_chunk(asyncio.get_running_loop().time() + 1)
+            assert await stream.next_chunk(asyncio.get_running_loop().time() + PATIENCE_SECONDS)
             if leave == "error":
                 raise ValueError
             if leave == "cancel":
                 task.cancel()
-                await asyncio.sleep(1)
+                await asyncio.Event().wait()
 
     async with serving(handler) as url:
         task = asyncio.ensure_future(use(url))
@@ -231,13 +250,13 @@ async def test_a_streams_socket_closes_on_every_way_out(session, leave):
         assert task.cancelled() is (leave == "cancel")
         if leave == "error":
             assert isinstance(task.exception(), ValueError)
-        await asyncio.wait_for(left.wait(), 0.2)
+        await loop_time.at_once(left)
     assert not session.connector._acquired
 
 
 async def test_peeked_bytes_are_read_again_without_their_padding(session):
     async with serving(answering(body=b' \r\n\n{"a": 1}')) as url, Http(session).stream_json(url, {}) as stream:
-        deadline = asyncio.get_running_loop().time() + 5
+        deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         assert (await stream.peek(deadline)).startswith(b"{")
         assert (await stream.reply(deadline)).data == {"a": 1}
 
@@ -254,7 +273,7 @@ async def test_a_connection_that_was_asked_to_close_is_not_used_again_though_the
         for _ in range(2):
             assert (await http.post_json(url, {}, headers)).data == {}
             async with http.stream_json(url, {}, headers) as stream:
-                while await stream.next_chunk(asyncio.get_running_loop().time() + 5):
+                while await stream.next_chunk(asyncio.get_running_loop().time() + PATIENCE_SECONDS):
                     pass
     assert len(made) == connections
 
@@ -279,7 +298,7 @@ async def test_a_stream_read_to_its_end_gives_its_connection_back(session):
     async with serving(answering(body=b"all")) as url:
         for _ in range(3):
             async with Http(session).stream_json(url, {}) as stream:
-                while await stream.next_chunk(asyncio.get_running_loop().time() + 1):
+                while await stream.next_chunk(asyncio.get_running_loop().time() + PATIENCE_SECONDS):
                     pass
         assert sum(len(kept) for kept in session.connector._conns.values()) == 1
 

@@ -7,20 +7,9 @@ from pathlib import Path
 import pytest
 
 from adapters import local
-from bot.settings import SettingsError, load
+from tests.support.tables import refusal_at_start
 
 PLAIN = 'base_url = "http://localhost:1/v1"\ndefault_model = "m"\n'
-
-
-def refusal(folder: Path, text: str, **values: object) -> str:
-    """Return what the start says of a file of tables; empty: it is taken."""
-    path = folder / "providers.toml"
-    path.write_text(text, encoding="utf-8")
-    try:
-        load(None, **{"providers_file": path, "local_model": "off", **values})
-    except SettingsError as error:
-        return str(error)
-    return ""
 
 
 @pytest.mark.parametrize(
@@ -35,18 +24,18 @@ def refusal(folder: Path, text: str, **values: object) -> str:
 def test_no_title_is_the_name_of_another_provider(tmp_path: Path, title: str, values: dict[str, object], meant: str) -> None:
     """`/provider` looks among the names first: who types what the button shows would be answered by somebody else."""
     text = f'[first]\n{PLAIN}title = "{title}"\n[later]\n{PLAIN}title = "Another"\n'
-    said = refusal(tmp_path, text, **values)
+    said = refusal_at_start(tmp_path, text, **values)
     assert f"[first]: its title is the name of another provider, and /provider would take it for {meant}: " in said
     assert said.endswith('such as title = "first"')
-    assert not refusal(tmp_path, text.replace(f'"{title}"', '"first"'), **values)
+    assert not refusal_at_start(tmp_path, text.replace(f'"{title}"', '"first"'), **values)
 
 
 def test_the_name_of_a_provider_that_is_not_set_up_is_free_as_a_title(tmp_path: Path) -> None:
-    assert not refusal(tmp_path, f'[mine]\n{PLAIN}title = "Netmind"')
+    assert not refusal_at_start(tmp_path, f'[mine]\n{PLAIN}title = "Netmind"')
 
 
 def test_blanks_do_not_tell_titles_apart(tmp_path: Path) -> None:
-    said = refusal(tmp_path, f'[a]\n{PLAIN}title = "GPU box"\n[b]\n{PLAIN}title = " GPU  box "')
+    said = refusal_at_start(tmp_path, f'[a]\n{PLAIN}title = "GPU box"\n[b]\n{PLAIN}title = " GPU  box "')
     assert "[b]: its title, or its preset's, is that of [a] too" in said
 
 
@@ -55,6 +44,6 @@ def test_the_local_models_title_is_free_where_there_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool, wanted: str, free: bool
 ) -> None:
     monkeypatch.setattr(local, "local_available", lambda: installed)
-    said = refusal(tmp_path, f'[ollama]\ntitle = "{local.LOCAL.title}"', local_model=wanted)
+    said = refusal_at_start(tmp_path, f'[ollama]\ntitle = "{local.LOCAL.title}"', local_model=wanted)
     assert (not said) is free
     assert free or "is that of local too" in said
