@@ -157,8 +157,31 @@ class OpenAICompatible:
         return found
 
     async def check(self) -> Health:
-        """Prove address and key by the model list, which costs nothing."""
-        return Health(note=f"{len(await self.models())} models on offer")
+        """Prove address and key by the model list, which costs nothing; where there is none, by a question that nobody can answer."""
+        try:
+            return Health(note=f"{len(await self.models())} models on offer")
+        except ProviderError as error:
+            if error.status != 404:  # noqa: PLR2004 - HTTP's number
+                raise
+            if not await self._takes_questions():
+                error.detail = "there is neither a model list at this address nor anything that takes questions"
+                raise
+        return Health(note="it has no list of models")
+
+    async def _takes_questions(self) -> bool:
+        """Ask without a model and words: who takes questions refuses that, which costs nothing, and who does not knows no such address.
+
+        Raises:
+            ProviderError: It is refused for another reason, such as the key.
+        """
+        completion = fits(self.default_model, self._vendor.completion_models)
+        url = f"{self._url}/completions" if completion else f"{self._url}/chat/completions"
+        reply = await self._http.post_json(url, {}, self._headers, billable=False)
+        if reply.status in {400, 422, 500} or (reply.status == 404 and "model" in reply.text):  # noqa: PLR2004 - HTTP's number
+            return reply.data is not None
+        if reply.ok or reply.status in {404, 405}:
+            return False
+        raise self._http.failure(reply)
 
     def capabilities(self, model: str) -> Capabilities:
         """Tell the window from the vendor's table, or the last model list, or guess low; also what it takes of pictures and settings."""

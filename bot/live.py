@@ -140,8 +140,8 @@ async def _examine(provider: Provider, setup: Configured, seconds: float, now: C
         async with asyncio.timeout(seconds):
             rows.append(await _key(provider, setup))
             step = MODELS
-            names = [one.id for one in await provider.models()]
-            rows.append(_list(provider, setup, names))
+            names, row = await _models(provider, setup)
+            rows.append(row)
             step = ANSWER
             rows.append(await _answer(provider, setup.model, now))
     except TimeoutError:
@@ -158,6 +158,17 @@ async def _key(provider: Provider, setup: Configured) -> Row:
     taken = "taken" if setup.keyed else "it needs none" if provider.name == "local" else "none is set, and none was asked for"
     left = f", {texts_usage.left(health.credits, health.unit)}" if health.credits is not None else ""
     return Row(True, provider.name, KEY, f"{taken}{left}{f' ({health.note})' if health.note else ''}")
+
+
+async def _models(provider: Provider, setup: Configured) -> tuple[list[str], Row]:
+    try:
+        names = [one.id for one in await provider.models()]
+    except ProviderError as error:
+        if not error.misplaced:
+            raise
+        # The check before has found the provider at this address: it has no list there.
+        return [], Row(True, provider.name, MODELS, f"it has no list of models; {setup.model} is asked for by its name")
+    return names, _list(provider, setup, names)
 
 
 def _list(provider: Provider, setup: Configured, names: Sequence[str]) -> Row:

@@ -75,6 +75,10 @@ _AT_CAP = "{model} used up the length of its answer by thinking. Set a higher ma
 _WRONG_ADDRESS = (
     "{provider} seems to be set up with a wrong address. The operator has to check it; meanwhile choose another with /provider."
 )
+_LISTLESS = (
+    "{provider} has no list of models where it is set up. Some servers have none: then choose one by its name, with `/model NAME`. "
+    "If it does not answer either, its address is wrong, and the operator has to check it (`dragoman doctor` tells)."
+)
 _NOT_OPEN = "{provider} does not let this bot's key or account use {model}. Choose another with /model. The operator can have it opened."
 _MISPLACED = "something answers at the address that is set up for {}, but takes no questions: it seems to be a wrong one"
 """Of every request that is not accepted only a wrong address has a provider left alone."""
@@ -102,8 +106,13 @@ def provider_error(error: ProviderError, provider: str, model: str, *, broke_off
     return f"⚠️ {words.format(provider=escape(provider), model=escape(model), when=when, detail=detail)}"
 
 
-def no_list(error: ProviderError, provider: str) -> str:
-    """Say why a provider's list of models can't be had: nothing was asked that /retry could ask again, and no model is at fault."""
+def no_list(error: ProviderError, provider: str, *, by_name: bool = False) -> str:
+    """Say why a provider's list of models can't be had: nothing was asked that /retry could ask again, and no model is at fault.
+
+    `by_name`: A model that no list has shown can be chosen.
+    """
+    if by_name and error.misplaced and error.status == 404:  # noqa: PLR2004 - HTTP's number
+        return f"⚠️ {_LISTLESS.format(provider=escape(provider))}"
     if error.kind in _OF_ALL_REQUESTS or error.misplaced:
         return provider_error(error, provider, "")
     why = _UNLISTED.get(error.kind, "did not answer as it should")

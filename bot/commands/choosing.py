@@ -62,7 +62,7 @@ async def _on_offer(context: Context) -> tuple[Choice, Provider, list[str]] | An
     try:
         return choice, provider, [model.id for model in await context.catalogue.models(choice.provider)]
     except ProviderError as error:
-        return Answer(texts_failed.no_list(error, provider.title))
+        return Answer(texts_failed.no_list(error, provider.title, by_name=not provider.lists_all_models))
 
 
 async def choose_model(context: Context) -> Answer:

@@ -264,6 +264,11 @@ async def test_where_a_list_that_may_have_gaps_can_not_be_had_a_model_is_taken_b
     assert world.providers["beta"].requests[-1].model == "b-seven"
     for name in ("#0123456789abcdef", "b" * (MODEL_CHARS + 1)):
         assert "wrong address" in await world.order("model", name=name)
+    missing = ProviderError(ErrorKind.BAD_REQUEST, status=404, scope=Scope.PROVIDER)  # as the adapter tells it: nothing is there
+    world.providers["beta"].list_error = missing
+    said = await world.order("models")
+    assert "Some servers have none: then choose one by its name, with /model NAME." in said
+    assert "its address is wrong" in said
     await world.order("provider", name="alpha")
     world.alpha.list_error = ProviderError(ErrorKind.CONNECT)
     assert "can't be listed" in await world.order("model", name="a-seven")  # a complete list would have it, or not

@@ -140,3 +140,55 @@ def test_only_what_looks_like_another_server_is_told_as_a_wrong_address(kind: Er
 def test_the_local_model_has_no_variables_of_a_key_and_an_address() -> None:
     assert variables("netmind") == ("NETMIND_API_KEY", "NETMIND_BASE_URL")
     assert not [words for words in variables("local") if "LOCAL_API_KEY" in words or "LOCAL_BASE_URL" in words]
+
+
+def listless(outside: Outside, folder: Path, text: str = "") -> Settings:
+    """Return settings with one table, at a server that has no list of models."""
+    outside.netmind.faults.add(Fault(path="*/models", status=404, body={"detail": "Not Found"}, times=-1))
+    return loaded(outside, folder, **tabled(outside, folder, f'default_model = "{LISTED}"\n{text}'))
+
+
+async def test_a_server_without_a_list_answers_all_the_same(outside: Outside, tmp_path: Path) -> None:
+    settings = listless(outside, tmp_path)
+    (finding,) = [finding for finding in await examine(settings) if finding.what.startswith("mine")]
+    assert (finding.fine, finding.words) == (True, "answers; it has no list of models")
+    (asked,) = outside.netmind.calls_to("POST", "/chat/completions")
+    assert asked.body == {}, "a question with words would be billed"
+    rows = {row.step: row for row in await ask_live(settings)}
+    assert [(step, row.fine) for step, row in rows.items()] == [("key", True), ("models", True), ("question", True)]
+    assert rows["models"].words == f"it has no list of models; {LISTED} is asked for by its name"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (404, {"detail": "Not Found"}, "does not look like the API of mine: check its base_url in PROVIDERS_FILE"),
+        (405, {"detail": "Method Not Allowed"}, "does not look like the API of mine"),
+        (400, "<html>Bad Request</html>", "does not look like the API of mine"),
+        (200, {"ok": True}, "does not look like the API of mine"),
+        (401, {"error": {"message": "Incorrect API key"}}, "the key was refused: check its key, the api_key of [mine]"),
+        (402, {"error": {"message": "pay"}}, "no credits are left"),
+    ],
+)
+async def test_where_neither_a_list_nor_questions_are_taken_the_address_is_wrong(
+    outside: Outside, tmp_path: Path, status: int, body: Any, words: str
+) -> None:
+    settings = listless(outside, tmp_path)
+    outside.netmind.faults.add(Fault(path="*/chat/completions", status=status, body=body, times=-1))
+    (finding,) = [finding for finding in await examine(settings) if finding.what.startswith("mine")]
+    assert not finding.fine
+    assert words in finding.words
+    (row,) = await ask_live(settings)
+    assert not row.fine
+    assert words in row.words
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(422, {"detail": [{"loc": ["body", "model"]}]}), (500, {"error": "no messages"}), (404, {"error": "model '' not found"})],
+)
+async def test_who_refuses_an_empty_question_takes_others(outside: Outside, tmp_path: Path, status: int, body: Any) -> None:
+    settings = listless(outside, tmp_path)
+    outside.netmind.faults.add(Fault(path="*/chat/completions", status=status, body=body))
+    (finding,) = [finding for finding in await examine(settings) if finding.what.startswith("mine")]
+    assert finding.fine
