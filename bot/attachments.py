@@ -21,7 +21,7 @@ from bot.clock import Clock
 from bot.parts import Part
 from bot.pdf import PdfError, PdfReader
 from bot.platforms.base import FileError, FileTrouble, Platform, SupportsAttachments
-from bot.preferences import Choice
+from bot.preferences import Choice, Where
 from bot.sniffing import decoded, is_pdf, picture_type, said_to_be_pdf, said_to_be_picture
 from storage.base import Entry, Store, Turn
 
@@ -44,7 +44,7 @@ MISSED_SECONDS = 900.0
 
 Note: TypeAlias = Sequence[Any]
 """What is to be said of a file: the name of a sentence in `bot.texts`, then what stands in it. JSON, as it is kept over a crash."""
-Unseen: TypeAlias = Callable[[Choice], Awaitable[Note]]
+Unseen: TypeAlias = Callable[[Choice, Where], Awaitable[Note]]
 _Place: TypeAlias = tuple[int, int]
 """Entry, and place of the part in it."""
 T = TypeVar("T")
@@ -169,7 +169,7 @@ class Attachments:
         return Brought([entry._replace(content=contents.get(entry.id, entry.content)) for entry in question], tuple(notes))
 
     async def shown(
-        self, brought: Brought, older: Sequence[Entry], *, choice: Choice, sees: bool, window: int, blind: Note | None = None
+        self, brought: Brought, older: Sequence[Entry], *, choice: Choice, where: Where, sees: bool, window: int, blind: Note | None = None
     ) -> Shown:
         """Return what a model is shown of a question, and which pictures of it and of what was said before.
 
@@ -177,6 +177,7 @@ class Attachments:
             brought: From `read`.
             older: The entries before the question that have pictures, newest first.
             choice: Who is asked.
+            where: In which conversation.
             sees: The model takes pictures, or nobody knows that it does not.
             window: Its size in tokens.
             blind: What is to be said where it does not see; None: whom to choose that does.
@@ -191,7 +192,7 @@ class Attachments:
         if sees:
             pictures = await self._pictures(older, mine, notes)
         elif any(part["type"] == parts.PICTURE for part in listed):
-            notes.append(blind or await self._unseen(choice))
+            notes.append(blind or await self._unseen(choice, where))
         said = any(part["type"] == parts.FILE or (part["type"] == parts.TEXT and part["text"].strip()) for part in listed)
         if listed and not said and not any(own in pictures for own in mine):
             raise NothingToAskError(notes)
@@ -377,7 +378,7 @@ class _Kept:
             self._bytes -= len(data)
 
 
-async def _by_model(choice: Choice) -> Note:
+async def _by_model(choice: Choice, _: Where) -> Note:
     return ["unseen", choice.model]
 
 

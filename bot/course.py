@@ -11,7 +11,7 @@ from bot.attachments import Brought, Note
 from bot.model import Incoming
 from bot.outbox import Delivery
 from bot.past import Excerpt
-from bot.preferences import Choice
+from bot.preferences import Choice, Where
 from bot.reply import Reply
 from bot.usage import Expected, RefusedError
 from storage.base import Turn
@@ -67,6 +67,11 @@ class Course:
     def said(self) -> str | None:
         """The partial answer as transcript content, None if there is none."""
         return transcript.content(self.reply.text) if self.reply.text.strip() else None
+
+    @property
+    def where(self) -> Where:
+        """Where what is chosen for it holds."""
+        return self.turn.conversation, self.turn.chat, self.incoming.server
 
     @property
     def choice(self) -> Choice:

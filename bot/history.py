@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from adapters.base import Capabilities, Message
-from bot import transcript
+from bot import sight, transcript
 from bot.attachments import Attachments, Note, asks
 from bot.course import Course
 from bot.past import Excerpt, Past, Pasts
@@ -52,7 +52,7 @@ class History:
         """
         cap = chosen_cap(choice) or capabilities.max_output_tokens
         room = transcript.room(choice.persona, capabilities.context_tokens, cap, ratio=ratio)
-        sees = capabilities.images is not False and choice.parameters.get("endpoint") != "completion"  # which takes text alone
+        perhaps = sight.sees(capabilities, choice) is not False
         chars = max(room, 1) * CHARS_PER_TOKEN
         while await self._bring(course, chars):
             assert course.brought is not None
@@ -60,7 +60,8 @@ class History:
             window = capabilities.context_tokens
             older = course.past.pictured()
             blind = _why_blind(course, choice, capabilities)
-            seen = await self._attachments.shown(course.brought, older, choice=choice, sees=sees, window=window, blind=blind)
+            shown = self._attachments.shown
+            seen = await shown(course.brought, older, choice=choice, where=course.where, sees=perhaps, window=window, blind=blind)
             course.notes = seen.notes
             kept, full = course.past.newest(seen.question, seen.pictures, room)
             if full or course.whole:

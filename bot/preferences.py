@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
@@ -94,6 +94,10 @@ class Defaults:
     fallback: tuple[str, ...] = ()
 
 
+Where: TypeAlias = tuple[int, ChatAddress, str | None]
+"""Where a choice holds: the conversation, its chat, and the server that it is in."""
+
+
 def conversation_scope(conversation: int) -> str:
     """Return the scope of one conversation's settings."""
     return f"conversation:{conversation}"
@@ -124,6 +128,11 @@ class Preferences:
         named = merged[FALLBACK].split(",") if FALLBACK in merged else self._defaults.fallback
         others = [name for name in named if name != chosen and name in self._providers]
         return tuple(self._choice(merged, name) for name in (chosen, *others))
+
+    async def everywhere(self, where: Where) -> dict[str, Choice]:
+        """Return what each provider would be asked with if it were chosen: by name."""
+        merged = await self._merged(*where)
+        return {name: self._choice(merged, name) for name in self._providers}
 
     async def _merged(self, conversation: int, chat: ChatAddress, server: str | None) -> dict[str, str]:
         scopes = [conversation_scope(conversation), *([server_scope(chat, server)] if server else []), GLOBAL]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from adapters.base import ModelInfo, Provider, ProviderError
+from adapters.base import Capabilities, ModelInfo, Provider, ProviderError
 from bot.attachments import Note
 from bot.catalogue import Catalogue
-from bot.preferences import Choice, Preferences
+from bot.preferences import Choice, Preferences, Where
 
 LIST_SECONDS = 3.0
 """The answer waits for a provider's list of models no longer: without it, another of its models may see."""
@@ -20,7 +20,7 @@ class Sight:
     Args:
         providers: By name, in the order people see them.
         catalogue: Their models.
-        preferences: Which model answers where nobody chose one.
+        preferences: Which model each of them would be asked with.
     """
 
     def __init__(self, providers: Mapping[str, Provider], catalogue: Catalogue, preferences: Preferences) -> None:
@@ -28,18 +28,22 @@ class Sight:
         self._catalogue = catalogue
         self._preferences = preferences
 
-    async def unseen(self, choice: Choice) -> Note:
-        """Return the note about a picture that the chosen model is not shown."""
+    async def unseen(self, choice: Choice, where: Where) -> Note:
+        """Return the note about a picture that the model chosen in a conversation is not shown.
+
+        Other providers are judged by the model that /provider would bring there.
+        """
         if await self._another_model_may(choice):
             return ["unseen", choice.model]
+        chosen = await self._preferences.everywhere(where)
         others = {
-            other.title: other.capabilities(self._preferences.default_model(name)).images
+            other.title: sees(other.capabilities(chosen[name].model), chosen[name])
             for name, other in self._providers.items()
             if name != choice.provider
         }
-        for note, sees in (("unseen_provider", True), ("unseen_perhaps", None)):
-            if named := [title for title, known in others.items() if known is sees]:
-                return [note, choice.model, " or ".join(named) if sees is None else ", ".join(named)]
+        for note, wanted in (("unseen_provider", True), ("unseen_perhaps", None)):
+            if named := [title for title, known in others.items() if known is wanted]:
+                return [note, choice.model, " or ".join(named) if wanted is None else ", ".join(named)]
         return ["unseen_anywhere", choice.model]
 
     async def _another_model_may(self, choice: Choice) -> bool:
@@ -51,3 +55,10 @@ class Sight:
         except (ProviderError, TimeoutError):
             listed = (ModelInfo(provider.default_model),)
         return any(provider.capabilities(model.id).images is not False for model in listed)
+
+
+def sees(capabilities: Capabilities, choice: Choice) -> bool | None:
+    """Tell whether a model takes pictures as it is chosen; None: nobody has said so of it."""
+    if choice.parameters.get("endpoint") == "completion":  # which takes text alone
+        return False
+    return capabilities.images

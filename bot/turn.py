@@ -217,7 +217,7 @@ class Turns:
         if turn.tries > MOST_ATTEMPTS:
             await self._failed(course, texts.TOO_MANY_ATTEMPTS, "too many attempts")
             return
-        course.choices = await self._preferences.chain(turn.conversation, turn.chat, course.incoming.server)
+        course.choices = await self._preferences.chain(*course.where)
         chosen = course.choices[0].provider
         if chosen not in self._providers:
             await self._failed(course, texts.provider_off(chosen), f"provider {chosen} is off")

@@ -282,6 +282,27 @@ async def test_a_provider_whose_default_model_the_operator_set_is_judged_by_that
         assert "/provider (Beta)" in await world.ask("what is it?", attachments=(chat.brings("cat.png", PNG),))
 
 
+async def test_another_provider_is_judged_by_the_model_that_was_chosen_of_it_here(tmp_path, chat):
+    blind = ScriptedProvider(capable=BLIND)
+    beta = ScriptedProvider("beta", "Beta", names=("small", "large"), capable=BLIND, capable_of={"large": SEEING})
+    world = World(tmp_path, {"alpha": blind, "beta": beta}, chat=chat)
+    async with world.running():
+        told = []
+        for steps in (
+            [("model", {"name": "large"})],
+            [("model", {"name": "small"})],
+            [("model", {"name": "large"}), ("settings", {"name": "endpoint", "value": "completion"})],
+        ):
+            await world.order("provider", name="beta")
+            for name, arguments in steps:
+                await world.order(name, **arguments)
+            await world.order("provider", name="alpha")
+            told.append(await world.ask("what is it?", attachments=(chat.brings("cat.png", PNG),)))
+    assert "/provider (Beta)" in told[0]
+    assert NOBODY in told[1]
+    assert NOBODY in told[2]
+
+
 async def test_the_completion_endpoint_is_shown_no_picture(world, chat):
     await world.order("settings", name="endpoint", value="completion")
     told = await world.ask("what is it?", attachments=(chat.brings("cat.png", PNG),))
