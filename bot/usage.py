@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -20,7 +20,7 @@ from bot.model import ChatAddress, Incoming, Sender
 from bot.preferences import Choice
 from bot.prices import Prices
 from storage.base import Store, StoreError, Turn
-from storage.usage import Amounts, Reservation, Standing, Tally, TurnUsage
+from storage.usage import Amounts, Limit, Reservation, Standing, Tally, TurnUsage
 
 log = logging.getLogger(__name__)
 
@@ -130,20 +130,22 @@ class Accounting:
         cost = self._prices.cost(choice.provider, choice.model, tokens_in, tokens_out)
         amounts = Amounts(tokens_in, tokens_out, cost, estimated=True, possibly_double=possibly_double)
         today = day_of(self._epoch())
-        # A job that is collected was bought already.
-        limits = [] if request.resume is not None else self._budgets.limits(incoming.chat, incoming.sender, today)
+        limits = self._budgets.limits(incoming.chat, incoming.sender, today)
+        bought = request.resume is not None  # a job that is collected: no budget refuses it, but how far they are is told
         for limit in limits:
-            if not limit.covers(cost):
+            if not bought and not limit.covers(cost):
                 raise RefusedError(Standing(limit, 0), amounts, model=choice.model)
         subjects = self._budgets.subjects(turn.conversation, incoming)
-        spending = await self._store.spend(turn, Reservation(choice.provider, choice.model, today, subjects, amounts, tuple(limits)))
+        held = () if bought else tuple(limits)
+        spending = await self._store.spend(turn, Reservation(choice.provider, choice.model, today, subjects, amounts, held))
         if spending is None:
             return None
         if spending.over is not None:
             raise RefusedError(spending.over, amounts)
         text_only = {type(part) for message in request.messages for part in message.parts} <= {TextPart}
         comparable = text_only and request.state is None and request.resume is None and not possibly_double
-        return Expected(choice, prompt, ratio, amounts, spending.standings, comparable)
+        standings = spending.standings if not bought else await self._standings(limit for limit in limits if limit.covers(cost))
+        return Expected(choice, prompt, ratio, amounts, tuple(standings), comparable)
 
     async def near(self, expected: Expected, used: Amounts) -> list[Mapping[str, Any]]:
         """Return what is to be told of budgets that were nearly used up when the question was checked, or are now; JSON.
@@ -215,7 +217,9 @@ class Accounting:
 
     async def standings(self, chat: ChatAddress, sender: Sender) -> list[Standing]:
         """Return how much is used of the budgets that hold for somebody in a chat."""
-        limits = self._budgets.limits(chat, sender, self.today())
+        return await self._standings(self._budgets.limits(chat, sender, self.today()))
+
+    async def _standings(self, limits: Iterable[Limit]) -> list[Standing]:
         return [one.standing(await self.tallies(one.subject, one.first_day, one.end_day)) for one in limits]
 
     async def credits(self) -> dict[str, Credits]:

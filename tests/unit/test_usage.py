@@ -314,6 +314,32 @@ async def test_near_its_end_the_answer_says_so_with_the_estimate_also_after_a_cr
     assert len(world.alpha.requests) == 1
 
 
+async def test_a_collected_job_tells_of_a_budget_near_its_end_as_any_other_answer(world: World) -> None:
+    world.alpha.will(Submitted("job-1"), asyncio.Event())
+    world.budgets = budget(tokens=1_200)
+    async with world.running():
+        await world.say("one")
+        await eventually(lambda: world.rows("SELECT handle FROM turn") == [("job-1",)])
+    world.alpha.will(TextDelta("yes"), Usage(1_000, 137), Finished())
+    async with world.running():
+        await world.idle()
+        (said,) = world.texts()
+        assert said.startswith("yes\n📊 Budget “house”: 1,137 of 1,200 tokens used (94 %). This question took 1,137 tokens")
+        assert "1,137 of 1,200 tokens used" in await world.order("usage")
+    assert [request.resume for request in world.alpha.requests] == [None, "job-1"]
+
+
+async def test_a_collected_job_is_not_held_against_a_budget_that_has_no_price_for_it(world: World) -> None:
+    world.alpha.will(Submitted("job-1"), asyncio.Event())
+    async with world.running():
+        await world.say("one")
+        await eventually(lambda: world.rows("SELECT handle FROM turn") == [("job-1",)])
+    world.prices, world.budgets = Prices(), budget(cost=5)  # the operator has written them meanwhile
+    async with world.running():
+        await world.idle()
+    assert world.texts() == ["heard: one"]
+
+
 @pytest.mark.parametrize(
     ("limit", "used", "asked"),
     [
