@@ -91,6 +91,13 @@ def error_code(data: Any) -> str:
     return ""
 
 
+def error_fields(data: Any) -> str:
+    """Return all that stands in an error body's fields for codes and types, with blanks between, lower case, numbers left out."""
+    places = [data.get("error"), data] if isinstance(data, Mapping) else []
+    values = [place.get(name) for place in places if isinstance(place, Mapping) for name in ("code", "type")]
+    return " ".join(value.strip().lower() for value in values if isinstance(value, str) and not value.strip().isdigit())
+
+
 def redact(text: str, secrets: Sequence[str], private: Sequence[str] = ()) -> str:
     """Take keys and echoed prompts out of a text.
 

@@ -30,7 +30,7 @@ from yarl import URL
 from adapters.addresses import GuardedResolver, PrivateAddressError, refuse_private
 from adapters.base import Billed, ErrorKind, ProviderError, Scope
 from adapters.bodies import Pieces, encode
-from adapters.failures import error_code, error_text, excerpt, redact, retry_after, should_retry
+from adapters.failures import error_code, error_fields, error_text, excerpt, redact, retry_after, should_retry
 from adapters.unread import Lookout, Unread
 from adapters.verdicts import Verdict, classify
 
@@ -365,7 +365,7 @@ class Http:
         self, status: int, body: Any, headers: Mapping[str, str] | None = None, *, private: Sequence[str] = (), in_stream: bool = False
     ) -> ProviderError:
         """Same as `failure`, from the parts: an error event inside a stream has no `Reply` of its own."""
-        verdict = classify(status, error_text(body), error_code(body))
+        verdict = classify(status, error_text(body), error_code(body), error_fields(body))
         waits = verdict.kind in {ErrorKind.RATE_LIMIT, ErrorKind.OVERLOADED, ErrorKind.SERVER}
         return ProviderError(
             verdict.kind,

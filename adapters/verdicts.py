@@ -54,7 +54,7 @@ _PHRASES: tuple[tuple[ErrorKind, re.Pattern[str]], ...] = tuple(
             (
                 r"(insufficient|not enough|no|low) (api )?(credit|balance|quota|fund)|out of credit|credits? (balance )?(\w+ )?exhausted",
                 r"current quota|quota exceeded|monthly limit|spend(ing)? limit|payment required",
-                r"upgrade (your )?subscription|account balance",
+                r"upgrade (your )?subscription|account balance|key limit exceeded|(n't|not) have any credit|used all available credit",
             ),
         ),
         (
@@ -87,6 +87,8 @@ _PHRASES: tuple[tuple[ErrorKind, re.Pattern[str]], ...] = tuple(
         ),
     )
 )
+
+_NO_KEY = next(pattern for kind, pattern in _PHRASES if kind is ErrorKind.AUTH)
 
 _STATUSES: dict[int, ErrorKind] = {
     401: ErrorKind.AUTH,
@@ -132,22 +134,39 @@ _NO_ROUTE = re.compile(
 _TEXT_CHARS = 2000  # of an error text are looked at
 
 
-def classify(status: int, text: str = "", code: str = "") -> Verdict:
+_FORBIDDEN = 403
+_MONEY = re.compile(r"credit|balance|quota|fund|limit", re.IGNORECASE)
+"""What a 403 for want of money speaks of: OpenRouter's limit of a key, xAI's credits of a team. One for want of a plan does not."""
+_OF_A_MODEL = re.compile(r"\bmodel\b", re.IGNORECASE)
+_OF_ALL = re.compile(
+    r"key|token|unauthor|countr|region|territor|\blocation\b|\bip\b|been blocked|banned|suspended|deactivated|disabled", re.IGNORECASE
+)
+"""Words of a 403 that holds for whatever is asked: the key, the place (OpenAI's ``unsupported_country_region_territory``), the account."""
+_SAYS_NOTHING = re.compile(r"\W*(403)?\W*(forbidden|(access|permission) denied)?\W*(nginx\S*|cloudflare)?\W*", re.IGNORECASE)
+
+
+def says_nothing(text: str) -> bool:
+    """Tell whether a refusal says no more than that it is one."""
+    return _SAYS_NOTHING.fullmatch(text) is not None
+
+
+def classify(status: int, text: str = "", code: str = "", fields: str = "") -> Verdict:
     """Tell what an error is.
 
     Args:
         status: HTTP status; 200 for an error that came inside a good answer.
         text: From `adapters.failures.error_text`.
         code: From `adapters.failures.error_code`.
+        fields: From `adapters.failures.error_fields`: beside the code they tell how far a refused key reaches.
     """
     text = text[:_TEXT_CHARS]
     if status == 200 and code.isdigit() and int(code) in _HTTP_ERRORS:  # noqa: PLR2004 - a status inside the body, as OpenRouter and vLLM send
-        return classify(int(code), text)
+        return classify(int(code), text, fields=fields)
     kind = _CODES.get(code) or _by_status(status, text)
     if kind is ErrorKind.MODEL_NOT_FOUND and status == 404 and code not in _CODES and _NO_ROUTE.search(text):  # noqa: PLR2004 - HTTP's number
         return Verdict(ErrorKind.BAD_REQUEST, Scope.PROVIDER, Billed.NO)
     refused = kind in _REFUSALS or (kind is ErrorKind.OVERLOADED and status in {429, 503, 529})
-    return Verdict(kind, _scope(kind, status, text), Billed.NO if refused else Billed.MAYBE)
+    return Verdict(kind, _scope(kind, status, text, f"{code} {fields}"), Billed.NO if refused else Billed.MAYBE)
 
 
 def _by_status(status: int, text: str) -> ErrorKind:
@@ -156,6 +175,8 @@ def _by_status(status: int, text: str) -> ErrorKind:
         return found
     if status == 429 and found in {ErrorKind.QUOTA, ErrorKind.OVERLOADED}:  # noqa: PLR2004 - HTTP's number
         return found  # Moonshot and others send an exhausted balance as 429
+    if status == _FORBIDDEN and (found is ErrorKind.CONTENT_FILTER or (found is ErrorKind.QUOTA and _MONEY.search(text))):
+        return found  # OpenRouter sends a flagged question as 403, and a key that has used up its limit
     if status in _STATUSES:
         return _STATUSES[status]
     if status not in _HTTP_ERRORS:
@@ -163,9 +184,21 @@ def _by_status(status: int, text: str) -> ErrorKind:
     return ErrorKind.SERVER if status >= 500 else ErrorKind.BAD_REQUEST  # noqa: PLR2004 - HTTP's number
 
 
-def _scope(kind: ErrorKind, status: int, text: str) -> Scope:
-    if status == 403 and kind is ErrorKind.AUTH and not re.search(r"key|token|unauthor", text, re.IGNORECASE):  # noqa: PLR2004 - HTTP's number
-        return Scope.MODEL  # Segmind: this account may not call this model
+def _scope(kind: ErrorKind, status: int, text: str, fields: str) -> Scope:
+    if kind is ErrorKind.AUTH and _of_one_model(status, text, fields):
+        return Scope.MODEL
     if status == 405:  # noqa: PLR2004 - HTTP's number
         return Scope.PROVIDER  # a wrong address, whatever is asked
     return _SCOPES.get(kind, Scope.REQUEST)
+
+
+def _of_one_model(status: int, text: str, fields: str) -> bool:
+    """Tell whether a key is refused for one model only: others may be open to it."""
+    if "model" in fields:  # LiteLLM's key_model_access_denied, which comes as 401, too
+        return True
+    if status != _FORBIDDEN or any(_CODES.get(field) is ErrorKind.AUTH for field in fields.split()) or _NO_KEY.search(text):
+        return False
+    if _OF_A_MODEL.search(text):
+        return True
+    # Of words that nobody knows the document of Segmind, the one that explains its 403, says: this account may not call this model.
+    return not (_OF_ALL.search(f"{fields} {text}") or says_nothing(text))

@@ -3,7 +3,7 @@
 import pytest
 
 from adapters.base import Billed, ErrorKind, Scope
-from adapters.failures import EXCERPT_CHARS, REDACTED, error_code, error_text, excerpt, redact, retry_after
+from adapters.failures import EXCERPT_CHARS, REDACTED, error_code, error_fields, error_text, excerpt, redact, retry_after
 from adapters.verdicts import classify
 
 NOW = 1_800_000_000.0
@@ -113,6 +113,53 @@ def test_the_code_is_found_where_it_says_something(body, code):
 def test_code_goes_before_status_and_status_before_text(status, text, code, kind, billed):
     verdict = classify(status, text, code)
     assert (verdict.kind, verdict.billed) == (kind, billed)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "scope"),
+    [
+        # the place, the account, the key: whatever is asked
+        (
+            403,
+            {"error": {"code": "unsupported_country_region_territory", "message": "Not supported", "type": "request_forbidden"}},
+            ErrorKind.AUTH,
+            Scope.ACCOUNT,
+        ),
+        (403, {"error": {"message": "Access denied", "type": "authentication_error", "code": None}}, ErrorKind.AUTH, Scope.ACCOUNT),
+        (403, {"error": {"message": "No access.", "code": "unauthorized"}}, ErrorKind.AUTH, Scope.ACCOUNT),
+        (403, {"error": {"message": "Your account has been suspended."}}, ErrorKind.AUTH, Scope.ACCOUNT),
+        (403, {"error": {"message": "Your IP is not allowed"}}, ErrorKind.AUTH, Scope.ACCOUNT),
+        (403, "<html><h1>403 Forbidden</h1><center>nginx</center></html>", ErrorKind.AUTH, Scope.ACCOUNT),
+        (403, "<html><h1>Sorry, you have been blocked</h1></html>", ErrorKind.AUTH, Scope.ACCOUNT),
+        (403, {"message": "Forbidden"}, ErrorKind.AUTH, Scope.ACCOUNT),
+        (403, "", ErrorKind.AUTH, Scope.ACCOUNT),
+        # one model, whatever else is named
+        (
+            403,
+            {"error": {"message": "key not allowed to access model. Tried: x", "type": "key_model_access_denied", "code": "403"}},
+            ErrorKind.AUTH,
+            Scope.MODEL,
+        ),
+        (401, {"error": {"message": "team not allowed", "type": "team_model_access_denied", "code": "401"}}, ErrorKind.AUTH, Scope.MODEL),
+        (403, {"error": {"message": "This API key may not use the model x"}}, ErrorKind.AUTH, Scope.MODEL),
+        (403, {"error": {"message": "Access to model denied."}}, ErrorKind.AUTH, Scope.MODEL),
+        (403, {"error": {"message": "No access."}}, ErrorKind.AUTH, Scope.MODEL),
+        (403, {"status": "error", "message": "Not in your plan, upgrade subscription"}, ErrorKind.AUTH, Scope.MODEL),
+        # no refusal of a key at all
+        (403, {"error": {"code": 403, "message": "Key limit exceeded (total limit)."}}, ErrorKind.QUOTA, Scope.ACCOUNT),
+        (403, {"code": "no permission", "error": "Your new team doesn't have any credits yet."}, ErrorKind.QUOTA, Scope.ACCOUNT),
+        (
+            403,
+            {"error": {"code": 403, "message": "x requires moderation. Your input was flagged"}},
+            ErrorKind.CONTENT_FILTER,
+            Scope.REQUEST,
+        ),
+        (200, {"error": {"code": 403, "message": "Your input was flagged"}}, ErrorKind.CONTENT_FILTER, Scope.REQUEST),
+    ],
+)
+def test_a_403_is_judged_by_its_fields_then_by_its_words(status, body, kind, scope):
+    verdict = classify(status, error_text(body), error_code(body), error_fields(body))
+    assert (verdict.kind, verdict.scope) == (kind, scope)
 
 
 def test_scopes_tell_what_else_would_fail():

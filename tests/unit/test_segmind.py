@@ -118,6 +118,8 @@ def _fault(status: int, error: str = "", **more: Any) -> Fault:
         (_fault(401, "Missing Authorization or x-api-key in header"), ErrorKind.AUTH, Billed.NO, Scope.ACCOUNT),
         (_fault(401, "Unauthorized. API key is invalid or may have expired"), ErrorKind.AUTH, Billed.NO, Scope.ACCOUNT),
         (_fault(403, "Your team may not use this model"), ErrorKind.AUTH, Billed.NO, Scope.MODEL),
+        (_fault(403, "Forbidden"), ErrorKind.AUTH, Billed.NO, Scope.MODEL),
+        (_fault(403, "This API key is disabled"), ErrorKind.AUTH, Billed.NO, Scope.ACCOUNT),
         (_fault(404, "Not Found"), ErrorKind.MODEL_NOT_FOUND, Billed.NO, Scope.MODEL),
         (_fault(404), ErrorKind.MODEL_NOT_FOUND, Billed.NO, Scope.MODEL),
         (_fault(405, "<html><h1>Method Not Allowed</h1></html>"), ErrorKind.BAD_REQUEST, Billed.NO, Scope.PROVIDER),
