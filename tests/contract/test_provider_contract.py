@@ -12,6 +12,7 @@ from adapters.http import Budgets
 from adapters.router import Router
 from adapters.unread import Lookout
 from sandbox.faults import Fault
+from tests.support.clock import PATIENCE_SECONDS
 from tests.support.providers import BENCHES, KEY, PROMPT, Hang, bench, events, failure, refusal, request
 from tests.support.relay import Relay
 
@@ -107,17 +108,17 @@ async def test_a_cut_connection_may_have_been_billed(tested, session):
     assert error.billed is not Billed.NO
 
 
-async def test_cancelling_closes_the_socket_and_stays_a_cancellation(tested, session):
+async def test_cancelling_closes_the_socket_and_stays_a_cancellation(tested, session, loop_time):
     hang = Hang(method="POST", times=-1)
     tested.server.faults.add(hang)
     task = asyncio.ensure_future(events(tested.provider(session), request(tested.model)))
-    await asyncio.wait_for(hang.reached.wait(), 5)
+    await asyncio.wait_for(hang.reached.wait(), PATIENCE_SECONDS)
 
     task.cancel()
 
     with pytest.raises(asyncio.CancelledError):
         await task
-    await asyncio.wait_for(hang.left.wait(), 0.2)
+    await loop_time.at_once(hang.left)
 
 
 async def test_closing_after_the_first_event_leaves_nothing_open(tested, session):
@@ -145,7 +146,9 @@ async def test_what_is_left_unread_for_whiles_is_the_same_answer(tested, session
 
 
 @pytest.mark.parametrize("hurried", [False, True], ids=["stopped", "hurried"])
-async def test_what_is_left_unread_stays_with_the_system_until_a_stop_or_until_it_is_wanted(streaming, session, monkeypatch, hurried):
+async def test_what_is_left_unread_stays_with_the_system_until_a_stop_or_until_it_is_wanted(
+    streaming, session, loop_time, monkeypatch, *, hurried
+):
     """The rest of the answer comes meanwhile, and the end of its connection."""
     monkeypatch.setattr("adapters.http.Lookout", partial(Lookout, 3600.0))  # nobody looks
     heard: list[str] = []
@@ -160,7 +163,7 @@ async def test_what_is_left_unread_stays_with_the_system_until_a_stop_or_until_i
 
     async with Relay(streaming.server.url) as relay:
         asking = asyncio.ensure_future(ask(relay.url))
-        await asyncio.wait_for(relay.said_all.wait(), 5)
+        await asyncio.wait_for(relay.said_all.wait(), PATIENCE_SECONDS)
         for _ in range(20):
             await asyncio.sleep(0.005)
         assert len(heard) == 1
@@ -168,13 +171,13 @@ async def test_what_is_left_unread_stays_with_the_system_until_a_stop_or_until_i
 
         if hurried:
             pace.hurry()
-            await asyncio.wait_for(asking, 5)
+            await asyncio.wait_for(asking, PATIENCE_SECONDS)
             assert len(heard) > 1
         else:
             asking.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await asking
-        await asyncio.wait_for(relay.left.wait(), 0.2)
+        await loop_time.at_once(relay.left)
     assert not session.connector._acquired
 
 
@@ -195,7 +198,7 @@ async def test_nothing_of_an_answer_is_kept_by_whoever_could_hurry_it(streaming,
 
 async def test_silence_is_told_though_what_comes_may_be_left_unread(streaming, session):
     provider = streaming.provider(session, budgets=Budgets(idle=0.3))  # the rest is never said
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         error = await failure(provider, request(streaming.model, pace=Pace(lambda: 3600.0)))
     assert (error.kind, error.in_stream) == (ErrorKind.TIMEOUT_IDLE, True)
 

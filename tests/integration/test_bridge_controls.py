@@ -15,7 +15,8 @@ from sandbox.faults import Fault
 from sandbox.outside import Outside
 from sandbox.providers import ScriptedVoice
 from tests.crash.processes import Bot
-from tests.support.bridge import CHATS, PATIENCE_SECONDS, Chat, DiscordChat, TelegramChat, eventually, running_bridge, until_said
+from tests.support.bridge import CHATS, Chat, DiscordChat, TelegramChat, eventually, running_bridge, until_said
+from tests.support.clock import PATIENCE_SECONDS
 
 PLATFORMS = sorted(CHATS)
 STOP, RETRY, CONTINUE, MODEL = texts.LABEL_STOP, texts.LABEL_RETRY, texts.LABEL_CONTINUE, texts.LABEL_OTHER_MODEL

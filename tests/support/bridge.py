@@ -15,8 +15,7 @@ from bot.settings import GRACE_SECONDS, load
 from sandbox.discord.forms import EPHEMERAL
 from sandbox.discord.places import DM
 from sandbox.outside import Outside
-
-PATIENCE_SECONDS = 20.0
+from tests.support.clock import PATIENCE_SECONDS
 
 
 async def eventually(holds: Callable[[], Any], words: str = "") -> Any:

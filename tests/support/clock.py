@@ -6,6 +6,8 @@ import asyncio
 import heapq
 import itertools
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -82,12 +84,18 @@ class LoopTime:
 
     async def at_once(self, event: asyncio.Event) -> None:
         """Return when something happens that no timer may have to bring about: the loop's time stands still meanwhile."""
-        self._still = self._time()
         end = time.monotonic() + PATIENCE_SECONDS
-        try:
+        with self.still():
             while not event.is_set():
                 assert time.monotonic() < end, "it does not happen at once"
                 await asyncio.sleep(0)
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """No time passes."""
+        self._still = self._time()
+        try:
+            yield
         finally:
             self._still = None
 

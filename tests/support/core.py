@@ -49,10 +49,10 @@ from bot.prices import Prices
 from bot.usage import Accounting
 from storage.sqlite import SqliteStore
 from tests.support.chat import MemoryPlatform
+from tests.support.clock import PATIENCE_SECONDS
 from tests.support.scripted import ScriptedProvider
 from tests.support.stores import prepare
 
-PATIENCE_SECONDS = 10.0
 ROOMY = Budget(BudgetKind.SLIDING, 1000, 1.0)
 
 

@@ -59,6 +59,7 @@ class TapeServer(Server):
         super().__init__()
         self.tapes = list(tapes)
         self.left = asyncio.Event()
+        self.played = 0  # pieces that were sent, over all tapes
         self.models: Any = {"object": "list", "data": [{"id": MODEL, "context_length": 5000}, {"id": "vendor/other"}]}
 
     def routes(self) -> list[web.AbstractRouteDef]:
@@ -98,6 +99,7 @@ class TapeServer(Server):
             for piece in tape.pieces:
                 if isinstance(piece, bytes):
                     await response.write(piece)
+                    self.played += 1
                 elif isinstance(piece, asyncio.Event):
                     await piece.wait()
                 else:

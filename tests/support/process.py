@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.outside import Outside
+from tests.support.clock import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[2]
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
 """Of this process's environment nothing else reaches it."""
-PATIENCE_SECONDS = 60.0
 
 
 class BridgeProcess:

@@ -11,8 +11,7 @@ from bot.commands.base import Answer, Command, Context, Option
 from bot.model import ChatAddress, Incoming
 from bot.platforms.base import Platform
 from bot.render.base import Rendered, Style
-
-PATIENCE_SECONDS = 10.0
+from tests.support.clock import PATIENCE_SECONDS
 
 
 async def _say(_: Context) -> Answer:

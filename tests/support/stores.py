@@ -24,7 +24,7 @@ from storage.base import (
     TurnState,
 )
 from storage.sqlite import SqliteStore
-from tests.support.clock import Epoch
+from tests.support.clock import PATIENCE_SECONDS, Epoch
 
 HERE = ChatAddress("memory", "bot", "1")
 THERE = ChatAddress("memory", "bot", "2")
@@ -152,9 +152,9 @@ async def running(store: Store, drain: Drain) -> AsyncIterator[None]:
             await task
 
 
-async def eventually(holds: Callable[[], bool], *, within: float = 5.0) -> None:
+async def eventually(holds: Callable[[], bool]) -> None:
     """Return once something holds."""
-    async with asyncio.timeout(within):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not holds():  # noqa: ASYNC110 - what is waited for tells nobody
             await asyncio.sleep(0.002)
 

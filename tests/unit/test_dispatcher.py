@@ -18,7 +18,8 @@ from bot.dispatcher import pages
 from bot.model import Button, ChatAddress, ChatKind, ReplyRoute, Sender
 from bot.platforms.base import Refusal, RefusedError
 from storage.base import StoreError
-from tests.support.core import PATIENCE_SECONDS, Chat, World, eventually
+from tests.support.clock import PATIENCE_SECONDS
+from tests.support.core import Chat, World, eventually
 
 HERE = ChatAddress("memory", "bot", "1")
 

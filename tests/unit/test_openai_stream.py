@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,12 @@ from adapters.http import Budgets
 from adapters.openai_answer import ANSWER_CHARS
 from adapters.openai_compatible import OpenAICompatible
 from adapters.openai_vendors import GENERIC
+from tests.support.clock import PATIENCE_SECONDS
 from tests.support.openai_tapes import DONE, MODEL, Tape, TapeServer, body, delta, event
 from tests.support.providers import KEY, PROMPT, request
+from tests.support.seam import eventually
 
-SHORT = Budgets(connect=5, first=0.3, idle=0.3, total=5)
-PATIENT = Budgets(connect=5, first=20, idle=20, total=60)
+PATIENT = Budgets(connect=100, first=1000, idle=1000, total=3000)
 STOP = delta(finish="stop")
 HELLO = [delta("Hel"), delta("lo")]
 
@@ -29,11 +31,6 @@ async def server():
 @pytest.fixture
 def provider(server, session):
     return OpenAICompatible(session, GENERIC, key=KEY, base_url=f"{server.url}/v1/", budgets=PATIENT)
-
-
-@pytest.fixture
-def hasty(server, session):
-    return OpenAICompatible(session, GENERIC, key=KEY, base_url=f"{server.url}/v1/", budgets=SHORT)
 
 
 async def ask(provider, asked=None):
@@ -159,11 +156,14 @@ async def test_a_stream_labelled_json_is_read(provider, server):
     assert text(await ask(provider)) == "Hello"
 
 
-async def test_regular_mode_asks_for_one_body(hasty, server):
-    server.tapes = [
-        Tape([0.5, body("Hello")], content_type="application/json")
-    ]  # longer than the first-payload budget, which is a stream's
-    events = await ask(hasty, request(MODEL, parameters={"stream": False}))
+async def test_regular_mode_asks_for_one_body(provider, server, loop_time):
+    late = asyncio.Event()
+    server.tapes = [Tape([late, body("Hello")], content_type="application/json")]
+    asking = asyncio.ensure_future(ask(provider, request(MODEL, parameters={"stream": False})))
+    await eventually(lambda: server.calls)
+    await loop_time.skip(2000)  # longer than the first-payload budget, which is a stream's
+    late.set()
+    events = await asking
     assert text(events) == "Hello"
     assert sum(isinstance(got, TextDelta) for got in events) == 1
     asked = server.calls[-1].body
@@ -376,30 +376,35 @@ NOISE = {
 
 @pytest.mark.parametrize("noise", NOISE.values(), ids=NOISE)
 @pytest.mark.parametrize(("before", "kind"), [([], ErrorKind.TIMEOUT_FIRST), (HELLO, ErrorKind.TIMEOUT_IDLE)])
-async def test_keepalives_do_not_count_as_life(hasty, server, noise, before, kind):
-    server.tapes = [Tape([*before, *[noise, 0.05] * 40, STOP, DONE])]
-    error, _ = await fails(hasty)  # if they did, the tape would end well
+async def test_keepalives_do_not_count_as_life(provider, server, loop_time, *, noise, before, kind):
+    server.tapes = [Tape([*before, *[noise, 400.0] * 40, STOP, DONE])]
+    asking = asyncio.ensure_future(fails(provider))
+    for said in range(3):
+        await eventually(lambda: server.played > len(before) + said)  # noqa: B023 - it is waited for here
+        assert not asking.done()
+        await loop_time.skip(400)
+    error, _ = await asyncio.wait_for(asking, PATIENCE_SECONDS)
     assert (error.kind, error.in_stream, error.billed) == (kind, bool(before), Billed.MAYBE)
-    await asyncio.wait_for(server.left.wait(), 1)
+    await loop_time.at_once(server.left)
 
 
-async def test_a_reason_that_is_told_again_and_again_ends_the_answer_all_the_same(provider, server, monkeypatch):
+async def test_a_reason_that_is_told_again_and_again_ends_the_answer_all_the_same(provider, server, loop_time, monkeypatch):
     monkeypatch.setattr("adapters.openai_compatible.GRACE_S", 1.0)
-    again: list[bytes | float] = [STOP, 0.02] * 400
+    again: list[bytes | float] = [STOP, 0.02] * 10_000
     server.tapes = [Tape([*HELLO, *again, DONE])]
     assert (await ask(provider))[-1] == Finished(FinishReason.STOP, "stop")
-    await asyncio.wait_for(server.left.wait(), 1)  # it was left before its end
+    await loop_time.at_once(server.left)  # it was left before its end
 
 
 @pytest.mark.parametrize("field", ["content", "reasoning"])
-async def test_an_answer_without_end_is_cut_where_it_would_fill_the_memory(provider, server, field):
+async def test_an_answer_without_end_is_cut_where_it_would_fill_the_memory(provider, server, loop_time, field):
     endless: list[bytes | float] = [delta(**{field: "All work and no play. " * 20_000}), 0.001] * 400
     server.tapes = [Tape([*HELLO, *endless, STOP, DONE])]
     events = await ask(provider)
     said = len(text(events)) + len(reasoning(events))
     assert ANSWER_CHARS < said < 2 * ANSWER_CHARS
     assert events[-1] == Finished(FinishReason.LENGTH, "length")
-    await asyncio.wait_for(server.left.wait(), 5)
+    await loop_time.at_once(server.left)
 
 
 async def test_reasoning_without_end_and_without_text_is_no_answer(provider, server):
@@ -409,29 +414,39 @@ async def test_reasoning_without_end_and_without_text_is_no_answer(provider, ser
     assert error.kind is ErrorKind.EMPTY
 
 
-async def test_steady_text_ends_at_the_total_budget(server, session):
-    budgets = Budgets(first=0.3, idle=0.3, total=0.5)
-    provider = OpenAICompatible(session, GENERIC, key=KEY, base_url=f"{server.url}/v1", budgets=budgets)
-    server.tapes = [Tape([delta("x"), 0.02] * 200)]
-    error, events = await fails(provider)
+async def test_steady_text_ends_at_the_total_budget(provider, server, loop_time):
+    server.tapes = [Tape([delta("x"), 400.0] * 20)]
+    asking = asyncio.ensure_future(fails(provider))
+    for said in range(8):
+        await eventually(lambda: server.played > said)  # noqa: B023 - it is waited for here
+        assert not asking.done()
+        await loop_time.skip(400)
+    error, events = await asyncio.wait_for(asking, PATIENCE_SECONDS)
     assert error.kind is ErrorKind.TIMEOUT_TOTAL
-    assert len(text(events)) > 5
+    assert text(events) == "x" * 8
 
 
-async def test_a_slow_reader_is_not_taken_for_a_silent_provider(hasty, server):
-    server.tapes = [Tape([HELLO[0], 0.2, HELLO[1], 0.2, STOP, DONE])]
-    got = []
-    async for made in hasty.stream(request(MODEL)):
-        got.append(made)
-        if isinstance(made, TextDelta):
-            await asyncio.sleep(0.35)
+@pytest.mark.parametrize("pause", [900.0, 1300.0], ids=["it came meanwhile", "it comes later"])
+async def test_a_slow_reader_is_not_taken_for_a_silent_provider(server, session, loop_time, pause):
+    budgets = replace(PATIENT, total=9000)
+    provider = OpenAICompatible(session, GENERIC, key=KEY, base_url=f"{server.url}/v1", budgets=budgets)
+    server.tapes = [Tape([HELLO[0], pause, HELLO[1], pause, STOP, DONE])]
+    got: list[Event] = []
+    stream = provider.stream(request(MODEL))
+    while not got or not isinstance(got[-1], Finished):
+        coming = asyncio.ensure_future(anext(stream))
+        if got and isinstance(got[-1], TextDelta):
+            await loop_time.skip(400)  # a longer pause ends
+        got.append(await coming)
+        if isinstance(got[-1], TextDelta):
+            await loop_time.skip(1200)  # while nobody reads
     assert text(got) == "Hello"
 
 
 async def test_a_finished_answer_does_not_wait_long_for_an_end_that_does_not_come(provider, server, monkeypatch):
     monkeypatch.setattr("adapters.openai_compatible.GRACE_S", 0.1)
-    server.tapes = [Tape([*HELLO, STOP, 30.0])]
-    events = await asyncio.wait_for(ask(provider), 10)  # the idle budget is twice that
+    server.tapes = [Tape([*HELLO, STOP, 3600.0])]
+    events = await asyncio.wait_for(ask(provider), PATIENCE_SECONDS)  # the idle budget is longer
     assert events[-1] == Finished(FinishReason.STOP, "stop")
 
 
@@ -439,8 +454,8 @@ async def test_a_finished_answer_does_not_wait_long_for_an_end_that_does_not_com
 
 
 @pytest.mark.parametrize("leave", ["close", "cancel"])
-async def test_leaving_in_the_middle_closes_the_socket_at_once(provider, server, leave):
-    server.tapes = [Tape([*HELLO, 30.0])]
+async def test_leaving_in_the_middle_closes_the_socket_at_once(provider, server, loop_time, leave):
+    server.tapes = [Tape([*HELLO, 3600.0])]
     stream = provider.stream(request(MODEL))
     while not isinstance(await anext(stream), TextDelta):
         pass
@@ -452,7 +467,7 @@ async def test_leaving_in_the_middle_closes_the_socket_at_once(provider, server,
             await task
     else:
         await stream.aclose()
-    await asyncio.wait_for(server.left.wait(), 0.2)
+    await loop_time.at_once(server.left)
 
 
 async def _drain(stream):
@@ -464,8 +479,8 @@ def _open_files() -> int:
 
 
 async def test_a_thousand_cancelled_streams_leave_no_task_socket_or_file(server, session):
-    provider = OpenAICompatible(session, GENERIC, key=KEY, base_url=f"{server.url}/v1", budgets=Budgets(first=60, idle=60))
-    server.tapes = [Tape([*HELLO, 60.0])]
+    provider = OpenAICompatible(session, GENERIC, key=KEY, base_url=f"{server.url}/v1", budgets=PATIENT)
+    server.tapes = [Tape([*HELLO, 3600.0])]
     before = len(asyncio.all_tasks()), _open_files()
     for _ in range(10):
         tasks = [asyncio.ensure_future(ask(provider)) for _ in range(100)]
@@ -476,7 +491,7 @@ async def test_a_thousand_cancelled_streams_leave_no_task_socket_or_file(server,
         assert {type(result) for result in results} == {asyncio.CancelledError}
     assert not session.connector._acquired
     after = before
-    for _ in range(500):
+    for _ in range(int(PATIENCE_SECONDS / 0.01)):
         after = len(asyncio.all_tasks()), _open_files()
         if after[0] <= before[0] and after[1] <= before[1]:
             break

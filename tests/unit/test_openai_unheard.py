@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -16,24 +17,35 @@ from adapters.openai_parameters import OpenAIParameters, Vendor
 from adapters.openai_vendors import GENERIC, OPENAI, PRESETS
 from adapters.openai_wire import request_body
 from adapters.segmind import Segmind
+from tests.support.clock import LoopTime
 from tests.support.openai_tapes import DONE, MODEL, Tape, TapeServer, delta
 from tests.support.providers import KEY, events, failure, request
+from tests.support.seam import eventually
 
-SHORT = Budgets(connect=5, first=0.3, idle=0.3, total=60)
+BUDGETS = Budgets(connect=100, first=1000, idle=1000, total=9000)
 THINKS = {"netmind": "openai/gpt-5.4", "openai": "gpt-5.4"}
-PATIENT = {"first_seconds": 20.0}
+LATE = {"first_seconds": 5e3}
 
 
-@pytest.mark.parametrize("vendor", [replace(GENERIC, models={MODEL: PATIENT}), replace(GENERIC, first_seconds=20.0)], ids=["model", "all"])
+@pytest.mark.parametrize("vendor", [replace(GENERIC, models={MODEL: LATE}), replace(GENERIC, first_seconds=5e3)], ids=["model", "all"])
 async def test_a_model_that_thinks_unheard_may_take_longer_to_its_first_word_and_no_other(
-    session: aiohttp.ClientSession, vendor: Vendor
+    session: aiohttp.ClientSession, loop_time: LoopTime, vendor: Vendor
 ) -> None:
-    tape = Tape([b": thinking\n\n", 1.0, delta("Hello"), delta(finish="stop"), DONE])
+    tape = Tape([b": thinking\n\n", 3000.0, delta("Hello"), delta(finish="stop"), DONE])
     async with TapeServer(tape) as server:
-        patient = OpenAICompatible(session, vendor, key=KEY, base_url=f"{server.url}/v1", budgets=SHORT)
-        assert TextDelta("Hello") in await events(patient, request(MODEL))
-        plain = OpenAICompatible(session, GENERIC, key=KEY, base_url=f"{server.url}/v1", budgets=SHORT)
-        assert (await failure(plain, request(MODEL))).kind is ErrorKind.TIMEOUT_FIRST
+        patient = OpenAICompatible(session, vendor, key=KEY, base_url=f"{server.url}/v1", budgets=BUDGETS)
+        asking = asyncio.ensure_future(events(patient, request(MODEL)))
+        await eventually(lambda: server.played)
+        await loop_time.skip(2000)
+        assert not asking.done()
+        await loop_time.skip(1000)
+        assert TextDelta("Hello") in await asking
+        plain = OpenAICompatible(session, GENERIC, key=KEY, base_url=f"{server.url}/v1", budgets=BUDGETS)
+        server.played = 0
+        failing = asyncio.ensure_future(failure(plain, request(MODEL)))
+        await eventually(lambda: server.played)
+        await loop_time.skip(2000)
+        assert (await failing).kind is ErrorKind.TIMEOUT_FIRST
 
 
 @pytest.mark.parametrize("make", [Netmind, openai_endpoint], ids=["netmind", "openai"])

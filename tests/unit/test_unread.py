@@ -19,6 +19,7 @@ import pytest
 from adapters import unread as unread_module
 from adapters.unread import LOOK_SECONDS, MOST_BYTES, STILL_LOOKS, Lookout, Unread
 from sandbox.certificates import OPENSSL, certificate
+from tests.support.clock import PATIENCE_SECONDS, LoopTime
 from tests.support.seam import eventually
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -81,7 +82,7 @@ async def asked(secure: Secure) -> AsyncIterator[tuple[aiohttp.ClientResponse, F
         far = await met
         yield response, far
         response.close()
-    await asyncio.wait_for(far.left.wait(), 5)
+    await asyncio.wait_for(far.left.wait(), PATIENCE_SECONDS)
     server.close()
     await server.wait_closed()
 
@@ -113,15 +114,18 @@ async def test_what_comes_meanwhile_is_read_together(secure: Secure) -> None:
         assert await response.content.read() == b"more"
 
 
-async def test_it_is_read_when_the_time_is_over_and_half_the_time_to_the_deadline_at_the_latest(secure: Secure) -> None:
+async def test_it_is_read_when_the_time_is_over_and_half_the_time_to_the_deadline_at_the_latest(
+    secure: Secure, loop_time: LoopTime
+) -> None:
     async with asked(secure) as (response, far):
         lookout = Lookout()
         for seconds, deadline in ((LOOK_SECONDS, LONG), (LONG, 5 * LOOK_SECONDS)):
-            unread, now = Unread(response, lookout), asyncio.get_running_loop().time()
-            unread.begin(seconds, now + deadline)
+            with loop_time.still():
+                unread, now = Unread(response, lookout), asyncio.get_running_loop().time()
+                unread.begin(seconds, now + deadline)
             assert now < unread.until <= now + deadline / 2 - LOOK_SECONDS + 0.001, "it may be a whole look late"
             await far.say(framed(b"word"))
-            assert await asyncio.wait_for(response.content.readany(), 5) == b"word"
+            assert await asyncio.wait_for(response.content.readany(), PATIENCE_SECONDS) == b"word"
 
 
 async def test_the_end_and_a_connection_that_ends_meanwhile_lose_nothing(secure: Secure) -> None:
@@ -133,31 +137,31 @@ async def test_the_end_and_a_connection_that_ends_meanwhile_lose_nothing(secure:
         for _ in range(20):
             await asyncio.sleep(0.005)
         unread.end()
-        assert await asyncio.wait_for(response.content.read(), 5) == b"".join(WORDS)
+        assert await asyncio.wait_for(response.content.read(), PATIENCE_SECONDS) == b"".join(WORDS)
         unread.begin(LONG, LONG)  # there is nothing left to leave
-        assert await asyncio.wait_for(response.content.read(), 5) == b""
+        assert await asyncio.wait_for(response.content.read(), PATIENCE_SECONDS) == b""
 
 
 @pytest.mark.parametrize("end", [END, b""], ids=["whole", "cut"])
 async def test_what_had_come_before_a_reset_is_heard(secure: Secure, end: bytes) -> None:
     async with asked(secure) as (response, far):
         await far.say(framed(b"first"))
-        assert await asyncio.wait_for(response.content.readany(), 5) == b"first"
+        assert await asyncio.wait_for(response.content.readany(), PATIENCE_SECONDS) == b"first"
         unread = Unread(response, unwatched())
         unread.begin(LONG, asyncio.get_running_loop().time() + 3 * LONG)
         await far.say(b"".join(map(framed, WORDS)) + end)
         far.reset()
-        await asyncio.wait_for(far.left.wait(), 5)
+        await asyncio.wait_for(far.left.wait(), PATIENCE_SECONDS)
         for _ in range(20):
             await asyncio.sleep(0.005)
         assert response.content.total_bytes == len(b"first")
         unread.end()
-        assert await asyncio.wait_for(response.content.readany(), 5) == b"".join(WORDS)
+        assert await asyncio.wait_for(response.content.readany(), PATIENCE_SECONDS) == b"".join(WORDS)
         if end:
-            assert await asyncio.wait_for(response.content.readany(), 5) == b""
+            assert await asyncio.wait_for(response.content.readany(), PATIENCE_SECONDS) == b""
         else:
             with pytest.raises(aiohttp.ClientError):
-                await asyncio.wait_for(response.content.readany(), 5)
+                await asyncio.wait_for(response.content.readany(), PATIENCE_SECONDS)
 
 
 async def test_a_connection_that_is_used_again_is_read_as_before(secure: Secure) -> None:
@@ -184,7 +188,7 @@ async def test_a_connection_that_is_lost_meanwhile_is_let_go(secure: Secure) -> 
             await asyncio.sleep(0)
         unread.end()
         with pytest.raises(aiohttp.ClientError):
-            await asyncio.wait_for(response.content.readany(), 5)
+            await asyncio.wait_for(response.content.readany(), PATIENCE_SECONDS)
 
 
 async def test_a_tls_layer_that_cannot_be_limited_is_left_alone() -> None:
@@ -201,12 +205,12 @@ async def test_a_tls_layer_that_cannot_be_limited_is_left_alone() -> None:
     unread.end()
 
 
-async def test_closing_meanwhile_closes_the_socket(secure: Secure) -> None:
+async def test_closing_meanwhile_closes_the_socket(secure: Secure, loop_time: LoopTime) -> None:
     async with asked(secure) as (response, far):
         Unread(response, unwatched()).begin(LONG, asyncio.get_running_loop().time() + 3 * LONG)
         await far.say(*map(framed, WORDS))
         response.close()
-        await asyncio.wait_for(far.left.wait(), 0.2)
+        await loop_time.at_once(far.left)
 
 
 async def test_what_aiohttp_has_stopped_itself_is_left_to_it(secure: Secure) -> None:
@@ -219,7 +223,7 @@ async def test_what_aiohttp_has_stopped_itself_is_left_to_it(secure: Secure) -> 
         for _ in range(20):
             await asyncio.sleep(0.005)
         assert not transport.is_reading()
-        assert len(await asyncio.wait_for(response.content.read(), 5)) == 64 * 65536
+        assert len(await asyncio.wait_for(response.content.read(), PATIENCE_SECONDS)) == 64 * 65536
         await saying
 
 
@@ -246,7 +250,7 @@ async def test_what_gets_no_more_is_read_before_its_time_and_what_grows_is_not(s
         assert response.content.total_bytes == 0, "it grew from look to look"
         for _ in range(STILL_LOOKS):
             lookout.look()
-        assert await asyncio.wait_for(response.content.readany(), 5) == b"".join(WORDS[: 3 * STILL_LOOKS])
+        assert await asyncio.wait_for(response.content.readany(), PATIENCE_SECONDS) == b"".join(WORDS[: 3 * STILL_LOOKS])
 
 
 async def test_what_holds_much_is_read_however_it_grows(secure: Secure) -> None:
@@ -255,14 +259,14 @@ async def test_what_holds_much_is_read_however_it_grows(secure: Secure) -> None:
         Unread(response, lookout).begin(LONG, asyncio.get_running_loop().time() + 3 * LONG)
         await arrived(far, framed(b"x" * MOST_BYTES))
         lookout.look()
-        assert await asyncio.wait_for(response.content.readany(), 5)
+        assert await asyncio.wait_for(response.content.readany(), PATIENCE_SECONDS)
 
 
 async def test_an_end_is_heard_by_the_looks_alone(secure: Secure) -> None:
     async with asked(secure) as (response, far):
         Unread(response, Lookout()).begin(LONG, asyncio.get_running_loop().time() + 3 * LONG)
         await far.say(framed(b"the last word"), END)
-        assert await asyncio.wait_for(response.content.read(), 5) == b"the last word"
+        assert await asyncio.wait_for(response.content.read(), PATIENCE_SECONDS) == b"the last word"
 
 
 @pytest.mark.parametrize("how", ["closed", "reset"])
@@ -274,7 +278,7 @@ async def test_that_nothing_comes_any_more_is_heard_though_nothing_is_held(how: 
             far.writer.close()
         else:
             far.reset()
-        await asyncio.wait_for(far.left.wait(), 5)
+        await asyncio.wait_for(far.left.wait(), PATIENCE_SECONDS)
 
         async def look() -> None:
             while True:
@@ -283,7 +287,7 @@ async def test_that_nothing_comes_any_more_is_heard_though_nothing_is_held(how: 
 
         looking = asyncio.create_task(look())
         with pytest.raises(aiohttp.ClientError):
-            await asyncio.wait_for(response.content.readany(), 5)
+            await asyncio.wait_for(response.content.readany(), PATIENCE_SECONDS)
         looking.cancel()
 
 
@@ -293,7 +297,7 @@ async def test_where_nobody_can_look_it_is_not_left_for_long(secure: Secure, mon
     async with asked(secure) as (response, far):
         Unread(response, Lookout()).begin(LONG, asyncio.get_running_loop().time() + 3 * LONG)
         await far.say(framed(b"word"))
-        assert await asyncio.wait_for(response.content.readany(), 5) == b"word"
+        assert await asyncio.wait_for(response.content.readany(), PATIENCE_SECONDS) == b"word"
 
 
 async def test_what_is_shorter_than_a_look_is_not_worth_it(secure: Secure) -> None:
@@ -323,5 +327,5 @@ async def test_a_socket_that_fails_does_not_keep_the_others_unread() -> None:
         for one in (cast("aiohttp.ClientResponse", broken), response):
             Unread(one, lookout).begin(LOOK_SECONDS, loop.time() + LONG)
         await far.say(framed(b"word"))
-        assert await asyncio.wait_for(response.content.readany(), 5) == b"word"
+        assert await asyncio.wait_for(response.content.readany(), PATIENCE_SECONDS) == b"word"
         await eventually(lambda: met)

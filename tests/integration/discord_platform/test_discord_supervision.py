@@ -19,7 +19,7 @@ from sandbox.faults import Fault
 from tests.support.discord_platform import make, opened
 from tests.support.seam import Cursors, Inbox, Memo
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 """discord.py waits 5 s before it asks for a further session."""
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from adapters.base import Billed, ErrorKind, Finished, Progress, Started, Submitted, TextDelta
 from adapters.http import Budgets
-from adapters.modelslab import ModelsLab
+from adapters.modelslab import BUDGETS, ModelsLab
 from adapters.router import Candidate, Router
 from sandbox.faults import Fault
 from tests.support.modelslab import CHAT, ZEPHYR, ask, begun, bodies, chat_id
@@ -86,7 +86,7 @@ async def test_a_time_out_may_have_been_billed(server, session):
     assert error.billed is Billed.MAYBE
 
 
-async def test_a_question_that_is_still_at_work_after_a_cut_is_waited_for(server, session):
+async def test_a_question_that_is_still_at_work_after_its_time_is_waited_for(server, session, loop_time):
     waits = []
 
     async def sleep(seconds):
@@ -95,10 +95,13 @@ async def test_a_question_that_is_still_at_work_after_a_cut_is_waited_for(server
             server.hold.set()
         await asyncio.sleep(0.01)
 
-    provider = ModelsLab(session, key=KEY, base_url=server.base_url, budgets=Budgets(first=0.2, total=0.2), sleep=sleep)
+    provider = ModelsLab(session, key=KEY, base_url=server.base_url, sleep=sleep)
     state, said = await begun(provider)
     server.hold = asyncio.Event()
-    got = await events(provider, ask(*said, "two", state=state))
+    asking = asyncio.create_task(events(provider, ask(*said, "two", state=state)))
+    await eventually(lambda: server.chats[chat_id(state)].busy)
+    await loop_time.skip(BUDGETS.total)
+    got = await asking
     assert Progress("processing", 1.0) in got
     assert [event.text for event in got if isinstance(event, TextDelta)] == [f"{ZEPHYR} heard: two"]
 
@@ -177,7 +180,7 @@ async def _free(modelslab):
     """How many places are free."""
     async with AsyncExitStack() as held:
         for count in range(9):
-            async with aclosing(modelslab._gate.take(held, 0.01)) as waits:
+            async with aclosing(modelslab._gate.take(held, 3600.0)) as waits:
                 async for _ in waits:
                     return count
     return None
