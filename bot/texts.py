@@ -155,8 +155,8 @@ CONTINUE_INTERRUPTED = (
 )
 CONTINUE_RUNS = f"There is nothing to continue yet. {_RUNS}"
 NOT_CONTINUED = (
-    "This answer can't be continued: it, or another to the same question, goes on below already, "
-    "was asked again, or was forgotten by /reset."
+    "This answer can't be continued: it, or another to its question, goes on below, was asked again, or was forgotten by /reset. "
+    "Say in a message of your own what is to follow."
 )
 NOTHING_OTHER = "There is no such other answer: nothing was answered here since the start or the last /reset or /forget."
 OTHER_RUNS = f"There is no such other answer yet. {_RUNS}"

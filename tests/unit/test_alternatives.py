@@ -277,6 +277,9 @@ async def test_another_answer_is_not_continued_beside_the_one_that_goes_on_alrea
         await press(world, texts.LABEL_CONTINUE, under=0)
         assert chat.words[-1] == texts.NOT_CONTINUED
         assert len(world.alpha.requests) == asked
+        assert chat.words[-1].endswith("Say in a message of your own what is to follow.")
+        await world.ask("go on with beta")
+        assert told(world)[1] == ("assistant", "beta"), "what it advises goes on from the answer that stands now"
 
 
 async def test_answers_of_a_provider_that_then_failed_are_not_offered(world: World) -> None:
