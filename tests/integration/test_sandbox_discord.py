@@ -11,6 +11,7 @@ import yarl
 from discord import app_commands
 
 from sandbox.discord import DiscordSandbox, File
+from tests.support.clock import PATIENCE_SECONDS
 
 
 class Bot(discord.Client):
@@ -23,8 +24,8 @@ class Bot(discord.Client):
         self.seen: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
         self.presses: asyncio.Queue[discord.Interaction] = asyncio.Queue()
 
-    async def next(self, kind: str, seconds: float = 5.0) -> Any:
-        async with asyncio.timeout(seconds):
+    async def next(self, kind: str) -> Any:
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 found, value = await self.seen.get()
                 if found == kind:
@@ -78,7 +79,7 @@ async def logged_in(sandbox: DiscordSandbox, bot: Bot) -> AsyncIterator[Any]:
 
 
 async def eventually(check: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not check():  # noqa: ASYNC110 - what is waited for shows only in the sandbox's state
             await asyncio.sleep(0.01)
 
@@ -204,7 +205,7 @@ async def test_slash_command_is_deferred_and_its_answer_edited(sandbox):
         with pytest.raises(LookupError, match="not registered"):
             await sandbox.slash(sandbox.channel_id, sandbox.user_id, "nothing")
         interaction = await sandbox.slash(sandbox.channel_id, sandbox.user_id, "ask", {"text": "hey"})
-        await asyncio.wait_for(interaction.responded.wait(), 5)
+        await asyncio.wait_for(interaction.responded.wait(), PATIENCE_SECONDS)
         assert interaction.response["type"] == 5
         await eventually(lambda: len(sandbox.messages(sandbox.channel_id)) == 2)
         first, second = sandbox.messages(sandbox.channel_id)
@@ -265,7 +266,7 @@ async def test_subcommands_are_nested_as_clients_nest_them(sandbox):
     async with logged_in(sandbox, bot):
         await bot.tree.sync()
         interaction = await sandbox.slash(sandbox.channel_id, sandbox.user_id, "persona set", {"name": "pirate", "often": "2"})
-        await asyncio.wait_for(interaction.responded.wait(), 5)
+        await asyncio.wait_for(interaction.responded.wait(), PATIENCE_SECONDS)
         assert sandbox.messages(sandbox.channel_id)[-1]["content"] == "pirate x 3"
 
 
@@ -283,7 +284,7 @@ async def test_commands_work_in_private_and_in_threads_and_tell_roles(sandbox):
         await bot.tree.sync()
         places = [sandbox.open_dm(user), await sandbox.start_thread(sandbox.channel_id, "side"), sandbox.channel_id]
         for place in places:
-            await asyncio.wait_for((await sandbox.slash(place, user, "where")).responded.wait(), 5)
+            await asyncio.wait_for((await sandbox.slash(place, user, "where")).responded.wait(), PATIENCE_SECONDS)
         told = [sandbox.messages(place)[-1]["content"] for place in places]
         assert told[0] == "DMChannel []"
         assert told[1].startswith("Thread")
@@ -316,7 +317,7 @@ async def test_pressed_button_reaches_the_client_and_updates_its_message(sandbox
         with pytest.raises(ValueError, match="no button"):
             await sandbox.press(sandbox.channel_id, str(message.id), "other", sandbox.user_id)
         interaction = await sandbox.press(sandbox.channel_id, str(message.id), "stop:1", sandbox.user_id)
-        pressed: Any = await asyncio.wait_for(bot.presses.get(), 5)
+        pressed: Any = await asyncio.wait_for(bot.presses.get(), PATIENCE_SECONDS)
         assert (pressed.data["custom_id"], pressed.user.name, pressed.message.id) == ("stop:1", "ada", message.id)
         await pressed.response.edit_message(content="stopped", view=None)
         assert interaction.response["type"] == 7
@@ -329,7 +330,7 @@ async def test_resume_after_a_close_replays_what_was_missed_in_order(sandbox):
         await sandbox.close_gateway(4000)
         for number in range(3):
             await sandbox.say(sandbox.channel_id, sandbox.user_id, f"missed {number}", mention=True)
-        texts = [(await bot.next("message", 15)).content for _ in range(3)]
+        texts = [(await bot.next("message")).content for _ in range(3)]
         assert sorted(texts) == [f"<@{sandbox.bot_id}> missed {number}" for number in range(3)]
         await bot.next("resumed")
         assert sandbox.gateway.identifies == 1
@@ -338,16 +339,16 @@ async def test_resume_after_a_close_replays_what_was_missed_in_order(sandbox):
 async def test_resumable_invalid_session_and_reconnect_lead_to_resume(sandbox):
     async with logged_in(sandbox, Bot()) as bot:
         await sandbox.reconnect()
-        await bot.next("resumed", 15)
+        await bot.next("resumed")
         await sandbox.invalidate(True)
-        await bot.next("resumed", 15)
+        await bot.next("resumed")
         assert sandbox.gateway.identifies == 1
 
 
 async def test_invalid_session_leads_to_a_new_identify(sandbox):
     async with logged_in(sandbox, Bot()) as bot:
         await sandbox.invalidate(False)
-        await bot.next("ready", 20)
+        await bot.next("ready")
         assert sandbox.gateway.identifies == 2
         await sandbox.say(sandbox.channel_id, sandbox.user_id, "still there?", mention=True)
         assert "still there?" in (await bot.next("message")).content

@@ -12,6 +12,7 @@ from telegram.ext import Application, ApplicationBuilder
 from telegram.request import HTTPXRequest
 
 from sandbox.telegram import TelegramSandbox
+from tests.support.clock import PATIENCE_SECONDS
 
 
 async def raw(http: aiohttp.ClientSession, sandbox: TelegramSandbox, method: str, **values: Any) -> tuple[int, dict[str, Any]]:
@@ -28,7 +29,14 @@ def app_of(sandbox: TelegramSandbox) -> Application[Any, Any, Any, Any, Any, Any
 
 def wire(connections: int = 256) -> HTTPXRequest:
     """The real library's HTTP client. The certificates, which plain HTTP has no use for, are read once and not for each of them."""
-    return HTTPXRequest(connections, httpx_kwargs={"verify": _certificates()})
+    return HTTPXRequest(
+        connections,
+        read_timeout=PATIENCE_SECONDS,
+        write_timeout=PATIENCE_SECONDS,
+        connect_timeout=PATIENCE_SECONDS,
+        pool_timeout=PATIENCE_SECONDS,
+        httpx_kwargs={"verify": _certificates()},
+    )
 
 
 @cache

@@ -15,6 +15,8 @@ from telegram.error import BadRequest, Conflict, RetryAfter
 from telegram.ext import CallbackQueryHandler, MessageHandler, filters
 
 from sandbox.faults import Fault
+from sandbox.telegram import webhook as hooks
+from tests.support.clock import PATIENCE_SECONDS
 from tests.support.seam import eventually
 from tests.support.telegram_sandbox import app_of, raw
 
@@ -54,16 +56,18 @@ async def test_the_same_offset_again_at_once_gets_one_update(sandbox, bot, clock
     assert sizes == [3, 1, 3]
 
 
-async def test_a_long_poll_ends_with_the_first_update_or_its_time(sandbox, bot):
-    poll = asyncio.create_task(bot.get_updates(timeout=1))
+async def test_a_long_poll_ends_with_the_first_update_or_its_time(sandbox, bot, loop_time):
+    poll = asyncio.create_task(bot.get_updates(timeout=50))
     await sandbox.connected()
+    await loop_time.skip(25)
     assert not poll.done()
+    await loop_time.skip(25)
     assert await poll == ()
 
     poll = asyncio.create_task(bot.get_updates(timeout=30))
     await sandbox.connected()
     await sandbox.say(sandbox.user_id, sandbox.user_id, "now")
-    (update,) = await asyncio.wait_for(poll, 5)
+    (update,) = await asyncio.wait_for(poll, PATIENCE_SECONDS)
 
     assert update.message.text == "now"
 
@@ -74,16 +78,18 @@ async def test_a_second_poll_ends_the_first_with_a_conflict(sandbox, bot, http):
     second = asyncio.create_task(raw(http, sandbox, "getUpdates", timeout=30))  # the library would not poll twice at once
 
     with pytest.raises(Conflict, match="terminated by other getUpdates request; make sure that only one bot instance is running"):
-        await asyncio.wait_for(first, 5)
+        await asyncio.wait_for(first, PATIENCE_SECONDS)
     await sandbox.say(sandbox.user_id, sandbox.user_id, "to the second")
-    _, body = await asyncio.wait_for(second, 5)
+    _, body = await asyncio.wait_for(second, PATIENCE_SECONDS)
     assert [update["message"]["text"] for update in body["result"]] == ["to the second"]
 
 
 async def test_a_poll_that_hung_up_loses_nothing(sandbox, http):
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.2):
-            await raw(http, sandbox, "getUpdates", timeout=30)
+    poll = asyncio.create_task(raw(http, sandbox, "getUpdates", timeout=30))
+    await sandbox.connected()
+    poll.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await poll
     await sandbox.say(sandbox.user_id, sandbox.user_id, "kept")
 
     _, body = await raw(http, sandbox, "getUpdates")
@@ -219,14 +225,17 @@ async def test_a_webhook_gets_updates_with_the_secret(sandbox, bot, hook):
     assert (info.url, info.pending_update_count, info.last_error_message) == (hook.url, 0, None)
 
 
-async def test_a_refused_delivery_is_repeated_and_its_chat_waits_in_order(sandbox, bot, hook):
+async def test_a_refused_delivery_is_repeated_and_its_chat_waits_in_order(sandbox, bot, hook, loop_time, monkeypatch):
+    monkeypatch.setattr(hooks, "FIRST_DELAY_SECONDS", 1000.0)
     hook.statuses = [(500, {}, ""), (503, {"Retry-After": "1"}, "")]
     await bot.set_webhook(hook.url)
     await sandbox.say(sandbox.user_id, sandbox.user_id, "first")
     await sandbox.say(sandbox.user_id, sandbox.user_id, "second")
     await eventually(lambda: len(hook.times) == 1)
-    await sandbox.say(sandbox.group_id, sandbox.user_id, "/elsewhere")
     hook.statuses.insert(0, (200, {}, ""))  # for the other chat, which does not wait
+    await sandbox.say(sandbox.group_id, sandbox.user_id, "/elsewhere")
+    await eventually(lambda: hook.texts)
+    await loop_time.skip(1000)
     await eventually(lambda: not sandbox.pending)
 
     assert hook.texts == ["/elsewhere", "first", "second"]
@@ -248,7 +257,7 @@ async def test_polling_and_webhook_exclude_each_other(sandbox, bot, hook):
     await sandbox.connected()
     await bot.set_webhook(hook.url)
     with pytest.raises(Conflict, match="terminated by setWebhook request"):
-        await asyncio.wait_for(poll, 5)
+        await asyncio.wait_for(poll, PATIENCE_SECONDS)
     with pytest.raises(Conflict, match="can't use getUpdates method while webhook is active"):
         await bot.get_updates()
     await bot.delete_webhook()
