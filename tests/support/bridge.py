@@ -10,12 +10,12 @@ from typing import Any, Protocol
 
 from bot.app import open_bridge
 from bot.bridge import Bridge
-from bot.platforms.budgets import DISCORD_INTERACTION_ACK_SECONDS
-from bot.settings import GRACE_SECONDS, load
+from bot.settings import GRACE_SECONDS, Settings, load
 from sandbox.discord.forms import EPHEMERAL
 from sandbox.discord.places import DM
 from sandbox.outside import Outside
 from tests.support.clock import PATIENCE_SECONDS
+from tests.support.discord_platform import patient_discord
 
 
 async def eventually(holds: Callable[[], Any], words: str = "") -> Any:
@@ -28,11 +28,19 @@ async def eventually(holds: Callable[[], Any], words: str = "") -> Any:
 
 
 @asynccontextmanager
+async def patient_bridge(settings: Settings) -> AsyncIterator[Bridge]:
+    """Open a bridge that has more time for Discord's acknowledgements than on Discord."""
+    with patient_discord():
+        async with open_bridge(settings) as bridge:
+            yield bridge
+
+
+@asynccontextmanager
 async def running_bridge(outside: Outside, database: Path, *, grace: float = GRACE_SECONDS, **values: Any) -> AsyncIterator[Bridge]:
     """Run the bridge on the sandbox until the block ends; both intakes accept when it begins. It ends in order, within `grace` seconds."""
     settings = {**outside.platform_settings(), **outside.provider_settings(), "access": "open", "local_model": "off"}
     settings |= {"database_url": f"sqlite:///{database}", "merge_window_seconds": 0, **values}
-    async with open_bridge(load(None, **settings)) as bridge:
+    async with patient_bridge(load(None, **settings)) as bridge:
         stop, ready = asyncio.Event(), set[str]()
         task = asyncio.create_task(bridge.run(stop, ready.add, grace=grace))
         try:
@@ -100,7 +108,7 @@ class DiscordChat:
             if label in button["label"]
         ][place]
         interaction = await self.discord.press(self.channel, message, custom_id, self.person)
-        await asyncio.wait_for(interaction.responded.wait(), DISCORD_INTERACTION_ACK_SECONDS)
+        await asyncio.wait_for(interaction.responded.wait(), PATIENCE_SECONDS)
 
     def texts(self) -> list[str]:
         return [message["content"] for message in self._own() if message["content"]]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
+from unittest.mock import patch
 
 from bot.clock import SystemClock
 from bot.model import ChatAddress, ChatKind, Incoming, Target
 from bot.pacing import Meters
-from bot.platforms.discord import DiscordPlatform, Reach
+from bot.platforms.discord import DiscordPlatform, Reach, intake, routes
 from bot.spending import spending
-from sandbox.discord import DiscordSandbox
+from sandbox.discord import DiscordSandbox, interactions, server
+from tests.support.clock import PATIENCE_SECONDS
 from tests.support.seam import Cursors, Inbox, Memo, Menu, plain, running
 
 DAY = Reach(hours=24.0, messages=500)
@@ -48,6 +50,15 @@ def make(
     if cursors is not None:
         platform.catch_up_with(cursors, spending(Meters(clock.now), clock))
     return platform
+
+
+@contextmanager
+def patient_discord() -> Iterator[None]:
+    """Both sides give an acknowledgement more than its three seconds: a busy machine needs them for other things."""
+    with ExitStack() as stack:
+        for module in (intake, routes, interactions, server):
+            stack.enter_context(patch.object(module, "DISCORD_INTERACTION_ACK_SECONDS", PATIENCE_SECONDS))
+        yield
 
 
 @asynccontextmanager

@@ -3,14 +3,15 @@
 import pytest
 
 from sandbox.discord import DiscordSandbox
-from tests.support.discord_platform import make
+from tests.support.discord_platform import make, patient_discord
 from tests.support.seam import Menu, running
 
 
 @pytest.fixture
 async def sandbox():
-    async with DiscordSandbox() as sandbox:
-        yield sandbox
+    with patient_discord():
+        async with DiscordSandbox() as sandbox:
+            yield sandbox
 
 
 @pytest.fixture

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from bot.model import ChatAddress, ChatKind, EventKind, Page, Target
 from bot.platforms.budgets import DISCORD_INTERACTION_ACK_SECONDS
@@ -15,9 +17,19 @@ from bot.platforms.discord import Reach, catchup
 from sandbox.discord import DiscordSandbox
 from sandbox.faults import Fault
 from storage.base import StoreError, StoreUnavailableError
-from tests.support.clock import Epoch
+from tests.support.clock import PATIENCE_SECONDS, Epoch
 from tests.support.discord_platform import opened
 from tests.support.seam import Cursors, Inbox, eventually
+
+
+@dataclass(slots=True)
+class Held(Fault):
+    """Calls that wait until a test says that it is over."""
+
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def before(self, request: web.Request) -> None:
+        await self.over.wait()
 
 
 @pytest.fixture
@@ -121,7 +133,7 @@ async def test_a_new_session_reads_back_and_a_resumed_one_does_not(sandbox, inbo
         assert reads(sandbox) == before
         await sandbox.close_gateway(4009)  # ends the session, too: nothing brings again what is said now
         await said(sandbox, "three")
-        async with asyncio.timeout(15):  # discord.py waits 5 s before it identifies anew
+        async with asyncio.timeout(PATIENCE_SECONDS):  # discord.py waits 5 s before it identifies anew
             while len(inbox.taken) < 3:  # noqa: ASYNC110 - what is waited for is a list
                 await asyncio.sleep(0.05)
         await said(sandbox, "four")
@@ -294,12 +306,22 @@ async def test_a_message_that_cant_be_read_costs_only_itself(sandbox, inbox, cur
     assert "poison" not in caplog.text
 
 
-async def test_a_command_does_not_wait_long_for_what_was_missed(sandbox, inbox, cursors):
+async def test_a_command_does_not_wait_long_for_what_was_missed(sandbox, inbox, cursors, loop_time, monkeypatch):
+    waits, before = asyncio.Event(), catchup.CatchUp.before
+
+    def noted(*arguments):
+        waits.set()
+        return before(*arguments)
+
+    monkeypatch.setattr(catchup.CatchUp, "before", noted)
     async with opened(sandbox, inbox, cursors=cursors):
         await eventually(lambda: sandbox.commands)
     await said(sandbox, "missed")
-    sandbox.faults.add(Fault(method="GET", path="*/messages", delay=3.5, times=-1))
+    held = sandbox.faults.add(Held(method="GET", path="*/messages", times=-1))
     async with opened(sandbox, inbox, cursors=cursors):
         interaction = await sandbox.slash(sandbox.channel_id, sandbox.user_id, "status")
-        await asyncio.wait_for(interaction.responded.wait(), DISCORD_INTERACTION_ACK_SECONDS)
+        await asyncio.wait_for(waits.wait(), PATIENCE_SECONDS)
+        await loop_time.skip(DISCORD_INTERACTION_ACK_SECONDS / 2)
+        await loop_time.at_once(interaction.responded)
+        held.over.set()
         await inbox.wait(2)
