@@ -77,6 +77,11 @@ def test_a_cap_that_was_used_up_and_a_wrong_address_have_their_own_advice() -> N
     assert "secret-host" not in said
 
 
+def test_a_refused_key_says_where_the_operator_finds_which_setting_it_is() -> None:
+    said = texts_failed.provider_error(ProviderError(ErrorKind.AUTH, scope=Scope.ACCOUNT), "Alpha", "small")
+    assert "The operator has to check it (`dragoman doctor` says where it stands)" in said
+
+
 def test_a_model_that_is_not_open_to_the_key_is_not_told_as_a_refused_key() -> None:
     closed = ProviderError(ErrorKind.AUTH, "canary", scope=Scope.MODEL)
     said = texts_failed.provider_error(closed, "Alpha", "small")
