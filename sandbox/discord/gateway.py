@@ -26,6 +26,7 @@ from sandbox.limits import Gate
 ACK_SECONDS = 0.02
 """A heartbeat is acknowledged after this time."""
 HEARTBEAT_SECONDS = 41.25
+PATIENCE_BEATS = 1.5
 RESUME_SECONDS = 180.0
 """How long a session lives without a connection. Documented as "a few minutes"; assumed by us."""
 KEPT_EVENTS = 5000
@@ -114,13 +115,15 @@ class Gateway:
     """All sessions of the bot.
 
     Attributes:
-        heartbeat_seconds: What Hello asks for; a client silent for one and a half of it is closed with 4009.
+        heartbeat_seconds: What Hello asks for.
+        patience_beats: A client silent for so many of them is closed with 4009.
         identifies: How many IDENTIFYs there were.
         token_reset: The day's identifies were used up; Discord resets the token then.
     """
 
     def __init__(self, world: World, *, token: str, application_id: str, url: Callable[[], str]) -> None:
         self.heartbeat_seconds = HEARTBEAT_SECONDS
+        self.patience_beats = PATIENCE_BEATS
         self.identifies = 0
         self.token_reset = False
         self._world = world
@@ -253,7 +256,7 @@ class Gateway:
 
     async def _read(self, connection: Connection) -> None:
         loop = asyncio.get_running_loop()
-        patience = self.heartbeat_seconds * 1.5
+        patience = self.heartbeat_seconds * self.patience_beats
         last_beat = loop.time()
         while True:
             try:

@@ -87,7 +87,8 @@ async def test_a_lost_session_is_resumed_or_replaced_and_nothing_is_missed_or_do
 
 async def test_a_connection_on_which_nothing_comes_any_more_is_left_and_its_session_resumed(sandbox, inbox, monkeypatch):
     monkeypatch.setattr(gateway, "SILENCE_SECONDS", 2.0)
-    sandbox.gateway.heartbeat_seconds = 1.0  # a beat that a slow machine sends half a second late is not taken for a lost client
+    sandbox.gateway.heartbeat_seconds = 1.0
+    sandbox.gateway.patience_beats = PATIENCE_SECONDS  # a client that a slow machine keeps from its beats is not taken for a lost one
     async with connected(sandbox, inbox):
         await say(sandbox, "before")
         await heard(inbox, 1)
