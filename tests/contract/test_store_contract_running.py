@@ -9,6 +9,7 @@ import logging
 import pytest
 
 from storage.base import ChatAddress, ReplyRoute, Store, StoreUnavailableError, Turn, TurnState
+from tests.support.clock import PATIENCE_SECONDS
 from tests.support.stores import (
     HERE,
     THERE,
@@ -36,7 +37,7 @@ class TestStop:
         signal = store.stop_signal(turn.id)
         assert not signal.is_set()
         assert await store.stop(turn.conversation) == 1
-        await asyncio.wait_for(signal.wait(), 1)
+        await asyncio.wait_for(signal.wait(), PATIENCE_SECONDS)
         await store.close(turn, TurnState.STOPPED)
         second = await claim(store, turn.conversation)
         assert not second.stop_requested
@@ -75,7 +76,7 @@ class TestStop:
         running, waiting, other = await ask(store, "q1"), await accept(store, message("q2")), await ask(store, "q3", THERE)
         assert await store.stop_turn(running.conversation, running.id)
         assert await store.stop_turn(running.conversation, running.id)
-        await asyncio.wait_for(store.stop_signal(running.id).wait(), 1)
+        await asyncio.wait_for(store.stop_signal(running.id).wait(), PATIENCE_SECONDS)
         assert not await store.stop_turn(running.conversation, other.id)
         assert not store.stop_signal(other.id).is_set()
         await store.close(running, TurnState.STOPPED)

@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -41,6 +41,7 @@ from adapters.netmind import Netmind
 from adapters.openai_compatible import OpenAICompatible
 from adapters.openai_vendors import PRESETS
 from adapters.segmind import Segmind
+from tests.support.clock import PATIENCE_SECONDS
 from tests.support.wire import Asked, RawServer, Reply, Script, late, stream, whole
 
 KEY = "canary-0a1b2c3d4e5f"  # of no form that is known for keys: what stands in an error is found by its value alone
@@ -48,9 +49,10 @@ PROMPT = "canary prompt: the quick brown fox hides 4711 silver coins"
 CHAT = "49afc793-canary-chat-id-bac9"
 LLAMA, NET, ZEPHYR = "llama-v3p1-8b-instruct", "meta-llama/Meta-Llama-3.1-8B-Instruct", "zephyr-7b-beta"
 STATE = json.dumps({"chat_id": CHAT})
-SHORT = Budgets(connect=5, first=1.5, idle=1.5, total=4)
-PATIENCE_S = 15.0
-"""A tape that is not over by then hangs: its own budgets end long before."""
+SHORT = Budgets(first=1.5, total=PATIENCE_SECONDS)
+"""Of a tape that has to run out of time."""
+PATIENT = Budgets(first=2 * PATIENCE_SECONDS, idle=2 * PATIENCE_SECONDS)
+"""Of all others: one that is not over by half of that hangs."""
 
 
 @dataclass
@@ -102,6 +104,7 @@ class Tape:
     state: str | None = None
     job: bool = False  # a job submitted before is collected
     v7: bool = False
+    budgets: Budgets = PATIENT
 
 
 # ------------------------------------------------------------------------------------------------- Segmind
@@ -163,7 +166,7 @@ SEGMIND: dict[str, Tape] = {
         check=lambda run: run.hint == 120,
     ),
     "500": Tape([_said("Something went wrong", 500)], error=ErrorKind.SERVER),
-    "slow_30s": Tape([late(30)], error=ErrorKind.TIMEOUT_TOTAL),
+    "slow_30s": Tape([late(3600)], error=ErrorKind.TIMEOUT_TOTAL, budgets=SHORT),
     "v2_queue_processing_done": Tape(
         [JOB, _state("QUEUED"), _state("PROCESSING"), _state("COMPLETED"), _state("COMPLETED", output=OPENAI_BODY, metrics=METRICS)],
         "Hello",
@@ -234,7 +237,7 @@ NETMIND: dict[str, Tape] = {
     ),
     "bytewise_utf8": Tape([stream(*(bytes([byte]) for byte in _delta(WORD) + STOP + DONE))], WORD),
     "gzip": Tape([stream(_delta(WORD), _delta(WORD), STOP, DONE, zipped=True)], WORD * 2),
-    "comments_forever": Tape([stream(*PINGS)], error=ErrorKind.TIMEOUT_FIRST),
+    "comments_forever": Tape([stream(*PINGS)], error=ErrorKind.TIMEOUT_FIRST, budgets=SHORT),
     "big_event_700k": Tape([stream(_delta(BIG), STOP, DONE)], BIG),
     "no_done": Tape([stream(HEL, LO, STOP)], "Hello", check=lambda run: run.finished.complete),
     "no_finish": Tape([stream(HEL, LO, DONE)], "Hello", check=lambda run: run.finished.reason is FinishReason.UNKNOWN),
@@ -362,19 +365,19 @@ async def _no_wait(_: float) -> None:
     await asyncio.sleep(0)
 
 
-def _provider(name: str, session: aiohttp.ClientSession, url: str, *, v7: bool = False) -> tuple[Provider, str]:
-    blocking = Budgets(connect=5, first=2, total=2)
+def _provider(name: str, session: aiohttp.ClientSession, url: str, *, v7: bool = False, budgets: Budgets = PATIENT) -> tuple[Provider, str]:
+    blocking = replace(budgets, total=budgets.first)
     if v7:
-        return OpenAICompatible(session, PRESETS["modelslab_v7"], key=KEY, base_url=f"{url}/v7", budgets=SHORT), "any"
+        return OpenAICompatible(session, PRESETS["modelslab_v7"], key=KEY, base_url=f"{url}/v7", budgets=budgets), "any"
     if name == "segmind":
         return Segmind(session, key=KEY, base_url=url, budgets=blocking, sleep=_no_wait), LLAMA
     if name == "modelslab":
         return ModelsLab(session, key=KEY, base_url=f"{url}/api/v6", budgets=blocking, sleep=_no_wait), ZEPHYR
-    return Netmind(session, key=KEY, base_url=f"{url}/v1", budgets=SHORT), NET
+    return Netmind(session, key=KEY, base_url=f"{url}/v1", budgets=budgets), NET
 
 
 async def _play(name: str, tape: Tape, server: RawServer, session: aiohttp.ClientSession) -> Run:
-    provider, model = _provider(name, session, server.url, v7=tape.v7)
+    provider, model = _provider(name, session, server.url, v7=tape.v7, budgets=tape.budgets)
     run = Run(server.asked)
     resume = None
     if tape.job:
@@ -401,7 +404,7 @@ def _no_secret_in(run: Run, logged: str) -> None:
 async def test_each_tape_ends_in_the_right_text_or_the_right_error(name: str, caplog: pytest.LogCaptureFixture) -> None:
     provider, tape = TAPES[name]
     caplog.set_level(logging.DEBUG)
-    async with RawServer(list(tape.scripts)) as server, open_session() as session, asyncio.timeout(PATIENCE_S):
+    async with RawServer(list(tape.scripts)) as server, open_session() as session, asyncio.timeout(PATIENCE_SECONDS):
         run = await _play(provider, tape, server, session)
     assert (run.error.kind if run.error else None) == tape.error, run.error
     assert run.text == tape.text
@@ -422,7 +425,7 @@ async def test_models_list() -> None:
 
 async def test_parallel_same_chat_is_asked_one_after_the_other() -> None:
     slow = Reply([0.05, *_chat().pieces], keep=True)
-    async with RawServer([slow]) as server, open_session() as session, asyncio.timeout(PATIENCE_S):
+    async with RawServer([slow]) as server, open_session() as session, asyncio.timeout(PATIENCE_SECONDS):
         provider, model = _provider("modelslab", session, server.url)
         request = ChatRequest(model, (Message("user", (TextPart(PROMPT),)),), state=STATE)
 

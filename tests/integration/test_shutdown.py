@@ -19,9 +19,9 @@ from tests.support.process import BridgeProcess, bridge_process
 
 ANSWERS = int(os.environ.get("SHUTDOWN_ANSWERS", "16"))
 PATIENCE_SECONDS = 120.0
-GRACE_SECONDS = 4.0
+GRACE_SECONDS = 8.0
 WORDS = 60
-SLOW, QUICK = 0.4, 0.03
+SLOW, QUICK = 0.4, 0.01
 """Seconds per word: of an answer that can't be finished in time, and of one that can."""
 
 

@@ -16,11 +16,11 @@ from adapters.base import ErrorKind, Finished, ProviderError, Started, TextDelta
 from adapters.http import open_session
 from adapters.openai_compatible import openai_endpoint
 from sandbox.providers import NetmindSandbox, ScriptedVoice
+from tests.support.clock import PATIENCE_SECONDS
 from tests.support.providers import request
 
 KEY = "canary-key-5f2c9a71e0"
 MODEL = "meta-llama/Meta-Llama-3.1-8B-Instruct"
-PATIENCE_S = 30.0
 
 
 # ------------------------------------------------------------------------- the official client, our stand-in
@@ -124,7 +124,7 @@ async def stranger(scenario: Path) -> AsyncIterator[str]:
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not await _open(port):
                 assert process.returncode is None, "the stranger did not start"
                 await asyncio.sleep(0.05)
@@ -145,7 +145,7 @@ async def _open(port: int) -> bool:
 
 
 async def test_our_adapter_speaks_with_a_server_that_nobody_here_wrote(scenario: Path) -> None:
-    async with stranger(scenario) as url, open_session() as session, asyncio.timeout(PATIENCE_S):
+    async with stranger(scenario) as url, open_session() as session, asyncio.timeout(PATIENCE_SECONDS):
         provider = openai_endpoint(session, key=KEY, base_url=url)
         for streamed in (True, False):
             events = [event async for event in provider.stream(request("gpt-4o-mini", "hello there", parameters={"stream": streamed}))]
