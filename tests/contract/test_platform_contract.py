@@ -326,13 +326,14 @@ async def test_the_bot_does_not_answer_itself(world, platform, inbox, where):
         assert (await inbox.one()).text == "hello"
 
 
-async def test_intake_ends_when_cancelled_and_can_begin_again(world, platform, inbox, where):
+async def test_intake_ends_when_cancelled_and_can_begin_again(world, platform, inbox, where, *, loop_time):
     ready = []
     task = asyncio.create_task(platform.run(inbox.accept, lambda: ready.append(1)))
     await eventually(lambda: ready)
     task.cancel()
+    await loop_time.at_once(task.done)
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(task, 5)
+        await task
     async with running(platform, inbox):
         await world.say(where, "hello")
         assert (await inbox.one()).text == "hello"

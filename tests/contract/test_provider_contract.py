@@ -118,7 +118,7 @@ async def test_cancelling_closes_the_socket_and_stays_a_cancellation(tested, ses
 
     with pytest.raises(asyncio.CancelledError):
         await task
-    await loop_time.at_once(hang.left)
+    await loop_time.at_once(hang.left.is_set)
 
 
 async def test_closing_after_the_first_event_leaves_nothing_open(tested, session):
@@ -177,7 +177,7 @@ async def test_what_is_left_unread_stays_with_the_system_until_a_stop_or_until_i
             asking.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await asking
-        await loop_time.at_once(relay.left)
+        await loop_time.at_once(relay.left.is_set)
     assert not session.connector._acquired
 
 

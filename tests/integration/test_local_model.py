@@ -10,6 +10,7 @@ from adapters import local as module
 from adapters.base import Alternatives, ChatRequest, ErrorKind, Finished, Message, ProviderError, TextDelta, TextPart, Usage
 from adapters.local import MODEL, Local, local_available
 from adapters.router import Router
+from tests.support.clock import PATIENCE_SECONDS
 
 pytestmark = [
     pytest.mark.local_model,
@@ -53,7 +54,7 @@ def alive(pid):
     return True
 
 
-async def gone(pid, seconds=10.0):
+async def gone(pid, seconds=PATIENCE_SECONDS):
     for _ in range(int(seconds / 0.05)):
         if not alive(pid):
             return True
@@ -93,7 +94,7 @@ async def test_it_streams_answers_regularly_completes_and_restarts_after_a_crash
     assert (await local.address()).endswith("/v1")
 
     last = local._child.pid
-    await asyncio.wait_for(local.aclose(), module.STOP_S + 2)
+    await asyncio.wait_for(local.aclose(), module.STOP_S + PATIENCE_SECONDS)
     assert not alive(last)  # reaped, no zombie
     with pytest.raises(ProviderError) as caught:
         await local.start()

@@ -29,6 +29,7 @@ from bot.platforms.telegram.platform import TYPINGS
 from sandbox.faults import Fault
 from sandbox.telegram import TelegramSandbox
 from storage.base import StoreUnavailableError
+from tests.support.clock import PATIENCE_SECONDS
 from tests.support.seam import Inbox, Memo, Menu, plain, running
 from tests.support.telegram import COMMANDS
 
@@ -305,7 +306,7 @@ async def test_another_copy_of_the_bot_ends_it_with_a_clear_word(sandbox, platfo
     conflict = {"ok": False, "error_code": 409, "description": "Conflict: terminated by other getUpdates request"}
     sandbox.faults.add(Fault(path="*/getUpdates", status=409, body=conflict, times=-1))
     monkeypatch.setattr("bot.platforms.telegram.backoff.FIRST_SECONDS", 0.01)
-    error = await error_of(asyncio.wait_for(platform.run(Inbox().accept, lambda: None), 5))
+    error = await error_of(asyncio.wait_for(platform.run(Inbox().accept, lambda: None), PATIENCE_SECONDS))
     assert isinstance(error, RefusedError)
     assert "another copy" in str(error)
 
@@ -482,7 +483,7 @@ async def test_a_crowd_of_typing_signals_does_not_stand_before_an_answer(sandbox
     typing = [asyncio.create_task(platform.typing(chat(sandbox))) for _ in range(100)]
     await asyncio.sleep(0)
     assert sum(not task.done() for task in typing) == TYPINGS
-    await asyncio.wait_for(platform.send(chat(sandbox), Page("an answer"), nonce="n", first=True), 5)
+    await asyncio.wait_for(platform.send(chat(sandbox), Page("an answer"), nonce="n", first=True), PATIENCE_SECONDS)
     await asyncio.gather(*typing)
     assert len(sandbox.calls_to("POST", "sendChatAction")) == TYPINGS
 

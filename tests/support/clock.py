@@ -6,7 +6,7 @@ import asyncio
 import heapq
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -82,11 +82,11 @@ class LoopTime:
         for _ in range(SETTLE_ROUNDS):
             await asyncio.sleep(0)
 
-    async def at_once(self, event: asyncio.Event) -> None:
+    async def at_once(self, happens: Callable[[], object]) -> None:
         """Return when something happens that no timer may have to bring about: the loop's time stands still meanwhile."""
         end = time.monotonic() + PATIENCE_SECONDS
         with self.still():
-            while not event.is_set():
+            while not happens():
                 assert time.monotonic() < end, "it does not happen at once"
                 await asyncio.sleep(0)
 

@@ -250,7 +250,7 @@ async def test_a_streams_socket_closes_on_every_way_out(session, loop_time, leav
         assert task.cancelled() is (leave == "cancel")
         if leave == "error":
             assert isinstance(task.exception(), ValueError)
-        await loop_time.at_once(left)
+        await loop_time.at_once(left.is_set)
     assert not session.connector._acquired
 
 

@@ -385,7 +385,7 @@ async def test_keepalives_do_not_count_as_life(provider, server, loop_time, *, n
         await loop_time.skip(400)
     error, _ = await asyncio.wait_for(asking, PATIENCE_SECONDS)
     assert (error.kind, error.in_stream, error.billed) == (kind, bool(before), Billed.MAYBE)
-    await loop_time.at_once(server.left)
+    await loop_time.at_once(server.left.is_set)
 
 
 async def test_a_reason_that_is_told_again_and_again_ends_the_answer_all_the_same(provider, server, loop_time, monkeypatch):
@@ -393,7 +393,7 @@ async def test_a_reason_that_is_told_again_and_again_ends_the_answer_all_the_sam
     again: list[bytes | float] = [STOP, 0.02] * 10_000
     server.tapes = [Tape([*HELLO, *again, DONE])]
     assert (await ask(provider))[-1] == Finished(FinishReason.STOP, "stop")
-    await loop_time.at_once(server.left)  # it was left before its end
+    await loop_time.at_once(server.left.is_set)  # it was left before its end
 
 
 @pytest.mark.parametrize("field", ["content", "reasoning"])
@@ -404,7 +404,7 @@ async def test_an_answer_without_end_is_cut_where_it_would_fill_the_memory(provi
     said = len(text(events)) + len(reasoning(events))
     assert ANSWER_CHARS < said < 2 * ANSWER_CHARS
     assert events[-1] == Finished(FinishReason.LENGTH, "length")
-    await loop_time.at_once(server.left)
+    await loop_time.at_once(server.left.is_set)
 
 
 async def test_reasoning_without_end_and_without_text_is_no_answer(provider, server):
@@ -467,7 +467,7 @@ async def test_leaving_in_the_middle_closes_the_socket_at_once(provider, server,
             await task
     else:
         await stream.aclose()
-    await loop_time.at_once(server.left)
+    await loop_time.at_once(server.left.is_set)
 
 
 async def _drain(stream):

@@ -18,6 +18,7 @@ from bot.outbox import Delivery, DeliveryError
 from bot.platforms.base import Allowance, Call, FloodError, UnavailableError
 from storage.base import DeliveryRow, Owner
 from tests.support.chat import LIMITS, MemoryDeliveries, MemoryPlatform, target
+from tests.support.clock import PATIENCE_SECONDS
 from tests.support.outbox import Text, World, lived, turn
 
 
@@ -239,7 +240,7 @@ async def test_a_reply_whose_budgets_can_not_be_told_holds_up_no_other_of_its_ch
     await world.clock.run(5)
     assert other.done()
     with pytest.raises(DeliveryError):
-        await asyncio.wait_for(odd, 1)
+        await asyncio.wait_for(odd, PATIENCE_SECONDS)
 
 
 async def test_a_flood_everywhere_holds_every_chat(world: World) -> None:

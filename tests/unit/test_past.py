@@ -19,7 +19,7 @@ from bot.history import History
 from bot.model import Attachment, CommandCall, EventKind, Sender
 from bot.past import KEPT_SECONDS, Excerpt, Past, Pasts
 from storage.base import Entry, Revision
-from tests.support.clock import FakeClock
+from tests.support.clock import PATIENCE_SECONDS, FakeClock
 from tests.support.core import Chat, World
 
 REVISION = Revision(0, 0)
@@ -236,7 +236,7 @@ class Life:
             provider.scripts.clear()
             provider.will(TextDelta("in part"), begun.set, never)
         await self.world.say("and now?")
-        await asyncio.wait_for(begun.wait(), 10)
+        await asyncio.wait_for(begun.wait(), PATIENCE_SECONDS)
         await self.order("stop")
         for provider in self.world.providers.values():
             provider.scripts.clear()
@@ -287,7 +287,7 @@ async def test_whatever_happens_the_same_is_sent_as_if_nothing_had_been_at_hand(
             if life.random.randrange(2):  # what is asked now is cut off, and answered in the next life
                 reached = world.never_closes()
                 await world.say("before the crash")
-                await asyncio.wait_for(reached.wait(), 10)
+                await asyncio.wait_for(reached.wait(), PATIENCE_SECONDS)
         for provider in world.providers.values():
             provider.scripts.clear()
     assert not compared.wrong

@@ -21,6 +21,7 @@ from storage.sqlite import SqliteStore
 from storage.tx import Tx
 from storage.usage import Amounts, Reservation
 from storage.writer import LARGEST_GROUP
+from tests.support.clock import PATIENCE_SECONDS
 from tests.support.stores import SqlitePlace, accept, claim, drainer, eventually, message, opened, running
 
 
@@ -341,8 +342,8 @@ async def test_units_that_come_one_after_the_other_in_a_rush_are_committed_toget
         trickling = asyncio.create_task(trickle(store, 10))
         for _ in range(100):
             await asyncio.sleep(0)
-        await asyncio.wait_for(store.accept(message("what ends the wait"), alone=True), 5)
-        await asyncio.wait_for(trickling, 5)
+        await asyncio.wait_for(store.accept(message("what ends the wait"), alone=True), PATIENCE_SECONDS)
+        await asyncio.wait_for(trickling, PATIENCE_SECONDS)
         assert seen.count("COMMIT") == 1
         assert [await setting(store, str(number)) for number in range(10)] == ["v"] * 10
 
@@ -352,8 +353,8 @@ async def test_who_is_alone_waits_for_nobody(tmp_path: Path, monkeypatch: pytest
         many[0] = False
         for module in (writer_module, reader_module):
             monkeypatch.setattr(module, "GATHER_SECONDS", 3600.0)
-        await asyncio.wait_for(store.put_setting("s", "k", "v"), 5)
-        assert await asyncio.wait_for(setting(store, "k"), 5) == "v"
+        await asyncio.wait_for(store.put_setting("s", "k", "v"), PATIENCE_SECONDS)
+        assert await asyncio.wait_for(setting(store, "k"), PATIENCE_SECONDS) == "v"
 
 
 async def test_what_people_say_is_taken_in_at_once_in_a_rush_though_one_comes_after_the_other(
@@ -364,14 +365,14 @@ async def test_what_people_say_is_taken_in_at_once_in_a_rush_though_one_comes_af
         waits = asyncio.create_task(store.put_setting("s", "k", "v"))
         await asyncio.sleep(0)
         for number in range(3):
-            assert await asyncio.wait_for(store.accept(message(f"{number}"), alone=True), 5)
+            assert await asyncio.wait_for(store.accept(message(f"{number}"), alone=True), PATIENCE_SECONDS)
         await asyncio.wait_for(waits, 5)  # it was taken along
         gathers = asyncio.create_task(store.put_setting("s", "l", "v"))
         for _ in range(10):
             await asyncio.sleep(0.01)
         assert not gathers.done(), "others still wait for each other"
-        await asyncio.wait_for(store.accept(message("last"), alone=True), 5)
-        await asyncio.wait_for(gathers, 5)
+        await asyncio.wait_for(store.accept(message("last"), alone=True), PATIENCE_SECONDS)
+        await asyncio.wait_for(gathers, PATIENCE_SECONDS)
 
 
 async def test_to_close_the_store_waits_for_nobody_in_a_rush(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -379,7 +380,7 @@ async def test_to_close_the_store_waits_for_nobody_in_a_rush(tmp_path: Path, mon
         monkeypatch.setattr(writer_module, "GATHER_SECONDS", 3600.0)
         written = asyncio.create_task(store.put_setting("s", "k", "v"))
         await asyncio.sleep(0)
-        await asyncio.wait_for(store.aclose(), 5)
+        await asyncio.wait_for(store.aclose(), PATIENCE_SECONDS)
         await written
 
 

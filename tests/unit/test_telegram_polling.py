@@ -14,6 +14,7 @@ from bot.platforms.telegram.backoff import LONGEST_SECONDS, Backoff
 from bot.platforms.telegram.intake import ALLOWED_UPDATES, Intake
 from bot.platforms.telegram.polling import CONFLICT_CALM_SECONDS, CONFLICT_TRIES, POLL_SECONDS, UNREADABLE_TRIES, poll
 from storage.base import StoreUnavailableError
+from tests.support.clock import PATIENCE_SECONDS
 from tests.support.telegram import COMMANDS, ME, TOKEN, api, message, ok, refused, update
 
 
@@ -69,7 +70,7 @@ class Bench:
         running = asyncio.ensure_future(poll(client, intake, self.clock, self.ready, Backoff(lambda _, high: high)))
         waiting = asyncio.ensure_future(self.done.wait())
         try:
-            await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED, timeout=5)
+            await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE_SECONDS)
             if running.done():
                 running.result()
             assert waiting.done(), "the script was not used up"

@@ -210,7 +210,7 @@ async def test_closing_meanwhile_closes_the_socket(secure: Secure, loop_time: Lo
         Unread(response, unwatched()).begin(LONG, asyncio.get_running_loop().time() + 3 * LONG)
         await far.say(*map(framed, WORDS))
         response.close()
-        await loop_time.at_once(far.left)
+        await loop_time.at_once(far.left.is_set)
 
 
 async def test_what_aiohttp_has_stopped_itself_is_left_to_it(secure: Secure) -> None:

@@ -322,6 +322,6 @@ async def test_a_command_does_not_wait_long_for_what_was_missed(sandbox, inbox, 
         interaction = await sandbox.slash(sandbox.channel_id, sandbox.user_id, "status")
         await asyncio.wait_for(waits.wait(), PATIENCE_SECONDS)
         await loop_time.skip(DISCORD_INTERACTION_ACK_SECONDS / 2)
-        await loop_time.at_once(interaction.responded)
+        await loop_time.at_once(interaction.responded.is_set)
         held.over.set()
         await inbox.wait(2)

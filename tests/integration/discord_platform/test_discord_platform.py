@@ -14,6 +14,7 @@ from bot.platforms.discord import DiscordPlatform
 from sandbox.discord import DiscordSandbox, File
 from sandbox.faults import Fault
 from storage.base import StoreUnavailableError
+from tests.support.clock import PATIENCE_SECONDS
 from tests.support.discord_platform import answer_to, channel, make, opened
 from tests.support.seam import Inbox, eventually, running
 
@@ -260,13 +261,13 @@ async def test_a_token_revoked_while_running_ends_the_run(sandbox, platform, inb
     await ready.wait()
     await sandbox.close_gateway(4004)
     with pytest.raises(RefusedError, match="DISCORD_TOKEN"):
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, PATIENCE_SECONDS)
 
 
 async def test_an_intent_that_is_not_granted_is_named(sandbox, inbox):
     platform = make(sandbox, message_content=True)
     with pytest.raises(RefusedError, match="Message Content Intent"):
-        await asyncio.wait_for(platform.run(inbox.accept, lambda: None), 5)
+        await asyncio.wait_for(platform.run(inbox.accept, lambda: None), PATIENCE_SECONDS)
     await platform.aclose()
 
 

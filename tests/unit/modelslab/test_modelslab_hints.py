@@ -13,6 +13,7 @@ from adapters.base import ChatRequest, Finished, TextDelta
 from adapters.modelslab import Hints, ModelsLab
 from adapters.modelslab_hints import Hint
 from sandbox.providers import ModelsLabSandbox
+from tests.support.clock import PATIENCE_SECONDS
 from tests.support.providers import KEY, said
 
 URL = "https://bot.example/hooks/modelslab"
@@ -41,7 +42,7 @@ async def answer(provider: ModelsLab) -> list[Any]:
 
 
 async def until_queued(server: ModelsLabSandbox) -> int:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not server.calls_to("POST", "/llm/chat"):  # noqa: ASYNC110 - the stand-in has no event for it
             await asyncio.sleep(0.005)
     body: Any = server.calls_to("POST", "/llm/chat")[0].body
@@ -58,7 +59,7 @@ async def test_a_hint_makes_the_queue_be_asked_at_once(server: ModelsLabSandbox,
     track_id = await until_queued(server)
     for chat in server.chats.values():
         chat.polls = 0
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not task.done():
             assert await post(hints, {"status": "success", "track_id": spelt(track_id), "output": ["not this"]}) == 200
             await asyncio.sleep(0.01)
