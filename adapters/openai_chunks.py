@@ -20,6 +20,9 @@ USES_A_LESSON = 20
 """So many chunks that were read the short way earn another lesson: some streams carry a clock."""
 MANY_EVENTS = 4
 """Of so many events that came together the first is read the long way alone: it may teach the form of the others."""
+CHEAP_BYTES = 2400
+"""CPython 3.10 and later search in 2,500 bytes and more by a rule that first works out the wanted bytes anew for each place where they are
+found: twice as dear where they stand once in 200 bytes."""
 
 _FIELD, _END = b"data: ", b"\n\n"
 _TEXT = re.compile(rb'"(?:content|text)"\s*:\s*"((?:[^"\\]|\\.)*)"')
@@ -53,7 +56,7 @@ class Shortcut:
             if b'"' not in inner and b"\\" not in inner and (text := inner.decode()).isprintable():  # one event, nothing escaped
                 self._uses += 1
                 return text
-            text = "".join([_string(part) for part in inner.split(self._between)])
+            text = _joined(_split(inner, self._between))
         except (ValueError, RecursionError):
             return ""
         self._uses += 1
@@ -97,6 +100,36 @@ class Shortcut:
         except (ValueError, RecursionError):
             return False
         return not is_error(data) and read_piece(data, self._reasoning_fields)._replace(role=False, spoke=False) == Piece(_PROBE)
+
+
+def _split(raw: bytes, between: bytes) -> list[bytes]:
+    """Return `raw.split(between)`. Of more than `CHEAP_BYTES` it is made stretch by stretch."""
+    parts: list[bytes] = []
+    begin, size = 0, len(raw)
+    while size - begin > CHEAP_BYTES:
+        end = raw.rfind(between, begin, begin + CHEAP_BYTES)
+        if end < 0:
+            break
+        parts += raw[begin:end].split(between)
+        begin = end + len(between)
+    return [*parts, *raw[begin:].split(between)]
+
+
+def _joined(parts: Sequence[bytes]) -> str:
+    """Return the text of many JSON strings, given without their quotes, at the price of few.
+
+    Raises:
+        ValueError: One is none.
+    """
+    together = b"".join(parts)
+    quoted = b'"' in together
+    if not quoted and b"\\" not in together and together.isascii() and (text := together.decode()).isprintable():
+        return text
+    if not quoted:
+        texts: list[str] = json.loads((b'["' + b'","'.join(parts) + b'"]').decode())
+        if len(texts) == len(parts):  # else a lone backslash took the quote behind it along
+            return "".join(texts)
+    return "".join([_string(part) for part in parts])
 
 
 def _string(raw: bytes) -> str:

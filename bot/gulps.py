@@ -12,7 +12,7 @@ FEWEST_REPLIES = 125
 """With fewer than these on their way every piece is read as soon as it comes."""
 SECONDS_EACH, LONGEST_SECONDS = 0.0008, 0.5
 """Each reply on its way makes the moment so much longer, up to the longest: at most 1,250 reads a second in all, more from 625 replies on.
-A moment ends at a look (`adapters.unread.LOOK_SECONDS`): up to a tenth of a second later."""
+A moment ends at a look (`adapters.unread.LOOK_SECONDS`): up to 0.15 s later."""
 
 
 class Gulps:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from adapters.base import Finished, TextDelta
 from adapters.http import Budgets
 from adapters.openai_answer import Answer
-from adapters.openai_chunks import MOST_LESSONS, Shortcut
+from adapters.openai_chunks import CHEAP_BYTES, MOST_LESSONS, Shortcut
 from adapters.openai_compatible import _Reading
 from adapters.openai_vendors import GENERIC
 from adapters.openai_wire import read_piece
@@ -47,6 +47,46 @@ def test_any_texts_of_one_form_read_as_the_long_way_reads_them(texts, ascii_only
     texts = [text.encode(errors="replace").decode() for text in texts]
     raw = b"".join(event(chunk({"content": text}), ensure_ascii=ascii_only, separators=separators) for text in texts)
     assert shortcut.text(raw) == "".join(texts) == long_way(raw)
+
+
+ODD = [
+    b"a",
+    b" word",
+    b"\\n",
+    b"\\",
+    b'"',
+    b'\\"',
+    b",",
+    b"\n",
+    b"\xc3",
+    b"\xa9",
+    b"\xc3\xa9",
+    b"\\ud83d",
+    b"\\ude00",
+    b"\xed\xa0\xbd",
+    b"[",
+    b"]",
+    b"\x00",
+]
+
+
+@given(st.lists(st.lists(st.sampled_from(ODD), min_size=1, max_size=3).map(b"".join), min_size=2, max_size=5), st.sampled_from([1, 12]))
+def test_many_events_that_came_together_read_as_one_by_one_or_take_the_long_way(middles, times):
+    known = event(chunk({"content": "once"}))
+    head, tail = known.split(b"once")
+    raw = b"".join(head + middle + tail for middle in middles * times)
+    said = taught(known).text(raw)
+    if said:
+        assert said == long_way(raw)
+
+
+def test_the_text_between_and_its_neighbours_is_found_where_long_reads_are_cut():
+    known = event(chunk({"content": "once"}))
+    head, tail = known.split(b"once")
+    for size in range(CHEAP_BYTES // 2, CHEAP_BYTES * 2, 7):
+        parts = [b"x" * size, b"y" * 5, b"z" * size, *[b"w"] * 40]
+        raw = b"".join(head + part + tail for part in parts)
+        assert taught(known).text(raw) == b"".join(parts).decode() == long_way(raw)
 
 
 @given(st.binary(max_size=40))
