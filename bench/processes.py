@@ -19,7 +19,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 END_SECONDS = 20.0
-LINE_SECONDS = 60.0
+LINE_SECONDS = 120.0
 LOG_CHARS = 2000
 """So much of a bridge's log is shown when something went wrong."""
 

@@ -34,7 +34,7 @@ from bench.trouble import TROUBLES, Trouble
 from bot.texts import STOPPED, duration, ordered_wait
 from sandbox.outside import NETMIND_KEY, Outside
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.05
 SETTLE_SECONDS = 1.0
 """A load is over so long after every answer stands whole: what a bridge does too much is seen, too."""

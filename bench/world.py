@@ -20,7 +20,7 @@ from typing import Any
 from sandbox.outside import Outside
 from sandbox.providers import ScriptedVoice
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.005
 
 

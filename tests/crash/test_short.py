@@ -14,8 +14,15 @@ from tests.crash.processes import Bot, World, world
 from tests.crash.rounds import Round, Runner, Tally, plan
 from tests.crash.trials import PLATFORMS, PROVIDER, trials
 from tests.crash.windows import FORGOTTEN, NONCE_SECONDS, windows
+from tests.support.clock import PATIENCE_SECONDS
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of these points is passed, however busy the machine is; among the many of `make crash` some are not."""
+    monkeypatch.setattr("tests.crash.rounds.POINT_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.fixture

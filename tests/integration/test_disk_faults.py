@@ -23,6 +23,7 @@ from storage.backup import back_up
 from storage.base import StoreUnavailableError
 from storage.sqlite import SqliteStore
 from tests.support.bridge import CHATS, answers, eventually, running_bridge, until_said
+from tests.support.clock import PATIENCE_SECONDS
 from tests.support.stores import SqlitePlace, accept, exchange, message, opened
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +43,7 @@ async def scene(what: str, folder: Path) -> dict[str, Any]:
     process = await asyncio.create_subprocess_exec(
         *APART, sys.executable, "-m", "tests.support.small_disk", what, folder, cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )
-    out, _ = await asyncio.wait_for(process.communicate(), 60)
+    out, _ = await asyncio.wait_for(process.communicate(), 1.5 * PATIENCE_SECONDS)
     assert process.returncode == 0
     seen: dict[str, Any] = json.loads(out)
     return seen
