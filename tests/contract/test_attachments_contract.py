@@ -120,9 +120,10 @@ async def test_a_server_that_takes_its_time_is_given_up(world, platform, where, 
     assert await trouble(world, platform, event) is FileTrouble.UNAVAILABLE
 
 
-async def test_files_that_do_not_come_hold_up_no_message(world, platform, where):
+async def test_files_that_do_not_come_hold_up_no_message(world, platform, where, monkeypatch):
+    monkeypatch.setattr(f"bot.platforms.{world.name}.files.ATTACHMENT_SECONDS", 3600.0)
     event = await sent(world, platform, where, NOTES)
-    world.harm_download(Fault(delay=30.0, times=-1))
+    world.harm_download(Fault(delay=3600.0, times=-1))
     hanging = [asyncio.ensure_future(fetched(platform, event)) for _ in range(70)]
     under_way = [0]
     while under_way[-1] == 0 or under_way[-10:] != [under_way[-1]] * 10:  # until no further one begins
