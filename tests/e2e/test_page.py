@@ -13,6 +13,7 @@ import pytest
 from adapters.local import local_available
 from bot.presses import SLIP_SECONDS
 from tests.support.browser import MODEL_PATIENCE_MS, Visit, chromium, try_out
+from tests.support.clock import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.browser
 
@@ -151,7 +152,7 @@ def test_controls_under_an_answer_stop_it_continue_it_and_ask_again(visited: Vis
     stopped = pane.hears("Stopped")
     assert stopped.get_by_role("button").filter(has_not_text="Reply").all_inner_texts() == ["Continue", "Retry", "Other model…"]
     visited.shot(f"{platform}-stopped")
-    visited.page.wait_for_timeout(1000 * SLIP_SECONDS)  # a press right behind Stop is taken for one more of it
+    visited.page.wait_for_timeout(2000 * SLIP_SECONDS)  # a press right behind Stop is taken for one more of it
     stopped.get_by_role("button", name="Continue").click()
     pane.hears("heard: Continue your answer").get_by_role("button", name="Retry").wait_for()
     stopped.get_by_role("button", name="Other model…").click()
@@ -287,7 +288,7 @@ def test_calls_from_elsewhere_are_refused(address: str) -> None:
 
 
 def _post(host: str, body: str, headers: dict[str, str]) -> int:
-    connection = http.client.HTTPConnection(host, timeout=10)
+    connection = http.client.HTTPConnection(host, timeout=PATIENCE_SECONDS)
     try:
         connection.request("POST", "/api/discord/say", body, headers)
         return connection.getresponse().status

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.support.browser import MODEL_PATIENCE_MS, Pane, Visit, chromium, try_out
+from tests.support.clock import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.browser
 
@@ -188,7 +189,7 @@ def test_words_are_readable_in_both_colour_schemes(visited: Visit, scheme: Any) 
 
 
 def _call(address: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=PATIENCE_SECONDS)
     try:
         connection.request(method, path, None if body is None else json.dumps(body), {"Content-Type": "application/json"})
         answer = connection.getresponse()

@@ -16,11 +16,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.support.clock import PATIENCE_SECONDS
+
 if TYPE_CHECKING:
     from playwright.sync_api import ConsoleMessage, FilePayload, Locator, Page, ViewportSize
 
 DESK: ViewportSize = {"width": 1440, "height": 900}
-PATIENCE_MS = 20_000
+PATIENCE_MS = int(1000 * PATIENCE_SECONDS)
 MODEL_PATIENCE_MS = 90_000
 """For the local model, which answers on whatever this machine has left."""
 ARGUMENTS = [
