@@ -13,19 +13,22 @@ from sandbox.discord import DiscordSandbox
 from sandbox.faults import GARBLED, Fault
 from sandbox.providers import NetmindSandbox, ScriptedVoice
 from sandbox.telegram import TelegramSandbox
+from tests.support.clock import PATIENCE_SECONDS
 
 KEY = "some-key"
 
 
-async def streamed(http: aiohttp.ClientSession, fault: Fault) -> bytes:
-    """Return what arrives of a streamed answer until it ends or half a second passes without a piece."""
+async def streamed(http: aiohttp.ClientSession, fault: Fault, *, last: bytes | None = None) -> bytes:
+    """Return what arrives of a streamed answer until it ends or, behind its `last` word, half a second passes without a piece."""
     async with NetmindSandbox(key=KEY, voice=ScriptedVoice(["one two three four"])) as server:
         server.faults.add(fault)
         body = {"model": "openai/gpt-5.4", "messages": [{"role": "user", "content": "go"}], "stream": True}
         heard = b""
         async with http.post(f"{server.base_url}/chat/completions", json=body, headers={"Authorization": f"Bearer {KEY}"}) as response:
             try:
-                while piece := await asyncio.wait_for(response.content.readany(), 0.5):
+                while piece := await asyncio.wait_for(
+                    response.content.readany(), PATIENCE_SECONDS if last is None or last not in heard else 0.5
+                ):
                     heard += piece
             except aiohttp.ClientPayloadError:
                 return heard + b"<cut>"
@@ -42,7 +45,7 @@ async def test_a_stream_is_cut_after_so_many_pieces(http: aiohttp.ClientSession)
 
 
 async def test_a_stream_stalls_for_ever_or_for_a_while(http: aiohttp.ClientSession) -> None:
-    heard = await streamed(http, Fault(stream="stall", after_pieces=2))
+    heard = await streamed(http, Fault(stream="stall", after_pieces=2), last=b"one")
     assert heard.endswith(b"<stalled>")
     assert b"one" in heard
     assert b"two" not in heard
