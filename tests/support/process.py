@@ -15,6 +15,8 @@ from sandbox.outside import Outside
 from tests.support.clock import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[2]
+START_SECONDS = 2 * PATIENCE_SECONDS
+"""A start takes two seconds of processor time, of which a busy machine has little."""
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
 """Of this process's environment nothing else reaches it."""
 
@@ -30,7 +32,7 @@ class BridgeProcess:
 
     async def says(self, words: str) -> None:
         """Return once its log holds `words`; fail if it ends before or takes too long."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(START_SECONDS):
             while words not in self.log:
                 assert not self._reading.done(), self.log
                 self._heard.clear()
@@ -42,7 +44,7 @@ class BridgeProcess:
 
     async def ended(self) -> int:
         """Return its exit code."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(START_SECONDS):
             await self._reading
             return await self.process.wait()
 
