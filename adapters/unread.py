@@ -35,6 +35,8 @@ LOOK_SECONDS = 0.15
 second. A stream that ends or pauses is heard between one look and two later."""
 BLIND_SECONDS = 0.5
 """Where the system does not tell what has come nothing is left unread for longer."""
+LEAST_SECONDS = 0.1
+"""What may be left for less is read at once: it would save too little."""
 MOST_BYTES, LOOKS_FOR_MUCH = 32 * 1024, 3
 """What has this much is read: below what kernels hold for a socket, so that no sender is held up. Asked at every third look: 200 KB a
 second are filled in within two of those."""
@@ -66,11 +68,11 @@ class Lookout:
             self._timer = asyncio.get_running_loop().call_later(self._every, self._go)
         if socket < 0 or epoll is None:
             return False
-        if self._arrivals is None:
-            self._arrivals = epoll()
         try:
+            if self._arrivals is None:
+                self._arrivals = epoll()
             self._arrivals.register(socket, EPOLLIN | EPOLLRDHUP | EPOLLET)
-        except OSError:  # it is closed, or the system looks after no more
+        except OSError:  # it is closed, or the system looks after no more, or there are no descriptors left
             return False
         self._grown.discard(socket)
         self._sockets[socket] = unread
@@ -103,7 +105,8 @@ class Lookout:
         """Return what is not to be left any longer, by what has come."""
         assert self._arrivals is not None
         sockets, before = self._sockets, self._grown
-        told = dict(self._arrivals.poll(0, len(sockets)))
+        # A socket that is closed is told of as long as another descriptor leads to it, such as a child process's.
+        told = {socket: what for socket, what in self._arrivals.poll(0, len(sockets)) if socket in sockets}
         still = before - told.keys()
         gone = [socket for socket, what in told.items() if what != EPOLLIN]
         much = [socket for socket in sockets if _held(socket) >= MOST_BYTES] if self._looks % LOOKS_FOR_MUCH == 0 else []
@@ -150,7 +153,7 @@ class Unread:
         """
         now = self._loop.time()
         seconds = min(seconds, (deadline - now) / 2 - LOOK_SECONDS)
-        if seconds < LOOK_SECONDS:
+        if seconds < LEAST_SECONDS:
             return
         connection = self._response.connection
         transport = None if connection is None else connection.transport

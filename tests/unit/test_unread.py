@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import ssl
@@ -18,7 +19,8 @@ import aiohttp
 import pytest
 
 from adapters import unread as unread_module
-from adapters.unread import LOOK_SECONDS, LOOKS_FOR_MUCH, MOST_BYTES, Lookout, Unread
+from adapters.unread import BLIND_SECONDS, LOOK_SECONDS, LOOKS_FOR_MUCH, MOST_BYTES, Lookout, Unread
+from bot.gulps import FEWEST_REPLIES, Gulps
 from sandbox.certificates import OPENSSL, certificate
 from tests.support.clock import PATIENCE_SECONDS, LoopTime
 from tests.support.seam import eventually
@@ -296,6 +298,54 @@ async def test_a_number_that_is_used_again_is_not_taken_for_the_socket_that_had_
                 assert not response.connection.transport.is_reading()
                 lookout.look()
                 assert response.connection.transport.is_reading(), "the end of the old one ended the looks after the new one"
+
+
+async def test_a_closed_socket_that_lives_on_elsewhere_ends_no_look() -> None:
+    lookout, loop = unwatched(), asyncio.get_running_loop()
+    pairs = [socket.socketpair() for _ in range(2)]
+    transports = [Still({"socket": near}) for near, _ in pairs]
+    unreads = [Unread(over(transport), lookout) for transport in transports]
+    for unread in unreads:
+        unread.begin(LONG, loop.time() + 3 * LONG)
+    (gone, gone_far), (open_, open_far) = pairs
+    with gone.dup(), gone_far, open_, open_far:
+        gone.close()
+        unreads[0].end()
+        gone_far.send(b"word")
+        open_far.send(b"word")
+        for _ in range(3):  # the one that is gone may be told of in the other's place once
+            lookout.look()
+        assert transports[1].is_reading()
+
+
+async def test_where_no_descriptor_is_left_it_is_read_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(unread_module, "epoll", full)
+    near, far = socket.socketpair()
+    with near, far:
+        transport = Still({"socket": near})
+        unread = Unread(over(transport), Lookout())
+        unread.begin(LONG, asyncio.get_running_loop().time() + 3 * LONG)
+        assert unread.until <= asyncio.get_running_loop().time() + BLIND_SECONDS
+        await eventually(transport.is_reading)
+
+
+async def test_as_many_replies_as_share_the_processor_are_worth_it() -> None:
+    gulps = Gulps()
+    for _ in range(FEWEST_REPLIES):
+        gulps.begin()
+    transport = Still()
+    unread = Unread(over(transport), unwatched())
+    unread.begin(gulps.seconds, asyncio.get_running_loop().time() + LONG)
+    assert not transport.is_reading()
+    unread.end()
+
+
+def over(transport: asyncio.Transport) -> aiohttp.ClientResponse:
+    """Return an answer that comes over a transport, as far as it is looked at."""
+    return cast("aiohttp.ClientResponse", SimpleNamespace(connection=SimpleNamespace(transport=transport)))
 
 
 class Still(asyncio.Transport):
