@@ -25,7 +25,8 @@ _CODES: dict[str, ErrorKind] = {
     code: kind
     for kind, codes in {
         ErrorKind.QUOTA: """insufficient_quota insufficient_credits insufficient_balance insufficient_funds quota_exceeded payment_required
-            billing_hard_limit_reached billing_not_active exceeded_current_quota_error""",
+            billing_hard_limit_reached billing_not_active exceeded_current_quota_error insufficient_user_quota
+            pre_consume_token_quota_failed""",
         ErrorKind.RATE_LIMIT: "rate_limit_exceeded rate_limit_error rate_limit_reached_error rate_limited too_many_requests ratelimiterror",
         ErrorKind.AUTH: """invalid_api_key incorrect_api_key invalid_authentication_error authentication_error authenticationerror
             unauthorized""",
@@ -73,7 +74,7 @@ _PHRASES: tuple[tuple[ErrorKind, re.Pattern[str]], ...] = tuple(
                 r"\bmodel\b.{0,120}?(not found|not exist|not available|decommissioned|deprecated|retired|no longer)",
             ),
         ),
-        (ErrorKind.CONTENT_FILTER, (r"content[ _](policy|filter|management)|flagged|safety system|moderation",)),
+        (ErrorKind.CONTENT_FILTER, (r"content[ _](policy|filter|management)|flagged|safety system|moderation|violates usage guidelines",)),
         (
             ErrorKind.OVERLOADED,
             (r"overloaded|service (is )?(temporarily )?unavailable|temporarily unavailable|at capacity|server (is )?busy",),
@@ -138,11 +139,18 @@ _FORBIDDEN = 403
 _MONEY = re.compile(r"credit|balance|quota|fund|limit", re.IGNORECASE)
 """What a 403 for want of money speaks of: OpenRouter's limit of a key, xAI's credits of a team. One for want of a plan does not."""
 _OF_A_MODEL = re.compile(r"\bmodel\b", re.IGNORECASE)
+_OF_THE_ACCOUNT = re.compile(r"\b(account|organi[sz]ation|team|project)\b.{0,20}\b(flagged|restricted)\b", re.IGNORECASE)
+"""It is not the question that was flagged."""
 _OF_ALL = re.compile(
-    r"key|token|unauthor|countr|region|territor|\blocation\b|\bip\b|been blocked|banned|suspended|deactivated|disabled", re.IGNORECASE
+    r"key|token|unauthor|countr|region|territor|\blocation\b|\bip\b|been blocked|banned|suspended|deactivated|disabled"
+    rf"|network settings|\berror code: 1\d{{3}}\b|{_OF_THE_ACCOUNT.pattern}",
+    re.IGNORECASE,
 )
-"""Words of a 403 that holds for whatever is asked: the key, the place (OpenAI's ``unsupported_country_region_territory``), the account."""
-_SAYS_NOTHING = re.compile(r"\W*(403)?\W*(forbidden|(access|permission) denied)?\W*(nginx\S*|cloudflare)?\W*", re.IGNORECASE)
+"""Words of a 403 that holds for whatever is asked: the key, the place (OpenAI's ``unsupported_country_region_territory``), the account.
+``error code: 1010`` is all that Cloudflare says to a program that it shuts out."""
+_SAYS_NOTHING = re.compile(
+    r"\W*(403)?\W*(forbidden|(access|permission) denied|request not allowed)?\W*(nginx\S*|cloudflare)?\W*", re.IGNORECASE
+)
 
 
 def says_nothing(text: str) -> bool:
@@ -175,8 +183,9 @@ def _by_status(status: int, text: str) -> ErrorKind:
         return found
     if status == 429 and found in {ErrorKind.QUOTA, ErrorKind.OVERLOADED}:  # noqa: PLR2004 - HTTP's number
         return found  # Moonshot and others send an exhausted balance as 429
-    if status == _FORBIDDEN and (found is ErrorKind.CONTENT_FILTER or (found is ErrorKind.QUOTA and _MONEY.search(text))):
-        return found  # OpenRouter sends a flagged question as 403, and a key that has used up its limit
+    filtered = found is ErrorKind.CONTENT_FILTER and not _OF_THE_ACCOUNT.search(text)
+    if status == _FORBIDDEN and found is not None and (filtered or (found is ErrorKind.QUOTA and _MONEY.search(text))):
+        return found  # OpenRouter and xAI send a flagged question as 403, and a key that has used up its limit
     if status in _STATUSES:
         return _STATUSES[status]
     if status not in _HTTP_ERRORS:

@@ -132,6 +132,16 @@ def test_code_goes_before_status_and_status_before_text(status, text, code, kind
         (403, "<html><h1>403 Forbidden</h1><center>nginx</center></html>", ErrorKind.AUTH, Scope.ACCOUNT),
         (403, "<html><h1>Sorry, you have been blocked</h1></html>", ErrorKind.AUTH, Scope.ACCOUNT),
         (403, {"message": "Forbidden"}, ErrorKind.AUTH, Scope.ACCOUNT),
+        (403, {"error": {"type": "forbidden", "message": "Request not allowed"}}, ErrorKind.AUTH, Scope.ACCOUNT),
+        (403, "error code: 1010", ErrorKind.AUTH, Scope.ACCOUNT),
+        (403, {"error": {"message": "Access denied. Please check your network settings."}}, ErrorKind.AUTH, Scope.ACCOUNT),
+        (403, {"error": {"message": "Your account was flagged."}}, ErrorKind.AUTH, Scope.ACCOUNT),
+        (
+            403,
+            {"error": {"message": "Organization has been restricted.", "code": "organization_restricted"}},
+            ErrorKind.AUTH,
+            Scope.ACCOUNT,
+        ),
         (403, "", ErrorKind.AUTH, Scope.ACCOUNT),
         # one model, whatever else is named
         (
@@ -155,6 +165,13 @@ def test_code_goes_before_status_and_status_before_text(status, text, code, kind
             Scope.REQUEST,
         ),
         (200, {"error": {"code": 403, "message": "Your input was flagged"}}, ErrorKind.CONTENT_FILTER, Scope.REQUEST),
+        (
+            403,
+            {"code": "no permission", "error": "Content violates usage guidelines. API key ID: x, Model: y, Failed check: BIO"},
+            ErrorKind.CONTENT_FILTER,
+            Scope.REQUEST,
+        ),
+        (403, {"error": {"code": "insufficient_user_quota", "message": "too little for the model x"}}, ErrorKind.QUOTA, Scope.ACCOUNT),
     ],
 )
 def test_a_403_is_judged_by_its_fields_then_by_its_words(status, body, kind, scope):
