@@ -103,6 +103,7 @@ class OpenAICompatible:
         self._contexts = dict(vendor.contexts)
         self._listed_images: dict[str, bool] = {}
         self._blind: set[str] = set()
+        self._answers_all = False  # even a question without a model and words, which may cost something: it is not asked one again
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
         """Ask, and yield events as they arrive; see `adapters.base.Provider.stream`."""
@@ -174,14 +175,20 @@ class OpenAICompatible:
         Raises:
             ProviderError: It is refused for another reason, such as the key.
         """
+        if self._answers_all:
+            return True
         completion = fits(self.default_model, self._vendor.completion_models)
         url = f"{self._url}/completions" if completion else f"{self._url}/chat/completions"
         reply = await self._http.post_json(url, {}, self._headers, billable=False)
-        if reply.status in {400, 422, 500} or (reply.status == 404 and "model" in reply.text):  # noqa: PLR2004 - HTTP's number
+        if reply.ok and isinstance(reply.data, dict) and "choices" in reply.data:
+            self._answers_all = True
+            return True
+        said = self._http.failure(reply)
+        if reply.status in {400, 422, 500} or (reply.status == 404 and "model" in reply.text and not said.misplaced):  # noqa: PLR2004 - HTTP's number
             return reply.data is not None
         if reply.ok or reply.status in {404, 405}:
             return False
-        raise self._http.failure(reply)
+        raise said
 
     def capabilities(self, model: str) -> Capabilities:
         """Tell the window from the vendor's table, or the last model list, or guess low; also what it takes of pictures and settings."""

@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from adapters.base import ErrorKind, ProviderError, Scope
+from adapters.openai_compatible import openai_endpoint
 from bot.doctor import Finding, examine
 from bot.live import Row, ask_live, variables, wrong_place
 from bot.settings import Settings, load
@@ -163,6 +165,8 @@ async def test_a_server_without_a_list_answers_all_the_same(outside: Outside, tm
     ("status", "body", "words"),
     [
         (404, {"detail": "Not Found"}, "does not look like the API of mine: check its base_url in PROVIDERS_FILE"),
+        # what OpenAI says where /models is a part of the address
+        (404, {"error": {"message": "Invalid URL (POST /v1/models/chat/completions)"}}, "does not look like the API of mine"),
         (405, {"detail": "Method Not Allowed"}, "does not look like the API of mine"),
         (400, "<html>Bad Request</html>", "does not look like the API of mine"),
         (200, {"ok": True}, "does not look like the API of mine"),
@@ -185,10 +189,24 @@ async def test_where_neither_a_list_nor_questions_are_taken_the_address_is_wrong
 
 @pytest.mark.parametrize(
     ("status", "body"),
-    [(422, {"detail": [{"loc": ["body", "model"]}]}), (500, {"error": "no messages"}), (404, {"error": "model '' not found"})],
+    [
+        (422, {"detail": [{"loc": ["body", "model"]}]}),
+        (500, {"error": "no messages"}),
+        (404, {"error": "model '' not found"}),
+        (200, {"choices": [{"message": {"content": "Hello?"}}]}),
+    ],
 )
-async def test_who_refuses_an_empty_question_takes_others(outside: Outside, tmp_path: Path, status: int, body: Any) -> None:
+async def test_who_refuses_an_empty_question_or_answers_it_takes_others(outside: Outside, tmp_path: Path, status: int, body: Any) -> None:
     settings = listless(outside, tmp_path)
     outside.netmind.faults.add(Fault(path="*/chat/completions", status=status, body=body))
     (finding,) = [finding for finding in await examine(settings) if finding.what.startswith("mine")]
     assert finding.fine
+
+
+async def test_who_answers_an_empty_question_is_not_asked_it_again(outside: Outside, session: aiohttp.ClientSession) -> None:
+    outside.netmind.faults.add(Fault(path="*/models", status=404, body={"detail": "Not Found"}, times=-1))
+    outside.netmind.faults.add(Fault(path="*/chat/completions", status=200, body={"choices": []}, times=-1))
+    provider = openai_endpoint(session, key=None, base_url=outside.netmind.base_url)
+    for _ in range(2):
+        assert (await provider.check()).note == "it has no list of models"
+    assert len(outside.netmind.calls_to("POST", "/chat/completions")) == 1
