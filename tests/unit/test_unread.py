@@ -318,6 +318,27 @@ async def test_a_closed_socket_that_lives_on_elsewhere_ends_no_look() -> None:
         assert transports[1].is_reading()
 
 
+async def test_one_that_is_read_leaves_the_looks_to_the_others() -> None:
+    lookout, loop = unwatched(), asyncio.get_running_loop()
+    (one, one_far), (other, other_far) = socket.socketpair(), socket.socketpair()
+    with one, one_far, other, other_far:
+        transports = [Still({"socket": near}) for near in (one, other)]
+        first, second = (Unread(over(transport), lookout) for transport in transports)
+        for unread in (first, second):
+            unread.begin(LONG, loop.time() + 3 * LONG)
+        one_far.send(b"word")
+        other_far.send(b"word")
+        lookout.look()
+        first.end()
+        lookout.look()
+        assert transports[1].is_reading()
+        second.begin(LONG, loop.time() + 3 * LONG)
+        lookout.look()  # it tells of what nobody has read here
+        other_far.close()
+        lookout.look()
+        assert transports[1].is_reading(), "what is closed gets no more: it is read at once"
+
+
 async def test_where_no_descriptor_is_left_it_is_read_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     def full() -> None:
         raise OSError(errno.EMFILE, "Too many open files")
