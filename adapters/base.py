@@ -357,6 +357,11 @@ class ProviderError(Exception):
         return self.kind is ErrorKind.BAD_REQUEST and self.scope is Scope.PROVIDER
 
     @property
+    def no_such_route(self) -> bool:
+        """`misplaced`, as there is nothing at that path, or nothing that takes that method: some servers have no list of models."""
+        return self.misplaced and self.status in {404, 405, 501}
+
+    @property
     def told_as(self) -> ErrorKind:
         """What people are told of it in a few words: a model that is not open to a key is not there for it, and the key is good."""
         return ErrorKind.MODEL_NOT_FOUND if self.kind is ErrorKind.AUTH and self.scope is Scope.MODEL else self.kind

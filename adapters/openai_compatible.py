@@ -142,10 +142,11 @@ class OpenAICompatible:
     async def models(self) -> tuple[ModelInfo, ...]:
         """Fetch the vendor's live list; see `adapters.base.Provider.models`."""
         reply = await self._http.get_json(f"{self._url}/models", self._headers)
-        if reply.status == 404:  # noqa: PLR2004 - HTTP's number
-            raise ProviderError(
-                ErrorKind.BAD_REQUEST, "there is no model list at this address", status=404, billed=Billed.NO, scope=Scope.PROVIDER
-            )
+        absent = ProviderError(
+            ErrorKind.BAD_REQUEST, "there is no model list at this address", status=reply.status, billed=Billed.NO, scope=Scope.PROVIDER
+        )
+        if absent.no_such_route:
+            raise absent
         if not reply.ok or (isinstance(reply.data, dict) and is_error(reply.data)):
             raise self._http.failure(reply)
         found = read_models(reply.data)
@@ -162,7 +163,7 @@ class OpenAICompatible:
         try:
             return Health(note=f"{len(await self.models())} models on offer")
         except ProviderError as error:
-            if error.status != 404:  # noqa: PLR2004 - HTTP's number
+            if not error.no_such_route:
                 raise
             if not await self._takes_questions():
                 error.detail = "there is neither a model list at this address nor anything that takes questions"
@@ -186,7 +187,7 @@ class OpenAICompatible:
         said = self._http.failure(reply)
         if reply.status in {400, 422, 500} or (reply.status == 404 and "model" in reply.text and not said.misplaced):  # noqa: PLR2004 - HTTP's number
             return reply.data is not None
-        if reply.ok or reply.status in {404, 405}:
+        if reply.ok or reply.status in {404, 405, 501}:
             return False
         raise said
 

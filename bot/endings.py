@@ -10,6 +10,7 @@ from adapters.base import Alternatives, ErrorKind, Finished, FinishReason, Provi
 from bot import texts, texts_failed, texts_usage
 from bot.course import Course
 from bot.preferences import Choice
+from storage.base import Turn
 
 Title: TypeAlias = Callable[[Choice], str]
 """Returns the name that people read of who was chosen."""
@@ -32,11 +33,28 @@ def answers(said: Mapping[str, Any]) -> int:
 
 def ending(said: Mapping[str, Any], shown: int = 1) -> tuple[str, bool]:
     """Return the words about how an answer ended, and whether there may be more of it to be had. `shown`: which of several it is."""
-    if shown > 1:
-        others = said.get("others", ())  # a version before this one did not keep how they ended
-        said = others[shown - 2] if shown - 2 < len(others) else {}
-    reason = FinishReason(said.get("reason", FinishReason.STOP))
-    return texts.finish_note(reason, complete=said.get("complete", True), likely_truncated=said.get("cut", False))
+    said = _of_shown(said, shown)
+    return texts.finish_note(_reason(said), complete=said.get("complete", True), likely_truncated=said.get("cut", False))
+
+
+def _of_shown(said: Mapping[str, Any], shown: int) -> Mapping[str, Any]:
+    if shown == 1:
+        return said
+    others = said.get("others", ())  # a version before this one did not keep how they ended
+    return others[shown - 2] if shown - 2 < len(others) else {}
+
+
+def _reason(said: Mapping[str, Any]) -> FinishReason:
+    return FinishReason(said.get("reason", FinishReason.STOP))
+
+
+def for_good(turn: Turn) -> bool:
+    """Tell whether going on from a turn's answer, whole or in part, would end as it did: it has no Continue, and /continue is refused."""
+    if turn.error is not None:
+        kind = next((kind for kind in ErrorKind if kind == turn.error.partition(":")[0]), None)  # as `str` of the error has it
+        return kind is not None and not texts_failed.goes_on(ProviderError(kind))
+    said = json.loads(turn.finish) if turn.finish else {}
+    return texts.ended_for_good(_reason(_of_shown(said, turn.shown)))
 
 
 def instead(course: Course, title: Title) -> dict[str, Any]:

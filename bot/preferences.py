@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -41,6 +42,8 @@ _WRONG = {
 }
 """What is wrong with a value, by the first word of the validating library's name of the error."""
 
+_WITH_COMMA = re.compile(r"[+-]?\d*,\d+", re.ASCII)
+"""A number as much of the world writes it."""
 
 _LENGTHS = {
     "too_long": "must",
@@ -250,7 +253,7 @@ def parse(model: type[Parameters], name: str, text: str, others: Mapping[str, An
             valid = model.model_validate({**others, name: reading})
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            problem = problem or f"it {_wrong(first['type'], first['msg'])}"
+            problem = problem or f"it {_wrong(first['type'], first['msg'])}{_pointed(first['type'], text)}"
         else:
             value = valid.model_dump(mode="json")[name]
             if value is not None:  # "null" is no value
@@ -267,6 +270,11 @@ def _wrong(kind: str, message: str) -> str:
     if kind in _LENGTHS:
         return f"{_LENGTHS[kind]} {message.rpartition(' should ')[2].replace(' after validation', '')}"
     return _WRONG.get(kind.partition("_")[0], "is not of the form that is taken")
+
+
+def _pointed(kind: str, text: str) -> str:
+    """Say how a number is written that has a comma where its point belongs; empty: it is none."""
+    return f". Write it with a point: {text.replace(',', '.')}" if kind.startswith("float") and _WITH_COMMA.fullmatch(text) else ""
 
 
 def _still_valid(model: type[Parameters], raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -98,13 +98,18 @@ def size(count: int) -> str:
 
 def finish_note(reason: FinishReason, *, complete: bool, likely_truncated: bool) -> tuple[str, bool]:
     """Say below an answer that it is not whole, empty if it is; and whether there may be more of it to be had, by Continue."""
-    if reason is FinishReason.CONTENT_FILTER:  # before the others: it would end the same way again
+    if ended_for_good(reason):  # before the others
         return _FILTERED, False
     if reason is FinishReason.LENGTH:
         return f"*✂️ Cut at the length limit. {_MORE}*", True
     if likely_truncated:
         return f"*✂️ Probably cut at the length limit. {_MORE}*", True
     return ("", False) if complete else (_LOST_ITS_END, True)
+
+
+def ended_for_good(reason: FinishReason) -> bool:
+    """Tell whether going on from an answer that ended so would end the same way: neither its button nor the command does."""
+    return reason is FinishReason.CONTENT_FILTER
 
 
 _FILTERED = (
@@ -153,12 +158,19 @@ CONTINUE_INTERRUPTED = (
     "That can't be continued: I was interrupted while I answered the last question, and kept nothing of what I had said of it by then. "
     "Use /retry to ask it again."
 )
+_UNANSWERED = "The last question got no answer: use /retry to ask it again."
+CONTINUE_UNANSWERED = f"There is nothing to continue. {_UNANSWERED}"
+CONTINUE_FILTERED = (
+    "The provider's content filter ended this answer, and going on from it would end the same way, so I did not ask. "
+    "Say it in other words, in a message of your own, or choose another with /model or /provider, then use /retry."
+)
 CONTINUE_RUNS = f"There is nothing to continue yet. {_RUNS}"
 NOT_CONTINUED = (
     "This answer can't be continued: it, or another to its question, goes on below, was asked again, or was forgotten by /reset. "
     "Say in a message of your own what is to follow."
 )
 NOTHING_OTHER = "There is no such other answer: nothing was answered here since the start or the last /reset or /forget."
+OTHER_UNANSWERED = f"There is no such other answer. {_UNANSWERED}"
 OTHER_RUNS = f"There is no such other answer yet. {_RUNS}"
 NOT_OTHER = "This answer is not kept any more, or it is still on its way."
 RESET = "Started afresh: what was said before is no longer sent to the model. (/forget removes it from the bot's disk, too.)"
@@ -307,8 +319,12 @@ def models_found(provider: str, count: int, word: str) -> str:
     return f"{f'For {code(word)}, ' if word else ''}**{escape(provider)}** has {models}:"
 
 
-def unchecked(provider: str) -> str:
-    """Say, behind a model that was taken, that the provider's list can't be had, which may have gaps anyway."""
+def unchecked(provider: str, *, listless: bool = False) -> str:
+    """Say, behind a model that was taken, that the provider's list can't be had, or that it has none (`listless`)."""
+    if listless:
+        return (
+            f" {escape(provider)} has no list of models, so I could not look the name up: the next question shows whether it has this one."
+        )
     return f" {escape(provider)}'s models can't be listed at the moment, so I could not look the name up."
 
 

@@ -111,7 +111,7 @@ def no_list(error: ProviderError, provider: str, *, by_name: bool = False) -> st
 
     `by_name`: A model that no list has shown can be chosen.
     """
-    if by_name and error.misplaced and error.status == 404:  # noqa: PLR2004 - HTTP's number
+    if by_name and error.no_such_route:
         return f"⚠️ {_LISTLESS.format(provider=escape(provider))}"
     if error.kind in _OF_ALL_REQUESTS or error.misplaced:
         return provider_error(error, provider, "")

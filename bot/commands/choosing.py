@@ -53,25 +53,35 @@ def _left_away(provider: Provider, choice: Choice, model: str) -> str:
     return texts.not_taken([name for name in choice.parameters if name in unsupported], model)
 
 
-async def _on_offer(context: Context) -> tuple[Choice, Provider, list[str]] | Answer:
-    """Return what is chosen, its provider and the names of that one's models; or the answer that says why they can't be had."""
+async def _chosen(context: Context) -> tuple[Choice, Provider] | Answer:
+    """Return what is chosen and its provider; or the answer that says that this one is not there."""
     choice = await context.choice()
     provider = context.providers.get(choice.provider)
     if provider is None:
         return Answer(texts.provider_off(choice.provider))
-    try:
-        return choice, provider, [model.id for model in await context.catalogue.models(choice.provider)]
-    except ProviderError as error:
-        return Answer(texts_failed.no_list(error, provider.title, by_name=not provider.lists_all_models))
+    return choice, provider
+
+
+async def _names(context: Context, provider: Provider) -> list[str]:
+    return [model.id for model in await context.catalogue.models(provider.name)]
+
+
+def _no_list(provider: Provider, error: ProviderError) -> Answer:
+    return Answer(texts_failed.no_list(error, provider.title, by_name=not provider.lists_all_models))
 
 
 async def choose_model(context: Context) -> Answer:
     """Choose a model of the current provider, or offer the choice."""
     wanted = context.arguments.get("name")
-    on_offer = await _on_offer(context)
-    if isinstance(on_offer, Answer):
-        return (await _choose_unseen(context, wanted) if wanted is not None else None) or on_offer
-    choice, provider, names = on_offer
+    chosen = await _chosen(context)
+    if isinstance(chosen, Answer):
+        return chosen
+    choice, provider = chosen
+    try:
+        names = await _names(context, provider)
+    except ProviderError as error:
+        doubt = texts.unchecked(provider.title, listless=error.no_such_route)
+        return (await _choose_unseen(context, provider, choice, wanted, doubt) if wanted is not None else None) or _no_list(provider, error)
     if wanted is None:
         return _offer(choice, names) if names else Answer(f"The model is {texts.code(choice.model)}. {texts.no_models(provider.title)}")
     model = resolve(wanted, names)
@@ -83,15 +93,11 @@ async def choose_model(context: Context) -> Answer:
     return await _choose(context, provider, choice, model or wanted, doubt)
 
 
-async def _choose_unseen(context: Context, wanted: str) -> Answer | None:
+async def _choose_unseen(context: Context, provider: Provider, choice: Choice, wanted: str, doubt: str) -> Answer | None:
     """Choose a model where the list can't be had; None: only the list tells whether there is such a one."""
-    choice = await context.choice()
-    provider = context.providers.get(choice.provider)
-    if provider is not None and takes_back(wanted):
+    if takes_back(wanted):
         return await _back(context, provider)
-    if provider is None or not _on_trust(provider, wanted):
-        return None
-    return await _choose(context, provider, choice, wanted, texts.unchecked(provider.title))
+    return await _choose(context, provider, choice, wanted, doubt) if _on_trust(provider, wanted) else None
 
 
 def _on_trust(provider: Provider, wanted: str) -> bool:
@@ -137,10 +143,14 @@ def _label(name: str, *, chosen: bool) -> str:
 
 async def list_models(context: Context) -> Answer:
     """List the current provider's models, those that contain a word if one is given."""
-    on_offer = await _on_offer(context)
-    if isinstance(on_offer, Answer):
-        return on_offer
-    choice, provider, names = on_offer
+    chosen = await _chosen(context)
+    if isinstance(chosen, Answer):
+        return chosen
+    choice, provider = chosen
+    try:
+        names = await _names(context, provider)
+    except ProviderError as error:
+        return _no_list(provider, error)
     if not names:
         return Answer(texts.no_models(provider.title))
     word = context.arguments.get("word", "").lower()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from bot import controls, texts, transcript
+from bot import controls, endings, texts, transcript
 from bot.commands.base import Answer, Command, Context, Option
 from bot.leftovers import INTERRUPTED
-from storage.base import NewTurn
+from storage.base import NewTurn, Turn, TurnState
 
 
 async def stop(context: Context) -> Answer | None:
@@ -47,6 +47,8 @@ async def go_on(context: Context) -> Answer | None:
     """Let the last answer go on where it stopped, or that of the button's turn; the new turn's answer is the answer to this command."""
     store = context.store
     said = await store.answer_of(context.conversation, context.turn, before=context.event)
+    if said is not None and endings.for_good(await store.turn(said.turn)):
+        return Answer(texts.CONTINUE_FILTERED, note=True)
     if said is not None and context.sender is not None:
         question = transcript.content(transcript.go_on(transcript.text_of(said.content)))
         asked = NewTurn(question, None, context.sender.id, context.sender.name)
@@ -58,9 +60,20 @@ async def go_on(context: Context) -> Answer | None:
 
 
 async def _nothing_to_continue(context: Context) -> str:
+    newest = await _newest(context)
+    if newest is not None and newest.error == INTERRUPTED:
+        return texts.CONTINUE_INTERRUPTED
+    return texts.CONTINUE_UNANSWERED if _unanswered(newest) else texts.NOTHING_TO_CONTINUE
+
+
+async def _newest(context: Context) -> Turn | None:
     newest = await context.store.newest_turn(context.conversation, before=context.event)
-    interrupted = newest is not None and (await context.store.turn(newest)).error == INTERRUPTED
-    return texts.CONTINUE_INTERRUPTED if interrupted else texts.NOTHING_TO_CONTINUE
+    return None if newest is None else await context.store.turn(newest)
+
+
+def _unanswered(newest: Turn | None) -> bool:
+    """Tell whether the last question, which has no answer that could be gone on from, never got one."""
+    return newest is not None and newest.state in {TurnState.FAILED, TurnState.STOPPED, TurnState.PARKED}
 
 
 async def other(context: Context) -> Answer:
@@ -89,7 +102,7 @@ async def _no_other(context: Context, *, answered: int | None) -> str:
     if await _runs(context):
         return texts.OTHER_RUNS
     if answered is None:
-        return texts.NOTHING_OTHER
+        return texts.OTHER_UNANSWERED if _unanswered(await _newest(context)) else texts.NOTHING_OTHER
     name = (await context.choice()).provider
     provider = context.providers.get(name)
     if provider is None:

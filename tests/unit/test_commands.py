@@ -269,6 +269,12 @@ async def test_where_a_list_that_may_have_gaps_can_not_be_had_a_model_is_taken_b
     said = await world.order("models")
     assert "Some servers have none: then choose one by its name, with /model NAME." in said
     assert "its address is wrong" in said
+    for status in (404, 405, 501):  # in these ways a server says that it has no list at all
+        world.providers["beta"].list_error = ProviderError(ErrorKind.BAD_REQUEST, status=status, scope=Scope.PROVIDER)
+        said = await world.order("model", name="b-eight")
+        assert said.startswith("Beta answers with b-eight from now on. Beta has no list of models, so I could not look the name up")
+        assert "at the moment" not in said
+        assert "Some servers have none" in await world.order("model")
     await world.order("provider", name="alpha")
     world.alpha.list_error = ProviderError(ErrorKind.CONNECT)
     assert "can't be listed" in await world.order("model", name="a-seven")  # a complete list would have it, or not
@@ -306,6 +312,10 @@ async def test_settings_are_shown_explained_set_refused_and_cleared(world: World
     assert "at most 2" in refused
     assert "it must be less than or equal to 2." in refused
     assert "it is no number" in await world.run("settings", name="temperature", value="hot")
+    for typed, written in (("0,5", "0.5"), (",7", ".7"), ("-1,25", "-1.25")):
+        assert f"it is no number. Write it with a point: {written}." in await world.run("settings", name="temperature", value=typed)
+    assert "point" not in await world.run("settings", name="temperature", value="1,2,3")
+    assert "point" not in await world.run("settings", name="max_tokens", value="0,5")
     assert "it is neither true nor false" in await world.run("settings", name="stream", value="perhaps")
     assert "it is none of the choices" in await world.run("settings", name="endpoint", value="chatt")
     assert "Did you mean `temperature`?" in await world.run("settings", name="temperatur", value="1")

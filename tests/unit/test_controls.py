@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapters.base import Capabilities, ErrorKind, Finished, FinishReason, ProviderError, TextDelta
+from adapters.base import Alternatives, Billed, Capabilities, ErrorKind, Finished, FinishReason, ProviderError, TextDelta
 from bot import controls, texts, transcript
 from bot.access import Access
 from bot.commands.registry import COMMANDS
@@ -380,6 +380,53 @@ async def test_continue_as_a_written_command_goes_on_with_the_last_answer(world:
         world.alpha.will_say("two")
         assert await world.order("continue") == "two"
     assert said(world) == ["count", "one", transcript.go_on("one")]
+
+
+@pytest.mark.parametrize("fails", [ErrorKind.SERVER, ErrorKind.AUTH, ErrorKind.EMPTY])
+async def test_after_a_question_that_got_no_answer_continue_and_other_say_so_and_retry_asks_it(world: World, fails: ErrorKind) -> None:
+    async with world.running():
+        assert await world.order("continue") == texts.NOTHING_TO_CONTINUE
+        assert await world.order("other") == texts.NOTHING_OTHER
+        await world.ask("hello")
+        world.alpha.will(ProviderError(fails, "no", billed=Billed.YES))
+        await world.ask("and now?")
+        for command, words in (("continue", texts.CONTINUE_UNANSWERED), ("other", texts.OTHER_UNANSWERED)):
+            assert await world.order(command) == words
+            assert "The last question got no answer: use /retry" in words
+        assert await world.order("retry") == "heard: and now?"
+        await world.order("reset")
+        assert await world.order("continue") == texts.NOTHING_TO_CONTINUE
+        assert await world.order("other") == texts.NOTHING_OTHER
+
+
+@pytest.mark.parametrize("end", [Finished(FinishReason.CONTENT_FILTER), ProviderError(ErrorKind.CONTENT_FILTER, "declined")])
+async def test_what_a_filter_ended_is_not_asked_again_by_continue_either(
+    world: World, chat: PressableChat, end: Finished | ProviderError
+) -> None:
+    async with world.running():
+        world.alpha.will(TextDelta("as far as this"), end)
+        await world.ask("one")
+        assert CONTINUE not in world.buttons()[0]
+        assert await world.order("continue") == texts.CONTINUE_FILTERED
+        await world.press("continue:1")
+        await eventually(lambda: chat.words == [texts.CONTINUE_FILTERED])
+        assert world.alpha.asked == ["one"]
+        await world.order("retry")
+        await world.order("continue")
+    assert said(world)[-1] == transcript.go_on("heard: one")
+    assert "other words" in texts.CONTINUE_FILTERED
+
+
+async def test_of_several_answers_the_one_that_stands_decides_whether_continue_asks(world: World) -> None:
+    async with world.running():
+        ends = (Finished(FinishReason.CONTENT_FILTER),)
+        world.alpha.will(TextDelta("first"), Alternatives(("second",), ends), Finished())
+        await world.ask("one")
+        await world.order("other")
+        assert await world.order("continue") == texts.CONTINUE_FILTERED
+        await world.order("other")
+        await world.order("continue")
+    assert said(world) == ["one", "first", transcript.go_on("first")]
 
 
 def test_only_the_end_of_a_long_answer_is_quoted() -> None:

@@ -144,14 +144,15 @@ def test_the_local_model_has_no_variables_of_a_key_and_an_address() -> None:
     assert not [words for words in variables("local") if "LOCAL_API_KEY" in words or "LOCAL_BASE_URL" in words]
 
 
-def listless(outside: Outside, folder: Path, text: str = "") -> Settings:
+def listless(outside: Outside, folder: Path, text: str = "", status: int = 404) -> Settings:
     """Return settings with one table, at a server that has no list of models."""
-    outside.netmind.faults.add(Fault(path="*/models", status=404, body={"detail": "Not Found"}, times=-1))
+    outside.netmind.faults.add(Fault(path="*/models", status=status, body={"detail": "Not Found"}, times=-1))
     return loaded(outside, folder, **tabled(outside, folder, f'default_model = "{LISTED}"\n{text}'))
 
 
-async def test_a_server_without_a_list_answers_all_the_same(outside: Outside, tmp_path: Path) -> None:
-    settings = listless(outside, tmp_path)
+@pytest.mark.parametrize("status", [404, 405, 501])
+async def test_a_server_without_a_list_answers_all_the_same(outside: Outside, tmp_path: Path, status: int) -> None:
+    settings = listless(outside, tmp_path, status=status)
     (finding,) = [finding for finding in await examine(settings) if finding.what.startswith("mine")]
     assert (finding.fine, finding.words) == (True, "answers; it has no list of models")
     (asked,) = outside.netmind.calls_to("POST", "/chat/completions")
@@ -168,6 +169,7 @@ async def test_a_server_without_a_list_answers_all_the_same(outside: Outside, tm
         # what OpenAI says where /models is a part of the address
         (404, {"error": {"message": "Invalid URL (POST /v1/models/chat/completions)"}}, "does not look like the API of mine"),
         (405, {"detail": "Method Not Allowed"}, "does not look like the API of mine"),
+        (501, "<html>Unsupported method ('POST')</html>", "does not look like the API of mine"),
         (400, "<html>Bad Request</html>", "does not look like the API of mine"),
         (200, {"ok": True}, "does not look like the API of mine"),
         (401, {"error": {"message": "Incorrect API key"}}, "the key was refused: check its key, the api_key of [mine]"),
