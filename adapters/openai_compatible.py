@@ -161,7 +161,8 @@ class OpenAICompatible:
     async def check(self) -> Health:
         """Prove address and key by the model list, which costs nothing; where there is none, by a question that nobody can answer."""
         try:
-            return Health(note=f"{len(await self.models())} models on offer")
+            count = len(await self.models())
+            return Health(note=f"{count} models on offer" if count else "its list of models is empty")
         except ProviderError as error:
             if not error.no_such_route:
                 raise

@@ -18,6 +18,7 @@ a question hold.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -54,12 +55,6 @@ def _id(value: str) -> str:
     return value
 
 
-def _printable(value: str) -> str:
-    if re.search(r"[\x00-\x1f\x7f]", value):
-        raise ValueError("takes a name on one line: people read it")
-    return value
-
-
 Ids = Annotated[frozenset[Annotated[str, AfterValidator(_id)]], BeforeValidator(_texts)]
 
 
@@ -75,7 +70,12 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    name: Annotated[str, Field(min_length=1, max_length=60, examples=['"everybody"']), AfterValidator(_printable)]
+    name: Annotated[
+        str,
+        Field(min_length=1, max_length=60, examples=['"everybody"']),
+        AfterValidator(tables.visible),
+        AfterValidator(tables.one_line),
+    ]
     per: Literal["user", "channel", "role", "all"] = "user"
     period: Literal["month", "day"] = "month"
     tokens: Annotated[int, BeforeValidator(tables.number), Field(ge=1, le=10**15)] | None = Field(None, examples=["2_000_000"])
@@ -251,13 +251,18 @@ def midnight(day: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)
 
 
+def _named(header: str) -> str:
+    name = json.dumps(header.strip("[]\"' "), ensure_ascii=False)
+    return f"Each budget begins with [[budgets]], and its name stands below that, such as name = {name}"
+
+
 def read(path: Path, currency: str) -> Budgets:
     """Read the file; `currency` is that of budgets that name none.
 
     Raises:
         TableError: It can't be read, or something in it is wrong.
     """
-    content = tables.read(path, number=Decimal)
+    content = tables.read(path, number=Decimal, named=_named)
     listed = content.pop("budgets", [])
     if content or not isinstance(listed, list):
         raise TableError(f"{path}: begin each budget with [[budgets]], and put nothing else into the file")

@@ -36,6 +36,9 @@ class Configured:
 
     def unlisted(self, provider: Provider, names: Sequence[str]) -> str:
         """Say that the provider's list, of these names, has not the model, and what to change; a list with gaps may be right without it."""
+        if not names:
+            words = f"{self.where or 'the usual model'} is {self.model}, and {listed(provider, 0)}"
+            return f"{words}: see that the server has a model" if provider.lists_all_models else f"{words}. {DOUBT}"
         words = f"{self.where or 'the usual model'} is {self.model}, which is not among the {listed(provider, len(names))}"
         return f"{words}{near_it(self.model, names)}. {self._change('it', 'them', names) if provider.lists_all_models else DOUBT}"
 
@@ -61,6 +64,9 @@ DOUBT = "If its name is right, nothing is wrong"
 
 def listed(provider: Provider, count: int) -> str:
     """Say how many models there are in which list: the provider's own, or the one that its adapter has."""
+    if not count:
+        whose = "the provider's own list" if provider.fetches_models else "the built-in list"
+        return f"{whose} of models is empty"
     many = f"{count} model{'' if count == 1 else 's'}"
     if provider.fetches_models:
         return f"{many} in the provider's own list{'' if provider.lists_all_models else ', which may not have all'}"

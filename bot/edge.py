@@ -14,7 +14,7 @@ from adapters.addresses import is_public, looks_private, written_address
 _KEY = re.compile(r"[!-~]+")
 """What may stand in a header and is no blank: no provider's key has anything else."""
 
-CALLS = ("/chat/completions", "/completions")
+CALLS = ("/chat/completions", "/completions", "/models")
 """What is appended to the address of an OpenAI-compatible API. Documents of providers often print it with the address."""
 
 Schemes = frozenset[str]
@@ -34,8 +34,19 @@ def cleaned_key(value: SecretStr | None) -> SecretStr | None:
     return SecretStr(key) if key else None
 
 
-def checked_address(value: str, schemes: Schemes = HTTP) -> str:
-    """Return an address without the slash at its end.
+_NAME_CHARS, _NAME_DIGITS = 64, 4
+_RANDOM = re.compile(r"[A-Z0-9]{17}|[A-F0-9]{8}|[^AEIOUY_]{8}")
+"""What stands in keys and not in words: long without a break, hexadecimal, or without a vowel."""
+
+
+def names_a_variable(text: str) -> bool:
+    """Tell whether a text is surely the name of a variable, which may be shown, and no key: many of these are valid names, too."""
+    few_digits = sum(character.isdigit() for character in text) <= _NAME_DIGITS
+    return re.fullmatch(r"[A-Z][A-Z0-9_]*", text) is not None and len(text) <= _NAME_CHARS and few_digits and not _RANDOM.search(text)
+
+
+def checked_address(value: str, schemes: Schemes = HTTP, path: str = "") -> str:
+    """Return an address without the slash at its end. `path` stands behind the host in the example that a refusal gives.
 
     Raises:
         ValueError: It is none, or holds what is no part of one.
@@ -47,7 +58,7 @@ def checked_address(value: str, schemes: Schemes = HTTP) -> str:
         good = False
     if not good:
         hint = ", with both brackets around an IPv6 address" if "[" in value or "]" in value else ""
-        raise ValueError(f"takes an address such as {'wss' if schemes == WEBSOCKET else 'https'}://api.example.com{hint}")
+        raise ValueError(f"takes an address such as {'wss' if schemes == WEBSOCKET else 'https'}://api.example.com{path}{hint}")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("takes an address without user, password, query or fragment")
     return value.rstrip("/")
@@ -59,7 +70,7 @@ def checked_api_address(value: str) -> str:
     Raises:
         ValueError: It is none, or is that of one of the API's calls.
     """
-    address = checked_address(value)
+    address = checked_address(value, path="/v1")
     if (call := next((call for call in CALLS if address.endswith(call)), None)) is not None:
         raise ValueError(
             f"takes an address without {call}, which is appended: cut that off, so that it ends as https://api.example.com/v1 does"

@@ -12,10 +12,11 @@ starts_thinking = ["*"]
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -32,14 +33,13 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from adapters.http import Budgets
 from adapters.openai_parameters import OpenAIParameters, Vendor
 from adapters.openai_vendors import GENERIC, PRESETS
 from bot import tables
 from bot.catalogue import CLOSE, nearest
-from bot.edge import Key, checked_api_address, cleaned_key
+from bot.edge import Key, checked_api_address, cleaned_key, names_a_variable
 
 TAKEN = ("netmind", "segmind", "modelslab", "openai", "local")
 """Names of the providers that have variables of their own."""
@@ -67,13 +67,9 @@ Window = Annotated[int, BeforeValidator(tables.number), Field(ge=256)]
 Seconds = Annotated[float, BeforeValidator(tables.number), Field(gt=0, allow_inf_nan=False)]
 
 
-def _visible(text: str) -> str:
-    if not any(character.isprintable() and not character.isspace() for character in text):
-        raise PydanticCustomError("blank_text", "takes a text that is not blank")
-    return text
-
-
-Text = Annotated[str, Field(min_length=1), AfterValidator(_visible)]
+Text = Annotated[str, Field(min_length=1), AfterValidator(tables.visible)]
+TITLE_CHARS = 60
+Title = Annotated[str, Field(min_length=1, max_length=TITLE_CHARS), AfterValidator(tables.visible), AfterValidator(tables.one_line)]
 Patterns = frozenset[Text]
 """Of models' ids, in which ``*`` stands for anything."""
 
@@ -89,6 +85,10 @@ OWN_FIELDS: Mapping[str, str] = {
 _NOT_SENT = frozenset({"stream", "endpoint"})
 """Parameters that say how to ask, and so have no name in a request."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_AS_VARIABLE = re.compile(r"\$(?:\{(.*)\}|(.*))")
+"""How a shell would put a variable's value there; this file takes it for the key."""
+NO_NAME = "api_key_env takes the name of a variable, such as GROQ_API_KEY"
+UNSEEN = "what stands there may be a key, so it isn't shown"
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.6.2
 _HEADER_VALUE = re.compile(r"[\t -~\x80-\xff]*")
@@ -155,11 +155,11 @@ class Table(Quirks):
     """One provider."""
 
     preset: str | None = Field(None, examples=['"vllm"'])
-    title: Text | None = Field(None, examples=['"GPU box"'])
+    title: Title | None = Field(None, examples=['"GPU box"'])
     base_url: str | None = Field(None, examples=['"https://api.example.com/v1"'])
     api_key: Key = None
     api_key_env: str | None = Field(None, examples=['"GROQ_API_KEY"'])
-    default_model: str | None = Field(None, examples=['"qwen3-32b"'])
+    default_model: Annotated[str, AfterValidator(str.strip)] | None = Field(None, examples=['"qwen3-32b"'])
     headers: dict[str, str] | None = Field(None, examples=['{ "X-Title" = "Dragoman" }'])
     contexts: dict[str, Window] | None = Field(None, examples=['{ "qwen3-32b" = 32768 }'])
     lists_all_models: StrictBool | None = Field(None, examples=["true"])
@@ -176,11 +176,16 @@ class Table(Quirks):
                 "api_key_env is empty: write the name of the variable that holds the key, or take the line out for a server that wants none"
             )
         if self.api_key_env is not None and not _VARIABLE.fullmatch(self.api_key_env):
-            raise ValueError("api_key_env takes the name of a variable, such as GROQ_API_KEY; the key itself would stand in api_key")
+            raise ValueError(f"{NO_NAME}; the key itself would stand in api_key ({UNSEEN})")
         if self.api_key and self.api_key_env:
             raise ValueError("takes api_key or api_key_env, not both")
+        if self.api_key and (written := _AS_VARIABLE.fullmatch(self.api_key.get_secret_value())):
+            name = written[1] or written[2] or ""
+            if names_a_variable(name):
+                raise ValueError(f'api_key takes no variable: write the key itself, or api_key_env = "{name}"')
         if self.preset is not None and self.preset not in PRESETS:
-            raise ValueError(f"preset is one of {', '.join(PRESETS)}")
+            near = nearest(self.preset, PRESETS, CLOSE)
+            raise ValueError(f"preset is one of {', '.join(PRESETS)}{f'; did you mean {near[0]}?' if near else ''}")
         return self
 
     @model_validator(mode="after")
@@ -259,7 +264,7 @@ def key_variables(path: Path) -> frozenset[str]:
 
 def _tables(path: Path) -> dict[str, Any]:
     try:
-        return tables.read(path)
+        return tables.read(path, named=_named)
     except tables.TableError as error:
         raise EndpointsError(str(error)) from None
 
@@ -297,6 +302,42 @@ def _wrong_name(name: str) -> str:
     return f"{words}: write [{better}], and what people are to read as its title, such as title = {json.dumps(name, ensure_ascii=False)}"
 
 
+_QUOTED_WHY = "a model whose name has a dot, a * or another such sign stands in quotation marks"
+
+
+def _named(header: str) -> str:
+    """Say how a table's name is written in this file, given what stands in place of one."""
+    name, models, pattern = (part.strip() for part in header.partition(".models."))
+    if models and _NAME.fullmatch(name) and '"' not in pattern:
+        return f'A{_QUOTED_WHY[1:]}: write [{name}.models."{pattern}"]'
+    wrong = "" if models else _wrong_name(name.strip("[]\"' ")) if name else ""
+    rule = wrong or "a table's name has 1-31 characters of a-z, 0-9, _ and -, and begins with a letter, such as [my-box]"
+    return f'A{rule[1:]}. Patterns of models stand below a table, in quotation marks: [my-box.models."qwen*"]'
+
+
+def _taken_apart(name: str, table: Mapping[str, Any]) -> str:
+    """Say how a table's or a model's name is written that dots have taken apart; empty: they have not."""
+    below = {key: value for key, value in table.items() if isinstance(value, Mapping)}
+    for model, window in below.get("contexts", {}).items():
+        if isinstance(window, Mapping) and window:
+            return f'contexts: {_QUOTED_WHY}: write contexts = {{ "{model}.{next(iter(window))}" = 32768 }}'
+    for model, quirks in below.get("models", {}).items():
+        whole = tables.within_dots(model, quirks, Quirks.model_fields)
+        if whole != model and not _is_misspelt(whole.removeprefix(f"{model}."), Quirks.model_fields):
+            return f'{_QUOTED_WHY}: write [{name}.models."{whole}"]'
+    unknown = [key for key in below if key not in Table.model_fields and not _is_misspelt(key, Table.model_fields)]
+    if not unknown:
+        return ""
+    whole = tables.within_dots(unknown[0], below[unknown[0]], Table.model_fields)
+    if len(unknown) == len(table) and name not in PRESETS and re.fullmatch(r"[a-zA-Z0-9_.-]+", whole):
+        return f"a dot in a table's name makes a table within a table; {_wrong_name(f'{name}.{whole}')}"
+    return f'{unknown[0]}: there is no such key; what is different for some models stands under [{name}.models."{whole}"]'
+
+
+def _is_misspelt(key: str, keys: Iterable[str]) -> bool:
+    return bool(difflib.get_close_matches(key, keys, 1, CLOSE))
+
+
 def _instead(taken: str) -> str:
     """Say what to do for a provider whose name no table can have."""
     other = f"give the table another name, such as [my-{taken}]"
@@ -312,6 +353,8 @@ def _endpoint(path: Path, name: str, table: Any, environment: Mapping[str, str])
     if not isinstance(table, Mapping):
         raise EndpointsError(tables.no_table(path, name, table))
     if wrong := _wrong_name(name):
+        raise EndpointsError(f"{where}: {wrong}")
+    if wrong := _taken_apart(name, table):
         raise EndpointsError(f"{where}: {wrong}")
     try:
         read_table = Table.model_validate(table)
@@ -333,6 +376,8 @@ def _key(where: str, table: Table, environment: Mapping[str, str]) -> SecretStr 
     if table.api_key_env is None:
         return table.api_key
     value = environment.get(table.api_key_env)
+    if not value and not names_a_variable(table.api_key_env):
+        raise EndpointsError(f"{where}: {NO_NAME}; there is none of that name, and {UNSEEN}")
     if not value:
         raise EndpointsError(f"{where}: the variable {table.api_key_env} is not set")
     try:

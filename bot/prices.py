@@ -47,9 +47,7 @@ def _code(written: str) -> str:
     if written.lower() == CREDITS:
         return CREDITS
     if not re.fullmatch(r"[A-Za-z]{3}", written):
-        raise ValueError(
-            f'takes the three letters of a currency, such as "EUR", or "{CREDITS}": a code of ISO 4217, no longer one such as USDT'
-        )
+        raise ValueError(f'takes the three letters of a currency in ISO 4217, such as "EUR", or "{CREDITS}"')
     return written.upper()
 
 
@@ -120,7 +118,7 @@ def read(path: Path) -> Prices:
     Raises:
         TableError: It can't be read, or something in it is wrong.
     """
-    content = tables.read(path, number=Decimal)
+    content = tables.read(path, number=Decimal, named=_named)
     currency = _checked(Currency, content.pop("currency", "USD"), f"{path}: currency")
     models: dict[str, list[tuple[str, Price]]] = {}
     units: dict[str, Decimal] = {}
@@ -133,6 +131,8 @@ def read(path: Path) -> Prices:
                 units[provider] = _checked(Amount, price, f"{where}: credit")
             elif not isinstance(price, Mapping):
                 raise TableError(f"{where}: {_astray(pattern, provider)}")
+            elif whole := _taken_apart(pattern, price):
+                raise TableError(f"{where}: {_quoted(provider, whole)}")
             else:
                 models.setdefault(provider, []).append((pattern, _checked(Price, price, f'{where[:-1]}."{pattern}"]')))
     return Prices(currency, models, units)
@@ -156,6 +156,26 @@ def _astray(key: str, provider: str) -> str:
     near = nearest(key, ["credit", *Price.model_fields], CLOSE)
     hint = f" (did you mean {' or '.join(near)}?)" if near else ""
     return f'{key} is no price{hint}: the prices of some models stand under [{provider}."PATTERN"], such as [{provider}."*"]'
+
+
+def _named(header: str) -> str:
+    """Say how a table's name is written in this file, given what stands in place of one."""
+    provider, dot, pattern = header.partition(".")
+    if dot and re.fullmatch(r"[a-z][a-z0-9_-]*", provider.strip()) and '"' not in pattern:
+        words = _quoted(provider.strip(), pattern.strip())
+        return f"{words[:1].upper()}{words[1:]}"
+    name = "a table's name is that of a provider, as /provider takes it (a-z, 0-9, _ and -), such as [my-box]"
+    return f'A{name[1:]}, and a pattern of its models stands behind it in quotation marks: [my-box."qwen*"]'
+
+
+def _quoted(provider: str, pattern: str) -> str:
+    return f'a model whose name has a dot, a * or another such sign stands in quotation marks: write [{provider}."{pattern}"]'
+
+
+def _taken_apart(pattern: str, price: Mapping[str, Any]) -> str:
+    """Return the whole of a model's name that its dots have taken apart; empty: they have not."""
+    whole = tables.within_dots(pattern, price, Price.model_fields)
+    return "" if whole == pattern else whole
 
 
 def _checked(kind: Any, value: Any, where: str) -> Any:

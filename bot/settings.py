@@ -334,6 +334,13 @@ def _further(settings: Settings) -> str:
     return f", and those of PROVIDERS_FILE, which {'is not set' if settings.providers_file is None else 'holds no table'}"
 
 
+def stand_for(settings: Settings) -> frozenset[str]:
+    """Return those of our own providers, of Netmind, Segmind and ModelsLab, whose name or title a table of PROVIDERS_FILE has."""
+    titles = {_folded(endpoint.vendor.title) for endpoint in settings.endpoints}
+    ours = {"netmind": netmind.NETMIND.title, "segmind": segmind.Segmind.title, "modelslab": modelslab.ModelsLab.title}
+    return frozenset(name for name, title in ours.items() if {name, _folded(title)} & titles)
+
+
 def _own_titles(settings: Settings) -> dict[str, str]:
     """Return name → the name people read, of our own providers that are set up; of the local model if it is installed and not off."""
     openai = openai_compatible.openai_vendor(settings.openai_base_url)

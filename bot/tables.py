@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,8 +22,13 @@ class TableError(ValueError):
     """The file is wrong. The message names the file and the place in it, and holds no value."""
 
 
-def read(path: Path, *, number: Callable[[str], Any] = float) -> dict[str, Any]:
-    """Read a file. `number` makes what stands for a number with a point: `Decimal` where what was written is what counts.
+def read(path: Path, *, number: Callable[[str], Any] = float, named: Callable[[str], str]) -> dict[str, Any]:
+    """Read a file.
+
+    Args:
+        path: The file.
+        number: Makes what stands for a number with a point: `Decimal` where what was written is what counts.
+        named: Says how a table's name is written in this file, given what stands between brackets in place of one.
 
     Raises:
         TableError: It can't be read, is too large, or is no TOML.
@@ -38,7 +44,7 @@ def read(path: Path, *, number: Callable[[str], Any] = float) -> dict[str, Any]:
     try:
         return tomllib.loads(text, parse_float=number)
     except tomllib.TOMLDecodeError as error:
-        raise TableError(f"{path} is no TOML: {error}{_badly_named(text, str(error))}") from None
+        raise TableError(f"{path} is no TOML: {error}{_badly_named(text, str(error), named)}") from None
     except (RecursionError, ValueError):  # tables within hundreds of others, a number of thousands of digits
         raise TableError(f"{path} is no TOML that can be read: something in it is nested too deeply, or a number is too long") from None
 
@@ -50,15 +56,28 @@ _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _BARE = re.compile(r"\s*[A-Za-z0-9_-]+\s*")
 
 
-def _badly_named(text: str, error: str) -> str:
+def _badly_named(text: str, error: str, named: Callable[[str], str]) -> str:
     """Say, behind an error that met a table's name, how such a name is written; empty: it met something else."""
     place = _LINE.search(error)
     header = _HEADER.fullmatch(text.split("\n")[int(place[1]) - 1]) if place else None
     if header is None or all(_BARE.fullmatch(part) for part in _QUOTED.sub("x", header[1]).split(".")):
         return ""
-    return (
-        '. A name in brackets has letters (a-z), digits, - and _ alone, such as [my-box], or stands in quotation marks, such as ["my box"]'
-    )
+    return f". {named(header[1].strip())}"
+
+
+def within_dots(name: str, value: Any, known: Container[str]) -> str:
+    """Return a name that the dots in it have taken apart into tables within tables, as a whole.
+
+    Args:
+        name: The first of its parts.
+        value: What stands below it.
+        known: Keys that may stand below the whole name: they are no part of it.
+    """
+    parts = [name]
+    while isinstance(value, Mapping):
+        key, value = next(((key, below) for key, below in value.items() if key not in known and isinstance(below, Mapping)), ("", None))
+        parts += [key] if value is not None else []
+    return ".".join(parts)
 
 
 def no_table(path: Path, name: str, value: Any) -> str:
@@ -96,6 +115,28 @@ def number(value: Any) -> Any:
     if isinstance(value, bool):
         raise PydanticCustomError("number_type", "takes a number")
     return value
+
+
+def visible(text: str) -> str:
+    """Refuse a text of nothing that can be seen.
+
+    Raises:
+        PydanticCustomError: It is one.
+    """
+    if not any(character.isprintable() and not character.isspace() for character in text):
+        raise PydanticCustomError("blank_text", "takes a text that is not blank")
+    return text
+
+
+def one_line(text: str) -> str:
+    """Refuse a name with a line end or another control character in it.
+
+    Raises:
+        ValueError: It has one.
+    """
+    if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in text):
+        raise ValueError("takes a name on one line: people read it")
+    return text
 
 
 _TAKES = {

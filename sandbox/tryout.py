@@ -13,7 +13,7 @@ from adapters.base import ProviderError
 from adapters.local import Local
 from bot.app import open_bridge
 from bot.bridge import Bridge, BridgeError
-from bot.settings import DATABASE_SCHEME, Settings, load
+from bot.settings import DATABASE_SCHEME, Settings, load, stand_for
 from sandbox.outside import Outside
 from sandbox.providers import LocalVoice
 from sandbox.web import Page
@@ -97,7 +97,8 @@ def settings_for(settings: Settings, outside: Outside, database: Path) -> dict[s
         }
     )
     real = real_providers(settings)
-    values.update({name: value for name, value in outside.provider_settings().items() if name.split("_", 1)[0] not in real})
+    absent = {*real, *stand_for(settings)}  # two of one title would be refused, and the operator's own is the one to be tried
+    values.update({name: value for name, value in outside.provider_settings().items() if name.split("_", 1)[0] not in absent})
     if "modelslab" not in real:
         values.update(modelslab_webhook_url=None)  # nobody posts for the stand-in, and the port is the real bot's
     values.update(outside.platform_settings())

@@ -170,6 +170,23 @@ async def test_a_list_that_wants_no_key_does_not_prove_that_the_question_wants_n
     assert rows["question"].words.startswith("it wants a key: write api_key or api_key_env into [mine] in PROVIDERS_FILE")
 
 
+@pytest.mark.parametrize(
+    ("complete", "advice"), [("true", ": see that the server has a model"), ("false", ". If its name is right, nothing is wrong")]
+)
+async def test_an_empty_list_of_models_is_told_as_that(outside: Outside, tmp_path: Path, complete: str, advice: str) -> None:
+    """As of a server that has not loaded a model yet."""
+    outside.netmind.faults.add(Fault(path="*/models", status=200, body={"data": []}, times=-1))
+    settings = loaded(
+        outside, tmp_path, providers_file=table(outside, tmp_path, f'default_model = "{LISTED}"\nlists_all_models = {complete}')
+    )
+    rows = await live(settings)
+    words = f"and the provider's own list of models is empty{advice}"
+    assert rows["models"].words == f"the default_model of [mine] in PROVIDERS_FILE is {LISTED}, {words}"
+    findings = {finding.what: finding.words for finding in await examine(settings)}
+    assert findings["mine, model"] == rows["models"].words
+    assert "its list of models is empty" in findings["mine"]
+
+
 async def test_live_examines_the_others_where_the_local_model_is_wanted_and_not_installed(
     outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

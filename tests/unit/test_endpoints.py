@@ -172,6 +172,12 @@ def test_what_is_wrong_is_named_with_its_table_and_no_value(tmp_path: Path, text
             "[x]\nbase_url = 'http://h/v1/chat/completions/'",
             "[x]: base_url takes an address without /chat/completions, which is appended: cut that off, so that it ends as https://api.",
         ),
+        ("[x]\nbase_url = 'http://h/v1/models/'", "[x]: base_url takes an address without /models, which is appended: cut that off"),
+        ("[x]\nbase_url = 'h:80'", "[x]: base_url takes an address such as https://api.example.com/v1"),
+        ("[x]\npreset = 'Groq'", "modelslab_v7; did you mean groq?"),
+        ('[x]\ntitle = "a\\nb"', "[x]: title: takes a name on one line: people read it"),
+        ('[x]\ntitle = "a\\u2028b"', "[x]: title: takes a name on one line: people read it"),
+        (f'[x]\ntitle = "{"a" * 61}"', '[x]: title: takes a text of at most 60 characters, such as title = "GPU box"'),
         ("[x]\nbase_url = 'http://h/v1/completions'", "[x]: base_url takes an address without /completions, which is appended"),
         (
             '[groq]\nunsupported = ["stop"]\nrenames = { top_p = "stop" }\n[groq.models."a*"]\nunsupported = ["n"]',
@@ -523,8 +529,8 @@ async def test_models_that_take_pictures_are_declared_by_pattern(tmp_path: Path)
         ("[my box]\na = 1", 1),
         ("# boxes\n\n[ollama]\n[my box] # the one in the cellar", 4),
         ("[Büro]", 1),
-        ("[ollama]\n[ollama.models.qwen 3]", 2),
-        ("[ollama.models.qwen*]", 1),
+        ("[my/box]", 1),
+        ("[[my box]]", 1),
         ("[]", 1),
     ],
 )
@@ -532,7 +538,94 @@ def test_a_table_whose_name_needs_quotation_marks_is_told_how_it_is_written(tmp_
     said = refusal(tmp_path, text)
     assert "is no TOML: " in said
     assert f"(at line {line}, column " in said
-    assert said.endswith('has letters (a-z), digits, - and _ alone, such as [my-box], or stands in quotation marks, such as ["my box"]')
+    assert ". A table's name has 1-31 characters of a-z, 0-9, _ and -, and begins with a letter" in said
+    assert said.endswith('. Patterns of models stand below a table, in quotation marks: [my-box.models."qwen*"]')
+    assert '["' not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "better"), [("[my box]", "my-box"), ("[bücher]", "bucher"), ("[my/box]", "my-box"), ("[[my box]]", "my-box")]
+)
+def test_the_name_that_is_advised_in_place_of_one_that_is_no_toml_is_taken(tmp_path: Path, name: str, better: str) -> None:
+    title = name.strip("[]")
+    assert f'write [{better}], and what people are to read as its title, such as title = "{title}"' in refusal(tmp_path, name)
+    assert read(written(tmp_path, f'[{better}]\nbase_url = "http://h/v1"\ndefault_model = "m"\ntitle = "{title}"'), {})
+
+
+@pytest.mark.parametrize(
+    ("header", "better"),
+    [
+        ("[box.models.qwen 3]", '[box.models."qwen 3"]'),
+        ("[box.models.qwen*]", '[box.models."qwen*"]'),
+        ("[box.models.gpt-4.1]", '[box.models."gpt-4.1"]'),
+        ("[box.models.gpt-4.1]\ncontext = 512\n[box.models.gpt-4.5]", '[box.models."gpt-4.1"]'),
+        ("[box.models.llama-3.3.x]", '[box.models."llama-3.3.x"]'),
+    ],
+)
+def test_a_model_whose_name_needs_quotation_marks_is_told_as_that(tmp_path: Path, header: str, better: str) -> None:
+    said = refusal(tmp_path, f"{header}\ncontext = 512")
+    assert said.endswith(f"odel whose name has a dot, a * or another such sign stands in quotation marks: write {better}")
+    assert read(written(tmp_path, f'[box]\nbase_url = "http://h/v1"\ndefault_model = "m"\n{better}\ncontext = 512'), {})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[my.box]\ndefault_model = 'm'", "[my]: a dot in a table's name makes a table within a table; a table's name has 1-31 "),
+        ("[my.box]\ndefault_model = 'm'", "write [my-box], and what people are to read as its title"),
+        ("[my.box.models.'a*']\ncontext = 512", "write [my-box], "),
+        ("[groq]\ncontexts = { gpt-4.1 = 512 }", 'stands in quotation marks: write contexts = { "gpt-4.1" = 32768 }'),
+        ('[groq]\n[groq."qwen*"]\ncontext = 512', 'what is different for some models stands under [groq.models."qwen*"]'),
+        ("[x.models.a.extras]\nb = 1", "[x]: models.a.extras: there is no such key; did you mean extra?"),
+    ],
+)
+def test_what_a_dot_has_taken_apart_is_told_as_that(tmp_path: Path, text: str, words: str) -> None:
+    assert words in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "gsk_AbCd1234EfGhSECRET9876xyzABCDEFG",
+        "SG_0a1b2c3d4e5f6a7b",
+        "deadbeefdeadbeefdeadbeefdeadbeef",
+        "DEADBEEFDEADBEEFDEADBEEFDEADBEEF",
+        "AKIAIOSFODNN7EXAMPLE",
+        "SG_QXZKWJVBPLMNTRSG",
+        "A1B2_C3D4_E5F6",
+        "sk-or-v1-0a1b2c3d",
+    ],
+)
+def test_what_may_be_a_key_in_place_of_a_variables_name_is_not_shown(tmp_path: Path, key: str) -> None:
+    said = refusal_at_start(tmp_path, f'[groq]\napi_key_env = "{key}"')
+    assert "[groq]: api_key_env takes the name of a variable, such as GROQ_API_KEY; " in said
+    assert "what stands there may be a key, so it isn't shown" in said
+    assert key not in said
+    assert not any(part in said for part in re.split(r"[_-]", key) if len(part) > 3)
+
+
+@pytest.mark.parametrize("name", ["UNSET_GROQ_KEY", "MY_OPENROUTER_API_KEY2", "MODELSLAB_V7_KEY", "KEY_2026"])
+def test_what_is_surely_the_name_of_a_variable_is_shown_where_it_is_not_set(tmp_path: Path, name: str) -> None:
+    assert refusal(tmp_path, f'[groq]\napi_key_env = "{name}"').endswith(f"[groq]: the variable {name} is not set")
+
+
+def test_a_variable_in_small_letters_that_is_set_holds_the_key(tmp_path: Path) -> None:
+    (made,) = read(written(tmp_path, '[groq]\napi_key_env = "gsk_team"'), {"gsk_team": CANARY})
+    assert made.key is not None
+    assert made.key.get_secret_value() == CANARY
+
+
+@pytest.mark.parametrize("value", ["$GOOD_KEY", "${GOOD_KEY}"])
+def test_a_variable_in_place_of_the_key_is_told_where_it_belongs(tmp_path: Path, value: str) -> None:
+    said = refusal(tmp_path, f"[groq]\napi_key = '{value}'")
+    assert said.endswith('api_key takes no variable: write the key itself, or api_key_env = "GOOD_KEY"')
+    (made,) = read(written(tmp_path, "[groq]\napi_key = '$3cret'"), {})
+    assert made.key is not None
+
+
+def test_blanks_around_a_tables_model_are_no_part_of_it(tmp_path: Path) -> None:
+    (made,) = read(written(tmp_path, '[box]\nbase_url = "http://h/v1"\ndefault_model = " m "'), {})
+    assert made.vendor.default_model == "m"
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,17 @@ async def test_a_model_chosen_for_the_real_provider_is_not_asked_of_the_local_on
     assert (chosen.default_provider, chosen.default_model) == ("netmind", "some/big-model")
 
 
+@pytest.mark.parametrize(("name", "title"), [("netmind", "Netmind Power"), ("segmind", "Segmind"), ("modelslab", " modelslab")])
+async def test_a_table_that_is_called_as_a_stand_in_is_tried_in_its_place(outside: Outside, tmp_path: Path, name: str, title: str) -> None:
+    """The start takes it where the provider of that title is not set up, and the try-out does not make a clash of its own."""
+    path = tmp_path / "providers.toml"
+    path.write_text(f'[mine]\nbase_url = "http://localhost:1/v1"\ndefault_model = "m"\ntitle = "{title}"\n', encoding="utf-8")
+    mixed = tried(outside, tmp_path, providers_file=path)
+    keys = {each: getattr(mixed, f"{each}_api_key") for each in ("netmind", "segmind", "modelslab")}
+    assert {each for each, key in keys.items() if key is None} == {name}
+    assert [endpoint.vendor.name for endpoint in mixed.endpoints] == ["mine"]
+
+
 async def test_a_provider_with_a_real_key_stays_the_real_one(outside: Outside, tmp_path: Path) -> None:
     mixed = tried(outside, tmp_path, netmind_api_key="real", netmind_base_url="https://netmind.example.com")
     assert mixed.netmind_base_url == "https://netmind.example.com"
