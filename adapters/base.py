@@ -4,7 +4,7 @@ Errors, grouped by what the caller can do next (`ErrorKind`):
 
     ProviderError
     ├── ask again later      RATE_LIMIT  OVERLOADED  SERVER  CONNECT  TIMEOUT_FIRST  TIMEOUT_IDLE  TIMEOUT_TOTAL
-    ├── mend the settings    AUTH  QUOTA  MODEL_NOT_FOUND  BAD_REQUEST
+    ├── mend the settings    AUTH  NOT_SERVED  FORBIDDEN  QUOTA  MODEL_NOT_FOUND  BAD_REQUEST
     ├── change the request   CONTEXT_OVERFLOW  CONTENT_FILTER  NO_PICTURES
     └── no usable answer     PROTOCOL  INCOMPLETE  EMPTY  STATE_LOST
 
@@ -281,6 +281,8 @@ class ErrorKind(StrEnum):
     TIMEOUT_IDLE = "timeout_idle"
     TIMEOUT_TOTAL = "timeout_total"
     AUTH = "auth"
+    NOT_SERVED = "not_served"  # the account, the place or the address is refused, and the key is good
+    FORBIDDEN = "forbidden"  # refused, and nothing tells why
     QUOTA = "quota"
     MODEL_NOT_FOUND = "model_not_found"
     BAD_REQUEST = "bad_request"

@@ -32,7 +32,16 @@ FAULT_LEAST_S, FAULT_MOST_S = 15.0, 120.0
 MOST_PLACES = 512
 """Models are names that people type: of more places than this the oldest are forgotten."""
 
-_TO_MEND = frozenset({ErrorKind.AUTH, ErrorKind.QUOTA, ErrorKind.MODEL_NOT_FOUND, ErrorKind.BAD_REQUEST})
+_TO_MEND = frozenset(
+    {
+        ErrorKind.AUTH,
+        ErrorKind.NOT_SERVED,
+        ErrorKind.FORBIDDEN,
+        ErrorKind.QUOTA,
+        ErrorKind.MODEL_NOT_FOUND,
+        ErrorKind.BAD_REQUEST,
+    }
+)
 _FAULTS = frozenset(
     {
         ErrorKind.OVERLOADED,

@@ -70,7 +70,7 @@ class Netmind(OpenAICompatible):
         try:
             health = await super().check()
         except ProviderError as error:
-            if error.kind is ErrorKind.AUTH or error.scope is Scope.PROVIDER:
+            if error.kind in {ErrorKind.AUTH, ErrorKind.FORBIDDEN} or error.scope is Scope.PROVIDER:
                 error.detail = f"{error.detail}{'; ' if error.detail else ''}Netmind has two addresses, the other one is {other}"
             raise
         if self._url == FORMER_URL:

@@ -186,6 +186,8 @@ class OpenAICompatible:
             self._answers_all = True
             return True
         said = self._http.failure(reply)
+        if said.kind is ErrorKind.NOT_SERVED:
+            raise said
         if reply.status in {400, 422, 500} or (reply.status == 404 and "model" in reply.text and not said.misplaced):  # noqa: PLR2004 - HTTP's number
             return reply.data is not None
         if reply.ok or reply.status in {404, 405, 501}:

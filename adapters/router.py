@@ -63,6 +63,8 @@ _TRANSIENT = frozenset(
 
 _ELSEWHERE = _TRANSIENT | {
     ErrorKind.AUTH,
+    ErrorKind.NOT_SERVED,
+    ErrorKind.FORBIDDEN,
     ErrorKind.QUOTA,
     ErrorKind.MODEL_NOT_FOUND,
     ErrorKind.STATE_LOST,

@@ -48,7 +48,6 @@ from adapters.http import Budgets, Http, Reply, retry_after
 from adapters.rate_gate import Place, RateGate
 from adapters.segmind_jobs import COLLECT_TOTAL_S, POLL_WAITS_S, Job, State, read_handle, read_job, read_output, state_of
 from adapters.segmind_shapes import Content, read_content
-from adapters.verdicts import says_nothing
 
 log = logging.getLogger(__name__)
 
@@ -394,8 +393,8 @@ class Segmind:
         common = self._http.failure(reply, private=private)
         kind, scope, billed, wait = common.kind, common.scope, common.billed, common.retry_after
         match reply.status:
-            case 403 if kind is ErrorKind.AUTH and says_nothing(common.detail):  # bare: the document's own meaning
-                scope = Scope.MODEL
+            case 403 if kind is ErrorKind.FORBIDDEN:  # the document's own meaning: this account may not call this model
+                kind, scope = ErrorKind.AUTH, Scope.MODEL
             case 406 if _MONEY.search(common.detail) or not common.detail:  # bare: the document's own meaning
                 kind, scope = ErrorKind.QUOTA, Scope.ACCOUNT
             case 406:

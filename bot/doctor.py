@@ -15,7 +15,7 @@ from bot import texts, texts_usage
 from bot.app import LateMenu, build_platforms, build_providers, defaults_of, missing_tokens
 from bot.clock import SystemClock
 from bot.configured import Configured, configured
-from bot.live import no_key, one_line, variables, wrong_place
+from bot.live import NOT_SERVED, no_key, one_line, unclear, variables, wrong_place
 from bot.platforms.base import Platform, PlatformError, RefusedError
 from bot.settings import Settings, SettingsError
 from storage.base import StoreError
@@ -197,6 +197,8 @@ async def _provider(provider: Provider, setup: Configured) -> Finding:
         address = variables(provider.name)[1]
         words = {
             ErrorKind.AUTH: no_key(provider, setup),
+            ErrorKind.NOT_SERVED: NOT_SERVED,
+            ErrorKind.FORBIDDEN: unclear(provider, setup),
             ErrorKind.CONNECT: f"can't be reached: check the network and {address}",
             ErrorKind.QUOTA: "no credits are left on the account",
         }.get(error.kind) or wrong_place(provider, error)

@@ -21,6 +21,7 @@ from adapters.base import (
     Message,
     Provider,
     ProviderError,
+    Scope,
     Started,
     TextDelta,
     TextPart,
@@ -206,7 +207,9 @@ def _spent(usage: Usage | None) -> str:
 
 
 _LATER = "try again later; if it stays so, it is the provider's fault"
+NOT_SERVED = "it does not serve this account, or the place or address it is asked from: ask the provider; the key is not what it refuses"
 _ADVICE = {
+    ErrorKind.NOT_SERVED: NOT_SERVED,
     ErrorKind.RATE_LIMIT: f"too many requests by this account's plan: {_LATER}",
     ErrorKind.OVERLOADED: f"overloaded: {_LATER}",
     ErrorKind.SERVER: f"a fault of the provider's own: {_LATER}",
@@ -229,6 +232,7 @@ def _cause(provider: Provider, setup: Configured, step: str, error: ProviderErro
         (wrong_place(provider, error) if step != ANSWER else "")
         or {
             ErrorKind.AUTH: no_key(provider, setup),
+            ErrorKind.FORBIDDEN: unclear(provider, setup, setup.model if step == ANSWER and error.scope is Scope.MODEL else ""),
             ErrorKind.CONNECT: f"can't be reached: check the network and {address}",
             ErrorKind.MODEL_NOT_FOUND: setup.closed(names) if error.kind is not error.told_as else setup.refused(names),
             ErrorKind.PROTOCOL: f"{_ADVICE[ErrorKind.PROTOCOL]} Check {address}",
@@ -245,6 +249,13 @@ def no_key(provider: Provider, setup: Configured) -> str:
     return (
         f"the key was refused: check {setup.key_at or variables(provider.name)[0]}" if setup.keyed else f"it wants a key: {setup.key_goes}"
     )
+
+
+def unclear(provider: Provider, setup: Configured, model: str = "") -> str:
+    """Say that a provider refuses and nothing tells why. `model`: The one that was asked, if the refusal may be of that alone."""
+    of_model = f"{model} may not be open to it; or " if model else ""
+    key = f"the key (check {setup.key_at or variables(provider.name)[0]})" if setup.keyed else f"a key that is missing ({setup.key_goes})"
+    return f"it refused, and it is not clear why: {of_model}it may be {key}, the account or the place it is asked from (ask the provider)"
 
 
 def wrong_place(provider: Provider, error: ProviderError) -> str:

@@ -20,6 +20,14 @@ _PROVIDER_ERRORS = {
         "{provider} refused this bot's key. The operator has to check it (`dragoman doctor` says where it stands); "
         "meanwhile choose another with /provider."
     ),
+    ErrorKind.NOT_SERVED: (
+        "{provider} does not serve this bot's account, or the place it runs at. The operator has to ask {provider} (`dragoman doctor` "
+        "shows its words); meanwhile choose another with /provider."
+    ),
+    ErrorKind.FORBIDDEN: (
+        "{provider} refused this bot, and it is not clear why: it may be the key, the account or the place it runs at. The operator has to "
+        "look into it (`dragoman doctor --live` shows its words); meanwhile choose another with /provider."
+    ),
     ErrorKind.QUOTA: "The account at {provider} has no credits left. The operator must add some; meanwhile choose another with /provider.",
     ErrorKind.MODEL_NOT_FOUND: "{provider} has no model {model}. Choose another with /model.",
     ErrorKind.BAD_REQUEST: "{provider} did not accept the request{detail} Check /settings, or choose another model with /model.",
@@ -60,12 +68,16 @@ WHY = {
     ErrorKind.TIMEOUT_IDLE: "stopped before its first word",
     ErrorKind.TIMEOUT_TOTAL: "took too long",
     ErrorKind.AUTH: "refused this bot's key",
+    ErrorKind.NOT_SERVED: "does not serve this bot's account, or the place it runs at",
+    ErrorKind.FORBIDDEN: "refused this bot and did not say clearly why",
     ErrorKind.QUOTA: "has no credits left",
     ErrorKind.MODEL_NOT_FOUND: "has no such model for this bot",
     ErrorKind.BAD_REQUEST: "did not take the question",
 }
 """Why another provider answered, after the name of the one that was chosen."""
-_OF_ALL_REQUESTS = frozenset({ErrorKind.RATE_LIMIT, ErrorKind.OVERLOADED, ErrorKind.AUTH, ErrorKind.QUOTA})
+_OF_ALL_REQUESTS = frozenset(
+    {ErrorKind.RATE_LIMIT, ErrorKind.OVERLOADED, ErrorKind.AUTH, ErrorKind.NOT_SERVED, ErrorKind.FORBIDDEN, ErrorKind.QUOTA}
+)
 """What hits a list of models as it does a question: the same is said and advised of both."""
 _UNLISTED: dict[ErrorKind, str] = {
     kind: words for kind, words in WHY.items() if kind not in {ErrorKind.MODEL_NOT_FOUND, ErrorKind.BAD_REQUEST}
@@ -80,11 +92,17 @@ _LISTLESS = (
     "If it does not answer either, its address is wrong, and the operator has to check it (`dragoman doctor` tells)."
 )
 _NOT_OPEN = "{provider} does not let this bot's key or account use {model}. Choose another with /model. The operator can have it opened."
+_MAYBE_NOT_OPEN = (
+    "{provider} refused the question, and it is not clear why: {model} may not be open to this bot's key or account, or nothing may. "
+    "Choose another with /model or /provider. The operator sees what it said with `dragoman doctor --live`."
+)
 _MISPLACED = "something answers at the address that is set up for {}, but takes no questions: it seems to be a wrong one"
 """Of every request that is not accepted only a wrong address has a provider left alone."""
 _TO_MEND = {
     ErrorKind.BAD_REQUEST: " The operator has to check it.",
     ErrorKind.AUTH: " The operator has to check it.",
+    ErrorKind.NOT_SERVED: " The operator has to ask the provider.",
+    ErrorKind.FORBIDDEN: " The operator has to look into it.",
     ErrorKind.QUOTA: " The operator must add some.",
     ErrorKind.MODEL_NOT_FOUND: " Choose another with /model.",
 }
@@ -101,8 +119,8 @@ def provider_error(error: ProviderError, provider: str, model: str, *, broke_off
     when = f"in {duration(error.retry_after)}" if error.retry_after else "in a while"
     detail = f": {sentence(escape(error.detail))}" if error.kind is ErrorKind.BAD_REQUEST and error.detail.strip() else "."
     words = _broken_off(error) if broke_off else _unanswered(error)
-    if model and error.kind is ErrorKind.AUTH and error.scope is Scope.MODEL:
-        words = _NOT_OPEN
+    if model and error.scope is Scope.MODEL:
+        words = {ErrorKind.AUTH: _NOT_OPEN, ErrorKind.FORBIDDEN: _MAYBE_NOT_OPEN}.get(error.kind, words)
     return f"⚠️ {words.format(provider=escape(provider), model=escape(model), when=when, detail=detail)}"
 
 

@@ -72,6 +72,13 @@ async def test_where_all_is_well_each_provider_answers_one_short_question(outsid
     ("server", "fault", "row", "advice"),
     [
         ("netmind", Fault(path="*/models", status=401, body={"error": {"message": "bad key"}}), "key", "check NETMIND_API_KEY [HTTP 401"),
+        ("netmind", Fault(path=CHAT, status=403, body="error code: 1020"), "question", "the key is not what it refuses [HTTP 403: error"),
+        (
+            "netmind",
+            Fault(path=CHAT, status=403, body={"error": {"message": "Mystery"}}),
+            "question",
+            "may not be open to it; or it may be",
+        ),
         ("netmind", Fault(path=CHAT, status=402, body={"error": {"message": "pay"}}), "question", "no credits are left"),
         ("segmind", Fault(path=SLUG, status=406, body={"error": "Insufficient credits"}), "question", "no credits are left"),
         ("segmind", Fault(path=SLUG, status=406, body={"error": "Invalid content type"}), "question", "did not take the request"),

@@ -174,6 +174,13 @@ async def test_a_server_without_a_list_answers_all_the_same(outside: Outside, tm
         (200, {"ok": True}, "does not look like the API of mine"),
         (401, {"error": {"message": "Incorrect API key"}}, "the key was refused: check its key, the api_key of [mine]"),
         (402, {"error": {"message": "pay"}}, "no credits are left"),
+        (403, {"error": {"message": "Your country is not supported"}}, "the key is not what it refuses ["),
+        (
+            400,
+            {"error": {"message": "User location is not supported for the API use."}},
+            "ask the provider; the key is not what it refuses",
+        ),
+        (403, {"message": "Forbidden"}, "not clear why: it may be the key (check its key, the api_key of [mine]"),
     ],
 )
 async def test_where_neither_a_list_nor_questions_are_taken_the_address_is_wrong(

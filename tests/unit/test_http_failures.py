@@ -122,27 +122,27 @@ def test_code_goes_before_status_and_status_before_text(status, text, code, kind
         (
             403,
             {"error": {"code": "unsupported_country_region_territory", "message": "Not supported", "type": "request_forbidden"}},
-            ErrorKind.AUTH,
+            ErrorKind.NOT_SERVED,
             Scope.ACCOUNT,
         ),
         (403, {"error": {"message": "Access denied", "type": "authentication_error", "code": None}}, ErrorKind.AUTH, Scope.ACCOUNT),
         (403, {"error": {"message": "No access.", "code": "unauthorized"}}, ErrorKind.AUTH, Scope.ACCOUNT),
-        (403, {"error": {"message": "Your account has been suspended."}}, ErrorKind.AUTH, Scope.ACCOUNT),
-        (403, {"error": {"message": "Your IP is not allowed"}}, ErrorKind.AUTH, Scope.ACCOUNT),
-        (403, "<html><h1>403 Forbidden</h1><center>nginx</center></html>", ErrorKind.AUTH, Scope.ACCOUNT),
-        (403, "<html><h1>Sorry, you have been blocked</h1></html>", ErrorKind.AUTH, Scope.ACCOUNT),
-        (403, {"message": "Forbidden"}, ErrorKind.AUTH, Scope.ACCOUNT),
-        (403, {"error": {"type": "forbidden", "message": "Request not allowed"}}, ErrorKind.AUTH, Scope.ACCOUNT),
-        (403, "error code: 1010", ErrorKind.AUTH, Scope.ACCOUNT),
-        (403, {"error": {"message": "Access denied. Please check your network settings."}}, ErrorKind.AUTH, Scope.ACCOUNT),
-        (403, {"error": {"message": "Your account was flagged."}}, ErrorKind.AUTH, Scope.ACCOUNT),
+        (403, {"error": {"message": "Your account has been suspended."}}, ErrorKind.NOT_SERVED, Scope.ACCOUNT),
+        (403, {"error": {"message": "Your IP is not allowed"}}, ErrorKind.NOT_SERVED, Scope.ACCOUNT),
+        (403, "<html><h1>403 Forbidden</h1><center>nginx</center></html>", ErrorKind.FORBIDDEN, Scope.ACCOUNT),
+        (403, "<html><h1>Sorry, you have been blocked</h1></html>", ErrorKind.NOT_SERVED, Scope.ACCOUNT),
+        (403, {"message": "Forbidden"}, ErrorKind.FORBIDDEN, Scope.ACCOUNT),
+        (403, {"error": {"type": "forbidden", "message": "Request not allowed"}}, ErrorKind.FORBIDDEN, Scope.ACCOUNT),
+        (403, "error code: 1010", ErrorKind.NOT_SERVED, Scope.ACCOUNT),
+        (403, {"error": {"message": "Access denied. Please check your network settings."}}, ErrorKind.NOT_SERVED, Scope.ACCOUNT),
+        (403, {"error": {"message": "Your account was flagged."}}, ErrorKind.NOT_SERVED, Scope.ACCOUNT),
         (
             403,
             {"error": {"message": "Organization has been restricted.", "code": "organization_restricted"}},
-            ErrorKind.AUTH,
+            ErrorKind.NOT_SERVED,
             Scope.ACCOUNT,
         ),
-        (403, "", ErrorKind.AUTH, Scope.ACCOUNT),
+        (403, "", ErrorKind.FORBIDDEN, Scope.ACCOUNT),
         # one model, whatever else is named
         (
             403,
@@ -153,7 +153,7 @@ def test_code_goes_before_status_and_status_before_text(status, text, code, kind
         (401, {"error": {"message": "team not allowed", "type": "team_model_access_denied", "code": "401"}}, ErrorKind.AUTH, Scope.MODEL),
         (403, {"error": {"message": "This API key may not use the model x"}}, ErrorKind.AUTH, Scope.MODEL),
         (403, {"error": {"message": "Access to model denied."}}, ErrorKind.AUTH, Scope.MODEL),
-        (403, {"error": {"message": "No access."}}, ErrorKind.AUTH, Scope.MODEL),
+        (403, {"error": {"message": "No access."}}, ErrorKind.FORBIDDEN, Scope.MODEL),
         (403, {"status": "error", "message": "Not in your plan, upgrade subscription"}, ErrorKind.AUTH, Scope.MODEL),
         # no refusal of a key at all
         (403, {"error": {"code": 403, "message": "Key limit exceeded (total limit)."}}, ErrorKind.QUOTA, Scope.ACCOUNT),
@@ -177,6 +177,69 @@ def test_code_goes_before_status_and_status_before_text(status, text, code, kind
 def test_a_403_is_judged_by_its_fields_then_by_its_words(status, body, kind, scope):
     verdict = classify(status, error_text(body), error_code(body), error_fields(body))
     assert (verdict.kind, verdict.scope) == (kind, scope)
+
+
+UNCHARGED = 'openai/gpt-4o requires moderation on OpenAI. Your input was flagged for "violence". No credits were charged.'
+UNVERIFIED = "Your organization must be verified to use the model `o3`. Please go to: x"
+NO_ACCESS = "Project `proj_1` does not have access to model `m`"
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "kind"),
+    [
+        # what one sentence says beside its reason
+        (403, UNCHARGED, ErrorKind.CONTENT_FILTER),
+        (400, "Your prompt was flagged. No credits were used.", ErrorKind.CONTENT_FILTER),
+        (500, "overloaded, no credits have been charged", ErrorKind.OVERLOADED),
+        (200, "No credits left", ErrorKind.QUOTA),
+        (429, "Rate limit exceeded. Upgrade your subscription for more.", ErrorKind.RATE_LIMIT),
+        (200, "Rate limit reached: too many tokens per minute", ErrorKind.RATE_LIMIT),
+        (400, "Too many tokens, please wait before trying again.", ErrorKind.RATE_LIMIT),
+        (429, "Quota exceeded for metric requests, limit 15 per minute", ErrorKind.RATE_LIMIT),
+        (500, "The model x is temporarily not available", ErrorKind.OVERLOADED),
+        (500, "The authentication service is temporarily unavailable", ErrorKind.OVERLOADED),
+        (400, "The model `text-moderation-7` does not exist", ErrorKind.MODEL_NOT_FOUND),
+        # a 403 that is of no key
+        (403, "sensitive words detected", ErrorKind.CONTENT_FILTER),
+        (403, "The prompt violates our usage policies", ErrorKind.CONTENT_FILTER),
+        (403, "Your request contains a blocked keyword", ErrorKind.CONTENT_FILTER),
+        (403, "You have reached your subscription quota limit", ErrorKind.QUOTA),
+        (403, "Rate limit exceeded", ErrorKind.RATE_LIMIT),
+        (403, "Too many tokens in your request", ErrorKind.CONTEXT_OVERFLOW),
+        # the account, the place, the address
+        (400, "User location is not supported for the API use.", ErrorKind.NOT_SERVED),
+        (400, "This organization has been disabled.", ErrorKind.NOT_SERVED),
+        (401, "The OpenAI account associated with this API key has been deactivated.", ErrorKind.NOT_SERVED),
+        (403, "error code: 1020", ErrorKind.NOT_SERVED),
+        (403, "Your plan does not include API access", ErrorKind.NOT_SERVED),
+        (403, "Please verify your email", ErrorKind.NOT_SERVED),
+        (403, "The provided API key may not be used from this IP address: it is not allowed", ErrorKind.NOT_SERVED),
+        (403, "This service is disabled here", ErrorKind.NOT_SERVED),
+        # the key
+        (403, "This API key is disabled", ErrorKind.AUTH),
+        (403, "The access token was revoked", ErrorKind.AUTH),
+        # nobody knows
+        (403, "The keyboard is not allowed", ErrorKind.FORBIDDEN),
+        (403, "Over the token limit", ErrorKind.FORBIDDEN),
+        (403, "Request not allowed", ErrorKind.FORBIDDEN),
+    ],
+)
+def test_a_sentence_is_judged_by_its_reason_and_not_by_a_word_beside_it(status, text, kind):
+    assert classify(status, text).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "code"),
+    [
+        (403, NO_ACCESS, "model_not_found"),
+        (404, UNVERIFIED, "model_not_found"),
+        (403, UNVERIFIED, ""),
+        (400, UNVERIFIED, "unsupported_value"),
+    ],
+)
+def test_a_model_that_is_there_but_not_open_is_not_told_as_missing(status, text, code):
+    verdict = classify(status, text, code)
+    assert (verdict.kind, verdict.scope, verdict.billed) == (ErrorKind.AUTH, Scope.MODEL, Billed.NO)
 
 
 def test_scopes_tell_what_else_would_fail():

@@ -94,6 +94,32 @@ def test_a_model_that_is_not_open_to_the_key_is_not_told_as_a_refused_key() -> N
         assert "refused this bot's key" in other
 
 
+def test_an_account_or_a_place_that_is_not_served_is_not_told_as_a_refused_key() -> None:
+    error = ProviderError(ErrorKind.NOT_SERVED, "canary", scope=Scope.ACCOUNT)
+    told = (
+        texts_failed.provider_error(error, "Alpha", "small"),
+        texts_failed.provider_error(error, "Alpha", "small", broke_off=True),
+        texts_failed.no_list(error, "Alpha"),
+        texts_failed.instead("Beta", "small", "Alpha", error.told_as),
+        texts_failed.cooling("Alpha", 900, error.told_as, alone=False),
+        texts_failed.cooling("Alpha", 900, error.told_as, alone=True),
+    )
+    for said in told:
+        assert "does not serve this bot's account, or the place it runs at" in said
+        assert "key" not in said
+    assert "The operator has to ask Alpha" in told[0]
+    assert told[-1].endswith("The operator has to ask the provider.")
+
+
+def test_a_refusal_that_nobody_understands_names_what_it_may_be() -> None:
+    of_one = texts_failed.provider_error(ProviderError(ErrorKind.FORBIDDEN, scope=Scope.MODEL), "Alpha", "small")
+    assert "small may not be open to this bot's key or account, or nothing may. Choose another with /model or /provider." in of_one
+    of_all = ProviderError(ErrorKind.FORBIDDEN, scope=Scope.ACCOUNT)
+    for said in (texts_failed.provider_error(of_all, "Alpha", "small"), texts_failed.no_list(of_all, "Alpha")):
+        assert "it is not clear why: it may be the key, the account or the place it runs at" in said
+        assert "/model" not in said
+
+
 def test_what_a_filter_ended_says_what_to_do() -> None:
     said, _ = texts.finish_note(FinishReason.CONTENT_FILTER, complete=True, likely_truncated=False)
     assert all(word in said for word in ("Ask in other words", "/model", "/provider", "/retry"))
