@@ -36,6 +36,7 @@ from adapters.verdicts import Verdict, classify
 
 __all__ = [
     "BODY_BYTES",
+    "REDIRECTS",
     "Budgets",
     "Http",
     "Reply",
@@ -53,7 +54,8 @@ __all__ = [
 BODY_BYTES = 2 * 1024 * 1024
 """Largest answer body that is read whole. A long answer is some 100 KB."""
 
-_REDIRECTS = range(300, 400)
+REDIRECTS = range(300, 400)
+"""Statuses that lead elsewhere: none is followed."""
 _REFUSED = range(400, 600)
 _PADDING = b" \t\r\n\xef\xbb\xbf"
 
@@ -417,10 +419,9 @@ class Http:
             raise call.failed(ErrorKind.TIMEOUT_FIRST, f"no answer in {within:g} s") from None
         except aiohttp.ClientError:
             raise call.failed(ErrorKind.SERVER, "the connection was cut before an answer came") from None
-        if response.status in _REDIRECTS:
+        if response.status in REDIRECTS:
             response.close()
-            there = _origin(response.headers.get("Location", ""))
-            detail = f"{_origin(call.url)} redirects to {there}: set the base address to where it is now"
+            detail = f"{_origin(call.url)} redirects to {_destination(call.url, response.headers.get('Location', ''))}"
             raise ProviderError(ErrorKind.BAD_REQUEST, detail, status=response.status, billed=Billed.NO, scope=Scope.PROVIDER)
         return response
 
@@ -472,6 +473,17 @@ def _origin(url: str) -> str:
         return str(URL(url).origin())
     except ValueError:
         return "an address without a host"
+
+
+def _destination(url: str, location: str) -> str:
+    """Name where a redirect leads as far as that may be shown."""
+    if not location:
+        return "nowhere that it names"
+    try:
+        there = URL(url).join(URL(location)).origin()
+    except ValueError:
+        return "an address without a host"
+    return "another path of its own" if there == URL(url).origin() else str(there)
 
 
 def _reason(error: aiohttp.ClientError | aiohttp.InvalidURL) -> str:

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from adapters import http
-from adapters.base import ErrorKind, Provider, ProviderError
+from adapters.base import Provider, ProviderError
 from bot import texts, texts_usage
 from bot.app import LateMenu, build_platforms, build_providers, defaults_of, missing_tokens
 from bot.clock import SystemClock
 from bot.configured import Configured, configured
-from bot.live import NOT_SERVED, no_key, one_line, unclear, variables, wrong_place
+from bot.live import cause, one_line, passes
 from bot.platforms.base import Platform, PlatformError, RefusedError
 from bot.settings import Settings, SettingsError
 from storage.base import StoreError
@@ -194,16 +194,7 @@ async def _provider(provider: Provider, setup: Configured) -> Finding:
     try:
         health = await provider.check()
     except ProviderError as error:
-        address = variables(provider.name)[1]
-        words = {
-            ErrorKind.AUTH: no_key(provider, setup),
-            ErrorKind.NOT_SERVED: NOT_SERVED,
-            ErrorKind.FORBIDDEN: unclear(provider, setup),
-            ErrorKind.CONNECT: f"can't be reached: check the network and {address}",
-            ErrorKind.QUOTA: "no credits are left on the account",
-        }.get(error.kind) or wrong_place(provider, error)
-        words = words or f"answered the check with an error ({error.kind})"
-        return Finding(False, provider.name, f"{words}{f' [{error.detail}]' if error.detail else ''}")
+        return Finding(passes(error), provider.name, cause(provider, setup, error), doubtful=passes(error))
     except Exception as error:  # noqa: BLE001 - a fault of ours in one provider is a line of its own, and the others are examined
         return Finding(False, provider.name, f"this program failed at it ({type(error).__name__}); please report that")
     credits_left = f", {texts_usage.left(health.credits, health.unit)}" if health.credits is not None else ""

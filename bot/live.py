@@ -148,7 +148,7 @@ async def _examine(provider: Provider, setup: Configured, seconds: float, now: C
     except TimeoutError:
         rows.append(Row(False, provider.name, step, f"not done after {seconds:g} s: {_ADVICE[ErrorKind.TIMEOUT_TOTAL]}"))
     except ProviderError as error:
-        rows.append(Row(False, provider.name, step, _cause(provider, setup, step, error, names)))
+        rows.append(Row(False, provider.name, step, cause(provider, setup, error, step, names)))
     except Exception as error:  # noqa: BLE001 - a fault of ours in one provider is a line of its own, and the others are examined
         rows.append(Row(False, provider.name, step, f"this program failed at it ({type(error).__name__}); please report that"))
     return rows
@@ -221,15 +221,18 @@ _ADVICE = {
     ErrorKind.CONTENT_FILTER: "it declined a harmless question: choose another model",
     ErrorKind.PROTOCOL: "what came is no answer of the API that was expected: is it the right address?",
     ErrorKind.INCOMPLETE: "the answer was cut off on its way: a proxy, or a fault of the provider's own",
-    ErrorKind.EMPTY: f"no text came within {ANSWER_TOKENS} tokens: a model that thinks first needs more, else choose another",
+    ErrorKind.EMPTY: "the answer was empty: ask once more; if it stays so, choose another model",
 }
+_AT_CAP = f"no text came within {ANSWER_TOKENS} tokens: a model that thinks first needs more, else choose another"
 
 
-def _cause(provider: Provider, setup: Configured, step: str, error: ProviderError, names: Sequence[str]) -> str:
+def cause(provider: Provider, setup: Configured, error: ProviderError, step: str = KEY, names: Sequence[str] = ()) -> str:
     """Say why a step failed and what to do, with the provider's own words behind, which the adapter has redacted."""
     address = variables(provider.name)[1]
     words = (
-        (wrong_place(provider, error) if step != ANSWER else "")
+        _moved(provider, error)
+        or (wrong_place(provider, error) if step != ANSWER else "")
+        or (_AT_CAP if error.at_cap else "")
         or {
             ErrorKind.AUTH: no_key(provider, setup),
             ErrorKind.FORBIDDEN: unclear(provider, setup, setup.model if step == ANSWER and error.scope is Scope.MODEL else ""),
@@ -237,11 +240,24 @@ def _cause(provider: Provider, setup: Configured, step: str, error: ProviderErro
             ErrorKind.MODEL_NOT_FOUND: setup.closed(names) if error.kind is not error.told_as else setup.refused(names),
             ErrorKind.PROTOCOL: f"{_ADVICE[ErrorKind.PROTOCOL]} Check {address}",
         }.get(error.told_as if step == ANSWER else error.kind)
-        or _ADVICE.get(error.kind, str(error.kind))
+        or _ADVICE.get(error.kind, f"answered with an error ({error.kind})")
     )
     status = f"HTTP {error.status}" if error.status is not None else ""
     told = ": ".join(part for part in (status, error.detail) if part)
     return f"{words}{f' [{told}]' if told else ''}"
+
+
+def passes(error: ProviderError) -> bool:
+    """Tell whether a provider answered with a trouble of its own, of which there is nothing to mend here."""
+    return error.status is not None and error.kind in {ErrorKind.RATE_LIMIT, ErrorKind.OVERLOADED, ErrorKind.SERVER}
+
+
+def _moved(provider: Provider, error: ProviderError) -> str:
+    """Say what to set where a provider redirects; empty: it does not."""
+    if error.status not in http.REDIRECTS:
+        return ""
+    setting = variables(provider.name)[1] if provider.name in endpoints.TAKEN else f"the base_url of [{provider.name}] in PROVIDERS_FILE"
+    return f"it redirects, which is not followed: set {setting} to where it is now"
 
 
 def no_key(provider: Provider, setup: Configured) -> str:

@@ -111,6 +111,24 @@ async def test_each_fault_is_told_with_what_to_do_and_the_others_are_examined(
     assert len({one.provider for one in rows}) == 3
 
 
+@pytest.mark.parametrize(
+    ("finish", "words"), [("stop", "the answer was empty: "), ("length", f"no text came within {live.ANSWER_TOKENS} tokens: ")]
+)
+async def test_an_empty_answer_is_told_as_cut_only_where_it_was(outside: Outside, finish: str, words: str) -> None:
+    empty = {"choices": [{"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": finish}]}
+    outside.netmind.faults.add(Fault(path=CHAT, status=200, body=empty))
+    rows = await table(outside)
+    assert mended(rows) == [("netmind", "question")]
+    assert next(row.words for row in rows if not row.fine).startswith(words)
+
+
+async def test_a_question_that_redirects_names_the_setting(outside: Outside) -> None:
+    outside.netmind.faults.add(Fault(path=CHAT, status=308, headers={"Location": "/v2/chat/completions"}))
+    rows = await table(outside)
+    assert mended(rows) == [("netmind", "question")]
+    assert "set NETMIND_BASE_URL to where it is now [HTTP 308: " in next(row.words for row in rows if not row.fine)
+
+
 async def test_a_page_where_the_list_of_models_should_be_is_told(outside: Outside) -> None:
     outside.netmind.faults.add(Fault(path="*/models", status=200, body="<html>Welcome to nginx</html>", times=-1))
     rows = await table(outside)

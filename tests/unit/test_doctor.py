@@ -19,6 +19,7 @@ from adapters.local import INSTALL
 from adapters.segmind import Segmind
 from bot.app import build_providers
 from bot.doctor import Finding, examine
+from bot.live import ask_live
 from bot.settings import SettingsError, load
 from sandbox.faults import Fault
 from sandbox.outside import Outside
@@ -44,7 +45,7 @@ async def findings(outside: Outside, folder: Path, **values: Any) -> dict[str, F
     found = await examine(load(None, **{**given, "database_url": f"sqlite:///{folder / 'd.db'}", **values}))
     for finding in found:
         line = str(finding)
-        assert line.startswith("ok " if finding.fine else "MEND ")
+        assert line.startswith("MEND " if not finding.fine else "warn " if finding.doubtful else "ok ")
         assert "\n" not in line
         assert not [secret for name, secret in given.items() if name.endswith(("token", "key")) and secret in line]
         assert WRONG not in line
@@ -90,12 +91,50 @@ async def test_what_is_wrong_is_named_and_the_rest_is_examined_all_the_same(
     assert len(found) > 5
 
 
-async def test_a_provider_with_a_fault_of_its_own_is_told(outside: Outside, tmp_path: Path) -> None:
-    for _ in range(5):
-        outside.netmind.faults.add(Fault(path="*/models", status=500, body={"error": {"message": "boom"}}))
-    found = await findings(outside, tmp_path)
-    assert not found["netmind"].fine
-    assert "answered the check with an error (server)" in found["netmind"].words
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(500, "a fault of the provider's own: try again later"), (429, "too many requests"), (503, "overloaded: try again later")],
+)
+async def test_a_trouble_of_the_providers_own_is_a_warning_in_the_words_of_live(
+    outside: Outside, tmp_path: Path, status: int, words: str
+) -> None:
+    outside.netmind.faults.add(Fault(path="*/models", status=status, body={"error": {"message": "boom"}}, times=-1))
+    finding = (await findings(outside, tmp_path))["netmind"]
+    assert str(finding).startswith(f"warn  netmind: {words}")
+    assert f"if it stays so, it is the provider's fault [HTTP {status}: boom" in finding.words
+    rows = await ask_live(load(None, **outside.provider_settings(), local_model="off"))
+    assert finding.words in [row.words for row in rows if row.provider == "netmind"]
+
+
+async def test_a_connection_that_is_cut_may_be_a_wrong_address_and_is_to_be_mended(outside: Outside, tmp_path: Path) -> None:
+    outside.netmind.faults.add(Fault(path="*/models", drop="before", times=-1))
+    assert str((await findings(outside, tmp_path))["netmind"]).startswith("MEND  netmind: ")
+
+
+@pytest.mark.parametrize(
+    ("location", "told"),
+    [
+        ("/canary/v2/models?key=canary", "redirects to another path of its own"),
+        ("https://canary@example.com/canary", "redirects to https://example.com"),
+    ],
+)
+async def test_a_list_that_redirects_names_the_setting_and_where_to_but_no_path(
+    outside: Outside, tmp_path: Path, location: str, told: str
+) -> None:
+    (tmp_path / "providers.toml").write_text(f'[mine]\nbase_url = "{outside.netmind.base_url}"\ndefault_model = "m"\napi_key = "{WRONG}"\n')
+    outside.netmind.faults.add(Fault(path="*/models", status=301, headers={"Location": location}, times=-1))
+    netmind = {"netmind_base_url": outside.netmind.base_url, "netmind_api_key": WRONG}
+    for name, values, setting in (
+        ("netmind", netmind, "set NETMIND_BASE_URL to where it is now"),
+        ("mine", {"providers_file": tmp_path / "providers.toml"}, "set the base_url of [mine] in PROVIDERS_FILE to where it is now"),
+    ):
+        finding = (await findings(outside, tmp_path, **values))[name]
+        row = next(row for row in await ask_live(load(None, **outside.provider_settings() | values)) if row.provider == name)
+        for one in (finding, row):
+            assert not one.fine
+            assert setting in one.words
+            assert told in one.words
+            assert "canary" not in one.words
 
 
 async def test_a_fault_of_ours_in_one_provider_is_a_line_and_the_rest_is_examined(

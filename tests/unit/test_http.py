@@ -116,6 +116,22 @@ async def test_a_redirect_is_refused_and_nothing_is_sent_on(session, status):
     assert reached == []
 
 
+@pytest.mark.parametrize(
+    ("location", "told"),
+    [
+        ("/v2/canary?key=canary", "redirects to another path of its own"),
+        ("//canary:canary@example.com/x", "redirects to http://example.com"),
+        ("http://[", "redirects to an address without a host"),
+        (None, "redirects to nowhere that it names"),
+    ],
+)
+async def test_where_a_redirect_leads_is_told_without_a_path_and_never_as_where_it_was(session, location, told):
+    headers = {} if location is None else {"Location": location}
+    async with serving(answering(status=301, headers=headers)) as url:
+        error = await failed(Http(session).get_json(url + "/v1/models"))
+    assert error.detail == f"{url} {told}"
+
+
 async def test_an_answer_over_the_cap_is_given_up(session):
     async def handler(request):
         answer = web.StreamResponse()
