@@ -308,7 +308,7 @@ _QUOTED_WHY = "a model whose name has a dot, a * or another such sign stands in 
 def _named(header: str) -> str:
     """Say how a table's name is written in this file, given what stands in place of one."""
     name, models, pattern = (part.strip() for part in header.partition(".models."))
-    if models and _NAME.fullmatch(name) and '"' not in pattern:
+    if pattern and _NAME.fullmatch(name) and '"' not in pattern:
         return f'A{_QUOTED_WHY[1:]}: write [{name}.models."{pattern}"]'
     wrong = "" if models else _wrong_name(name.strip("[]\"' ")) if name else ""
     rule = wrong or "a table's name has 1-31 characters of a-z, 0-9, _ and -, and begins with a letter, such as [my-box]"
@@ -331,6 +331,8 @@ def _taken_apart(name: str, table: Mapping[str, Any]) -> str:
     whole = tables.within_dots(unknown[0], below[unknown[0]], Table.model_fields)
     if len(unknown) == len(table) and name not in PRESETS and re.fullmatch(r"[a-zA-Z0-9_.-]+", whole):
         return f"a dot in a table's name makes a table within a table; {_wrong_name(f'{name}.{whole}')}"
+    if _WORD.fullmatch(unknown[0]):
+        return ""  # of one that looks like a key, those that there are help more
     return f'{unknown[0]}: there is no such key; what is different for some models stands under [{name}.models."{whole}"]'
 
 

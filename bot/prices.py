@@ -160,9 +160,9 @@ def _astray(key: str, provider: str) -> str:
 
 def _named(header: str) -> str:
     """Say how a table's name is written in this file, given what stands in place of one."""
-    provider, dot, pattern = header.partition(".")
-    if dot and re.fullmatch(r"[a-z][a-z0-9_-]*", provider.strip()) and '"' not in pattern:
-        words = _quoted(provider.strip(), pattern.strip())
+    provider, _, pattern = (part.strip() for part in header.partition("."))
+    if pattern and re.fullmatch(r"[a-z][a-z0-9_-]*", provider) and '"' not in pattern:
+        words = _quoted(provider, pattern)
         return f"{words[:1].upper()}{words[1:]}"
     name = "a table's name is that of a provider, as /provider takes it (a-z, 0-9, _ and -), such as [my-box]"
     return f'A{name[1:]}, and a pattern of its models stands behind it in quotation marks: [my-box."qwen*"]'

@@ -530,6 +530,7 @@ async def test_models_that_take_pictures_are_declared_by_pattern(tmp_path: Path)
         ("# boxes\n\n[ollama]\n[my box] # the one in the cellar", 4),
         ("[Büro]", 1),
         ("[my/box]", 1),
+        ("[ollama.models.]", 1),
         ("[[my box]]", 1),
         ("[]", 1),
     ],
@@ -576,6 +577,7 @@ def test_a_model_whose_name_needs_quotation_marks_is_told_as_that(tmp_path: Path
         ("[my.box.models.'a*']\ncontext = 512", "write [my-box], "),
         ("[groq]\ncontexts = { gpt-4.1 = 512 }", 'stands in quotation marks: write contexts = { "gpt-4.1" = 32768 }'),
         ('[groq]\n[groq."qwen*"]\ncontext = 512', 'what is different for some models stands under [groq.models."qwen*"]'),
+        ("[groq]\noptions = { top_k = 5 }", "[groq]: options: there is no such key; there are api_key, api_key_env, "),
         ("[x.models.a.extras]\nb = 1", "[x]: models.a.extras: there is no such key; did you mean extra?"),
     ],
 )

@@ -92,6 +92,7 @@ def test_sums_of_many_small_costs_do_not_drift() -> None:
         "dots of several": ("[p.gpt-4.1]\nrequest = 1\n[p.gpt-4.5]\nrequest = 1", 'stands in quotation marks: write [p."gpt-4.1"]'),
         "more dots": ("[p.llama-3.3.x]\nrequest = 1", 'write [p."llama-3.3.x"]'),
         "star": ("[p.qwen*]\nrequest = 1", 'stands in quotation marks: write [p."qwen*"]'),
+        "nothing": ("[netmind.]", "A table's name is that of a provider, as"),
         "blank": (
             "[my box]",
             "A table's name is that of a provider, as /provider takes it (a-z, 0-9, _ and -), such as [my-box], and a pattern",
