@@ -21,6 +21,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
+from adapters.failures import RETRY_AFTER_CEILING_S
 from adapters.tokens import hundredths
 
 # ------------------------------------------------------------------------------------------------ request
@@ -319,7 +320,7 @@ class ProviderError(Exception):
         kind: What went wrong.
         detail: A short excerpt of the provider's words for the operator, redacted: no key, chat id or prompt.
         status: HTTP status, if there was one.
-        retry_after: Seconds the provider asked to wait.
+        retry_after: Seconds the provider asked to wait, as people are told; see `wait`.
         billed: Whether it may have been billed; only ``Billed.NO`` may be repeated without asking.
         scope: What else would fail in the same way.
         in_stream: True if it came after the answer had begun.
@@ -362,6 +363,11 @@ class ProviderError(Exception):
     def no_such_route(self) -> bool:
         """`misplaced`, as there is nothing at that path, or nothing that takes that method: some servers have no list of models."""
         return self.misplaced and self.status in {404, 405, 501}
+
+    @property
+    def wait(self) -> float:
+        """Seconds that are waited because the provider asked for it: of a long time only its beginning; 0 if it did not ask."""
+        return min(self.retry_after or 0.0, RETRY_AFTER_CEILING_S)
 
     @property
     def told_as(self) -> ErrorKind:

@@ -155,11 +155,11 @@ def _pause(record: _Record, error: ProviderError, now: float) -> float:
     if error.kind in _TO_MEND:
         return MODEL_GONE_S if error.scope is Scope.MODEL else MENDED_S
     if record.pause and now < record.until:  # what was asked before the pause fails in it: that is nothing new
-        return error.retry_after or 0.0
+        return error.wait
     if error.kind is ErrorKind.RATE_LIMIT:
-        return error.retry_after or _doubled(record, RATE_LEAST_S, RATE_MOST_S)
-    if error.kind is ErrorKind.OVERLOADED and error.retry_after:
-        return error.retry_after
+        return error.wait or _doubled(record, RATE_LEAST_S, RATE_MOST_S)
+    if error.kind is ErrorKind.OVERLOADED and error.wait:
+        return error.wait
     record.failures = [*(at for at in record.failures if now - at < WITHIN_S), now]
     return _doubled(record, FAULT_LEAST_S, FAULT_MOST_S) if record.pause or len(record.failures) >= FAILURES else 0.0
 

@@ -13,7 +13,10 @@ EXCERPT_CHARS = 300
 """Longest error text that is kept, in characters."""
 
 RETRY_AFTER_CEILING_S = 120.0
-"""A longer hint is cut to this: nobody waits so long, it only says "not now". Same ceiling as the openai SDK."""
+"""Longest hint that is obeyed: a longer one is told to people, but nobody waits so long. Same ceiling as the openai SDK."""
+
+RETRY_TOLD_CEILING_S = 30 * 86400.0
+"""Longest hint that is told: a month, for which an allowance may be used up."""
 
 REDACTED = "[redacted]"
 
@@ -149,7 +152,13 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def retry_after(headers: Mapping[str, str], body: Any, now: float) -> float | None:
-    """Return the seconds a provider asks to wait, in [0, 120], or None if it does not say.
+    """Return the seconds to wait for a provider, in [0, 120], or None if it does not say. Takes the same as `retry_told`."""
+    told = retry_told(headers, body, now)
+    return None if told is None else min(told, RETRY_AFTER_CEILING_S)
+
+
+def retry_told(headers: Mapping[str, str], body: Any, now: float) -> float | None:
+    """Return the seconds a provider asks to wait, at most a month, or None if it does not say.
 
     Looks at ``retry-after-ms``, ``retry-after`` (seconds or HTTP date), ``x-ratelimit-reset*`` (epoch seconds or milliseconds, seconds, or
     "1m30s"), ``x-rate-limit-reset-at-utc`` (ISO 8601 or epoch) and the body's ``retry_after``, in this order.
@@ -174,7 +183,7 @@ def retry_after(headers: Mapping[str, str], body: Any, now: float) -> float | No
         _body_hint(body, now),
     )
     found = next((hint for hint in hints if hint is not None), None)
-    return None if found is None else min(max(found, 0.0), RETRY_AFTER_CEILING_S)
+    return None if found is None else min(max(found, 0.0), RETRY_TOLD_CEILING_S)
 
 
 def should_retry(headers: Mapping[str, str]) -> bool | None:

@@ -30,7 +30,7 @@ from yarl import URL
 from adapters.addresses import GuardedResolver, PrivateAddressError, refuse_private
 from adapters.base import Billed, ErrorKind, ProviderError, Scope
 from adapters.bodies import Pieces, encode
-from adapters.failures import error_code, error_fields, error_text, excerpt, redact, retry_after, should_retry
+from adapters.failures import error_code, error_fields, error_text, excerpt, redact, retry_after, retry_told, should_retry
 from adapters.unread import Lookout, Unread
 from adapters.verdicts import Verdict, classify
 
@@ -373,7 +373,7 @@ class Http:
             verdict.kind,
             excerpt(body, self._secrets, private),
             status=status,
-            retry_after=retry_after(headers or {}, body, self._now()) if waits else None,
+            retry_after=retry_told(headers or {}, body, self._now()) if waits else None,
             billed=Billed.MAYBE if in_stream else verdict.billed,
             scope=verdict.scope,
             in_stream=in_stream,

@@ -293,7 +293,7 @@ class ModelsLab:
             except ProviderError as error:
                 if not _passing(error):
                     raise _of_the_request(error) from None
-                hint = error.retry_after or 0.0
+                hint = error.wait
             else:
                 if answer.text:
                     yield answer

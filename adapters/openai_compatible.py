@@ -40,6 +40,7 @@ from adapters.openai_wire import (
     Piece,
     has_pictures,
     is_error,
+    own_fault,
     private_texts,
     read_body,
     read_models,
@@ -409,7 +410,7 @@ class _Reading:
         reply = await self._stream.reply(self._total)
         piece = read_body(reply.data, self._reasoning_fields)
         if piece is None:
-            raise self._http.failure(reply, private=self._private)
+            raise own_fault(self._http.failure(reply, private=self._private), reply.data)
         self.over = True
         events = [*self._start(reply.data), *self._answer.take_whole(piece, read_others(reply.data, self._reasoning_fields))]
         return [*events, *self._answer.end(said_done=True, cut=False)]
@@ -425,7 +426,8 @@ class _Reading:
         if data is None:
             return
         if event.name == "error" or is_error(data):
-            raise self._http.error(200, data, self._stream.headers, private=self._private, in_stream=self._answer.visible)
+            error = self._http.error(200, data, self._stream.headers, private=self._private, in_stream=self._answer.visible)
+            raise own_fault(error, data)
         piece = read_piece(data, self._reasoning_fields)
         if not self._started:
             events += self._start(data)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from adapters import told
-from adapters.base import ChatRequest, FinishReason, ImagePart, Message, ModelInfo, TextPart, Usage
+from adapters.base import ChatRequest, ErrorKind, FinishReason, ImagePart, Message, ModelInfo, ProviderError, Scope, TextPart, Usage
 from adapters.bodies import STREAMED_FROM_BYTES, Base64Text, written_messages
 from adapters.openai_parameters import STOPS, OpenAIParameters, Vendor
 
@@ -144,6 +144,13 @@ def is_error(data: Any) -> bool:
     if data.get("error") or data.get("object") == "error":
         return True
     return data.get("status") in {"error", "failed"} and not data.get("choices")
+
+
+def own_fault(error: ProviderError, data: Any) -> ProviderError:
+    """Return the error that came with status 200: told in the API's own form it was understood, though its words be unknown."""
+    if error.kind is ErrorKind.PROTOCOL and error.detail and isinstance(data, dict) and is_error(data):
+        error.kind, error.scope = ErrorKind.SERVER, Scope.PROVIDER
+    return error
 
 
 def read_piece(data: dict[str, Any], reasoning_fields: Sequence[str] = ("reasoning_content", "reasoning")) -> Piece:

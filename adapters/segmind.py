@@ -298,7 +298,7 @@ class Segmind:
                     if not _passing(error):
                         raise
                     log.info("segmind.look_failed: %s", error.kind)
-                    hint = error.retry_after or 0.0
+                    hint = error.wait
                 else:
                     if isinstance(found, _Answer):
                         yield found
@@ -405,7 +405,7 @@ class Segmind:
                 if not _PARAMETER.search(common.detail):  # the model failed, and nothing says that the request did
                     kind, scope = ErrorKind.SERVER, Scope.MODEL
             case 429 if kind is ErrorKind.RATE_LIMIT:
-                wait = wait or RATE_WAIT_S
+                wait = common.wait or RATE_WAIT_S  # its limits are per minute: a longer one is a mistake
         if failed or 400 <= reply.status < 500 or (reply.status >= 500 and isinstance(reply.data, Mapping)):  # noqa: PLR2004 - HTTP's numbers
             billed = Billed.NO  # an HTML 5xx is a proxy's, and what happened behind it is unknown
         return ProviderError(kind, common.detail, status=reply.status, retry_after=wait, billed=billed, scope=scope)

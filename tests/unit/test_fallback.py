@@ -30,6 +30,9 @@ from tests.support.scripted import ScriptedProvider
 
 FAILURES = {
     "429 with retry_after": refused(ErrorKind.RATE_LIMIT, retry_after=3.0),
+    "429 for an hour": refused(ErrorKind.RATE_LIMIT, retry_after=3600.0),
+    "not served": refused(ErrorKind.NOT_SERVED),
+    "no reason": refused(ErrorKind.FORBIDDEN),
     "429": refused(ErrorKind.RATE_LIMIT),
     "500": broken(ErrorKind.SERVER),
     "503": refused(ErrorKind.OVERLOADED, Scope.PROVIDER),
@@ -161,7 +164,17 @@ async def test_a_lost_chat_or_job_is_asked_afresh_at_the_same_one_first(chain: C
 
 @pytest.mark.parametrize(
     ("failure", "seconds"),
-    [("429 with retry_after", 3), ("429", 5), ("wrong key", 900), ("no credits", 900), ("wrong address", 900), ("no such model", 3600)],
+    [
+        ("429 with retry_after", 3),
+        ("429 for an hour", 120),
+        ("not served", 900),
+        ("no reason", 900),
+        ("429", 5),
+        ("wrong key", 900),
+        ("no credits", 900),
+        ("wrong address", 900),
+        ("no such model", 3600),
+    ],
 )
 async def test_who_refused_is_asked_last_until_its_pause_is_over(chain: Chain, failure: str, seconds: float) -> None:
     chain.will("alpha", FAILURES[failure])

@@ -319,6 +319,14 @@ async def test_a_stream_read_to_its_end_gives_its_connection_back(session):
         assert sum(len(kept) for kept in session.connector._conns.values()) == 1
 
 
+async def test_a_long_wait_is_told_as_it_is_and_only_its_beginning_waited(session):
+    body = json.dumps({"error": {"message": "Rate limit reached"}}).encode()
+    async with serving(answering(body=body, status=429, headers={"Retry-After": "3600"})) as url:
+        http = Http(session)
+        error = http.failure(await http.post_json(url, {}))
+    assert (error.retry_after, error.wait) == (3600.0, 120.0)
+
+
 async def test_a_failure_is_redacted_and_carries_the_hint_and_status(session):
     prompt = "where are the forty silver spoons of my aunt"
     said = json.dumps({"error": {"message": f"Too fast. key={KEY} asked: {prompt}", "code": "rate_limit_exceeded"}})

@@ -293,7 +293,9 @@ ERRORS = {
         ErrorKind.SERVER,
     ),
     "context": ({"error": {"message": f"maximum context length is 8. You asked: {PROMPT} with {KEY}"}}, ErrorKind.CONTEXT_OVERFLOW),
-    "unknown": ({"error": {"message": "beats me"}}, ErrorKind.PROTOCOL),
+    "unknown": ({"error": {"message": "beats me"}}, ErrorKind.SERVER),
+    "loading": ({"error": {"message": "model is loading"}}, ErrorKind.OVERLOADED),
+    "no error": ({"object": "error"}, ErrorKind.PROTOCOL),
     "no json object": ([1, 2], ErrorKind.PROTOCOL),
 }
 
