@@ -244,6 +244,7 @@ class Finished:
         complete: False where the provider never said that it was done.
         likely_truncated: The text looks cut off by a token cap although the provider does not say so.
         state: Opaque state that lets the next request continue this chat on the provider's side; a secret.
+        wanted_tool: The model asked for a tool to be run behind its text; nobody offered it one.
     """
 
     reason: FinishReason = FinishReason.STOP
@@ -251,6 +252,7 @@ class Finished:
     complete: bool = True
     likely_truncated: bool = False
     state: str | None = field(default=None, repr=False)
+    wanted_tool: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +327,7 @@ class ProviderError(Exception):
         scope: What else would fail in the same way.
         in_stream: True if it came after the answer had begun.
         at_cap: EMPTY: the cap on the answer's length was reached before its first word, by hidden thinking as a rule.
+        wanted_tool: EMPTY: the model asked for a tool to be run in place of an answer.
         should_retry: Whether the provider says that the same request may succeed next time; None: it does not say.
         provider: Name of the provider that was asked; the router sets it.
     """
@@ -340,6 +343,7 @@ class ProviderError(Exception):
         scope: Scope = Scope.REQUEST,
         in_stream: bool = False,
         at_cap: bool = False,
+        wanted_tool: bool = False,
         should_retry: bool | None = None,
     ) -> None:
         super().__init__(f"{kind}: {detail}" if detail else str(kind))
@@ -351,6 +355,7 @@ class ProviderError(Exception):
         self.scope = scope
         self.in_stream = in_stream
         self.at_cap = at_cap
+        self.wanted_tool = wanted_tool
         self.should_retry = should_retry
         self.provider: str | None = None
 
@@ -385,6 +390,7 @@ class ProviderError(Exception):
             scope=self.scope,
             in_stream=self.in_stream,
             at_cap=self.at_cap,
+            wanted_tool=self.wanted_tool,
             should_retry=self.should_retry,
         )
         same.provider = self.provider

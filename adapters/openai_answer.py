@@ -52,6 +52,7 @@ class Answer:
         self._trim = trim
         self._refused = False
         self._reasoned = False
+        self._tool = False
         self._usage: Usage | None = None
         self._splitter = ThinkSplitter(inside=inside, tags=tags)
 
@@ -76,7 +77,7 @@ class Answer:
         if good and (piece.finish.lower() == _FAILED or not self._other(piece)):
             piece = good.pop(0)[1]._replace(usage=piece.usage)
         events = self._add(piece, *self._split(piece.text))
-        ends = tuple(_finished(other.finish, refused=bool(other.refusal)) for _, other in good)
+        ends = tuple(_finished(other.finish, refused=bool(other.refusal), tool=other.tool) for _, other in good)
         return [*events, Alternatives(tuple(text for text, _ in good), ends)] if good else events
 
     def _other(self, piece: Piece) -> str:
@@ -93,6 +94,7 @@ class Answer:
         self.finish = self.finish or piece.finish
         self._usage = piece.usage or self._usage  # on every chunk it is cumulative: the last one holds
         self._refused = self._refused or bool(piece.refusal)
+        self._tool = self._tool or piece.tool
         text += piece.refusal
         if self._trim and not self.visible:
             text = text.lstrip()
@@ -131,7 +133,7 @@ class Answer:
         if cut and not proven:
             raise self._failed(ErrorKind.INCOMPLETE, "the connection was cut")
         events: list[Event] = [self._usage] if self._usage else []
-        return [*events, _finished(self.finish, refused=self._refused, complete=proven)]
+        return [*events, _finished(self.finish, refused=self._refused, complete=proven, tool=self._tool)]
 
     def _nothing(self, *, proven: bool, cut: bool) -> ProviderError:
         if not proven and cut:
@@ -144,15 +146,18 @@ class Answer:
         if reason is FinishReason.LENGTH:
             detail = "the token limit was used up before any text, by hidden reasoning as a rule"
             return ProviderError(ErrorKind.EMPTY, detail, status=200, billed=Billed.MAYBE, at_cap=True)
+        if self._tool:
+            detail = "it asked for a tool to be run, and was offered none"
+            return ProviderError(ErrorKind.EMPTY, detail, status=200, billed=Billed.MAYBE, wanted_tool=True)
         return self._failed(ErrorKind.EMPTY, "only reasoning, no text" if self._reasoned else "no text")
 
     def _failed(self, kind: ErrorKind, detail: str, scope: Scope = Scope.REQUEST) -> ProviderError:
         return ProviderError(kind, detail, status=200, billed=Billed.MAYBE, scope=scope, in_stream=self.visible)
 
 
-def _finished(finish: str, *, refused: bool, complete: bool = True) -> Finished:
+def _finished(finish: str, *, refused: bool, complete: bool = True, tool: bool = False) -> Finished:
     reason = FinishReason.CONTENT_FILTER if refused else finish_reason(finish)
-    return Finished(reason=reason, raw_reason=finish or None, complete=complete)
+    return Finished(reason=reason, raw_reason=finish or None, complete=complete, wanted_tool=tool)
 
 
 def joined(events: Sequence[Event]) -> list[Event]:

@@ -128,6 +128,7 @@ class Piece(NamedTuple):
     usage: Usage | None = None
     role: bool = False  # one stood in the delta
     spoke: bool = False  # anything else stood in the delta: the model is at work
+    tool: bool = False  # it asks for a tool to be run
 
     def says(self) -> bool:
         """Whether it says anything. A role, a reason or usage may come again and again in what only keeps a connection alive."""
@@ -169,7 +170,8 @@ def read_piece(data: dict[str, Any], reasoning_fields: Sequence[str] = ("reasoni
     reasoning = next((found for name in reasoning_fields if (found := _text(delta.get(name)))), "")
     role = bool(delta.get("role"))
     spoke = any(value for name, value in delta.items() if name != "role")
-    return Piece(text, reasoning, _text(delta.get("refusal")), finish, usage, role, spoke)
+    tool = bool(delta.get("tool_calls") or delta.get("function_call"))
+    return Piece(text, reasoning, _text(delta.get("refusal")), finish, usage, role, spoke, tool)
 
 
 def read_body(data: Any, reasoning_fields: Sequence[str]) -> Piece | None:

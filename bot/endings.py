@@ -23,7 +23,13 @@ def stored(finished: Finished, others: Alternatives, more: Mapping[str, Any]) ->
 
 
 def _end(finished: Finished) -> dict[str, Any]:
-    return {"reason": finished.reason, "raw": finished.raw_reason, "complete": finished.complete, "cut": finished.likely_truncated}
+    return {
+        "reason": finished.reason,
+        "raw": finished.raw_reason,
+        "complete": finished.complete,
+        "cut": finished.likely_truncated,
+        "tool": finished.wanted_tool,
+    }
 
 
 def answers(said: Mapping[str, Any]) -> int:
@@ -34,7 +40,8 @@ def answers(said: Mapping[str, Any]) -> int:
 def ending(said: Mapping[str, Any], shown: int = 1) -> tuple[str, bool]:
     """Return the words about how an answer ended, and whether there may be more of it to be had. `shown`: which of several it is."""
     said = _of_shown(said, shown)
-    return texts.finish_note(_reason(said), complete=said.get("complete", True), likely_truncated=said.get("cut", False))
+    note, more = texts.finish_note(_reason(said), complete=said.get("complete", True), likely_truncated=said.get("cut", False))
+    return note or (texts.WANTED_TOOL if said.get("tool", False) else ""), more
 
 
 def _of_shown(said: Mapping[str, Any], shown: int) -> Mapping[str, Any]:

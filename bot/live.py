@@ -224,6 +224,7 @@ _ADVICE = {
     ErrorKind.EMPTY: "the answer was empty: ask once more; if it stays so, choose another model",
 }
 _AT_CAP = f"no text came within {ANSWER_TOKENS} tokens: a model that thinks first needs more, else choose another"
+_WANTED_TOOL = "the model wanted to use a tool, of which it is offered none: choose another model"
 
 
 def cause(provider: Provider, setup: Configured, error: ProviderError, step: str = KEY, names: Sequence[str] = ()) -> str:
@@ -233,6 +234,7 @@ def cause(provider: Provider, setup: Configured, error: ProviderError, step: str
         _moved(provider, error)
         or (wrong_place(provider, error) if step != ANSWER else "")
         or (_AT_CAP if error.at_cap else "")
+        or (_WANTED_TOOL if error.wanted_tool else "")
         or {
             ErrorKind.AUTH: no_key(provider, setup),
             ErrorKind.FORBIDDEN: unclear(provider, setup, setup.model if step == ANSWER and error.scope is Scope.MODEL else ""),

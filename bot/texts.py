@@ -115,6 +115,7 @@ def ended_for_good(reason: FinishReason) -> bool:
 _FILTERED = (
     "*The provider's content filter ended this answer. Ask in other words, or choose another with /model or /provider, then use /retry.*"
 )
+WANTED_TOOL = "*The model wanted to use a tool next; this bot has none. Ask for an answer without it, or choose another model with /model.*"
 _LOST_ITS_END = (
     "*The connection ended before the model said that it was done; something may be missing. "
     "Press Continue or use /continue for what is missing, or /retry to ask again.*"

@@ -84,6 +84,10 @@ _UNLISTED: dict[ErrorKind, str] = {
 }
 """Why there is no list, after the provider's name: no model was asked for."""
 _AT_CAP = "{model} used up the length of its answer by thinking. Set a higher max_tokens with /settings, or choose another with /model."
+_WANTED_TOOL = (
+    "{model} wanted to use a tool and gave no answer; this bot has no tools. Ask for an answer without them, or choose another "
+    "model with /model, then use /retry."
+)
 _WRONG_ADDRESS = (
     "{provider} seems to be set up with a wrong address. The operator has to check it; meanwhile choose another with /provider."
 )
@@ -140,6 +144,8 @@ def no_list(error: ProviderError, provider: str, *, by_name: bool = False) -> st
 def _unanswered(error: ProviderError) -> str:
     if error.misplaced:
         return _WRONG_ADDRESS
+    if error.wanted_tool:
+        return _WANTED_TOOL
     return _AT_CAP if error.at_cap else _PROVIDER_ERRORS[error.kind]
 
 

@@ -122,6 +122,15 @@ async def test_an_empty_answer_is_told_as_cut_only_where_it_was(outside: Outside
     assert next(row.words for row in rows if not row.fine).startswith(words)
 
 
+async def test_a_model_that_wants_a_tool_is_told_as_that(outside: Outside) -> None:
+    message = {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f"}}]}
+    called = {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}
+    outside.netmind.faults.add(Fault(path=CHAT, status=200, body=called))
+    rows = await table(outside)
+    assert mended(rows) == [("netmind", "question")]
+    assert next(row.words for row in rows if not row.fine).startswith("the model wanted to use a tool")
+
+
 async def test_a_question_that_redirects_names_the_setting(outside: Outside) -> None:
     outside.netmind.faults.add(Fault(path=CHAT, status=308, headers={"Location": "/v2/chat/completions"}))
     rows = await table(outside)

@@ -429,6 +429,17 @@ async def test_of_several_answers_the_one_that_stands_decides_whether_continue_a
     assert said(world) == ["one", "first", transcript.go_on("first")]
 
 
+async def test_text_before_a_tool_call_stands_with_a_note_below(world: World) -> None:
+    async with world.running():
+        world.alpha.will(TextDelta("Let me look."), Finished(wanted_tool=True))
+        await world.ask("one")
+        assert world.texts() == [f"Let me look.\n{texts.WANTED_TOOL.strip('*')}"]
+        world.alpha.will(TextDelta("Let me"), Finished(FinishReason.LENGTH, wanted_tool=True))
+        await world.ask("two")
+        assert "Cut at the length limit" in world.texts()[1]
+        assert "tool" not in world.texts()[1]
+
+
 def test_only_the_end_of_a_long_answer_is_quoted() -> None:
     long = "word " * 1000 + "the very end"
     assert transcript.go_on(long).endswith("the very end")

@@ -253,6 +253,25 @@ async def test_a_cap_that_was_used_up_before_the_first_word_is_told_apart(provid
     assert (error.kind, error.at_cap, error.possibly_billed().at_cap) == (ErrorKind.EMPTY, at_cap, at_cap)
 
 
+CALL = {"id": "c1", "type": "function", "function": {"name": "look_up", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [delta(tool_calls=[{"index": 0, **CALL}]), delta(finish="tool_calls"), DONE],
+        [delta(tool_calls=[{"index": 0, **CALL}]), STOP, DONE],  # Ollama ends with this word
+        [delta(function_call=CALL["function"]), delta(finish="function_call"), DONE],
+    ],
+)
+async def test_a_tool_call_is_no_empty_answer_and_behind_text_is_told_with_the_end(provider, server, pieces):
+    server.tapes = [Tape(pieces), Tape([*HELLO[:1], *pieces]), Tape([*HELLO[:1], STOP, DONE])]
+    error, _ = await fails(provider)
+    assert (error.kind, error.wanted_tool, error.possibly_billed().wanted_tool) == (ErrorKind.EMPTY, True, True)
+    assert (await ask(provider))[-1].wanted_tool
+    assert not (await ask(provider))[-1].wanted_tool
+
+
 async def test_a_refusal_is_shown_and_ends_as_filtered(provider, server):
     server.tapes = [Tape([delta(refusal="I can't"), STOP, DONE])]
     events = await ask(provider)

@@ -77,6 +77,12 @@ def test_a_cap_that_was_used_up_and_a_wrong_address_have_their_own_advice() -> N
     assert "secret-host" not in said
 
 
+def test_who_wanted_a_tool_is_told_that_there_is_none() -> None:
+    said = texts_failed.provider_error(ProviderError(ErrorKind.EMPTY, wanted_tool=True), "Alpha", "small")
+    assert said.startswith("⚠️ small wanted to use a tool and gave no answer; this bot has no tools.")
+    assert "empty" not in said
+
+
 def test_a_refused_key_says_where_the_operator_finds_which_setting_it_is() -> None:
     said = texts_failed.provider_error(ProviderError(ErrorKind.AUTH, scope=Scope.ACCOUNT), "Alpha", "small")
     assert "The operator has to check it (`dragoman doctor` says where it stands)" in said
