@@ -77,8 +77,13 @@ class LoopTime:
         monkeypatch.setattr(loop, "time", self._time)
 
     async def skip(self, seconds: float) -> None:
-        """Let `seconds` pass at once, and everything run that they bring about."""
+        """Let `seconds` pass at once, and everything run that they bring about. What was sent before is met before."""
+        await self._settle()
         self._ahead += seconds
+        await self._settle()
+
+    @staticmethod
+    async def _settle() -> None:
         for _ in range(SETTLE_ROUNDS):
             await asyncio.sleep(0)
 
