@@ -66,18 +66,21 @@ def _badly_named(text: str, error: str, named: Callable[[str], str]) -> str:
 
 
 def within_dots(name: str, value: Any, known: Container[str]) -> str:
-    """Return a name that the dots in it have taken apart into tables within tables, as a whole.
+    """Return a name that the dots in it have taken apart into tables within tables, as a whole; `name` itself where they have not.
 
     Args:
         name: The first of its parts.
         value: What stands below it.
-        known: Keys that may stand below the whole name: they are no part of it.
+        known: Keys that may stand below the whole name: they are no part of it. One of them has to stand there: else the table is no more
+            than the value of a key that there is not.
     """
-    parts = [name]
+    parts: list[str] = [name]
+    last: Mapping[str, Any] = {}
     while isinstance(value, Mapping):
+        last = value
         key, value = next(((key, below) for key, below in value.items() if key not in known and isinstance(below, Mapping)), ("", None))
         parts += [key] if value is not None else []
-    return ".".join(parts)
+    return ".".join(parts) if any(key in known for key in last) else name
 
 
 def no_table(path: Path, name: str, value: Any) -> str:
