@@ -53,17 +53,16 @@ def _left_away(provider: Provider, choice: Choice, model: str) -> str:
     return texts.not_taken([name for name in choice.parameters if name in unsupported], model)
 
 
-async def _chosen(context: Context) -> tuple[Choice, Provider] | Answer:
-    """Return what is chosen and its provider; or the answer that says that this one is not there."""
+async def _listed(context: Context) -> tuple[Choice, Provider, list[str] | ProviderError] | Answer:
+    """Return what is chosen, its provider, and its models or why they can't be had; or the answer that this provider is not there."""
     choice = await context.choice()
     provider = context.providers.get(choice.provider)
     if provider is None:
         return Answer(texts.provider_off(choice.provider))
-    return choice, provider
-
-
-async def _names(context: Context, provider: Provider) -> list[str]:
-    return [model.id for model in await context.catalogue.models(provider.name)]
+    try:
+        return choice, provider, [model.id for model in await context.catalogue.models(provider.name)]
+    except ProviderError as error:
+        return choice, provider, error
 
 
 def _no_list(provider: Provider, error: ProviderError) -> Answer:
@@ -73,15 +72,13 @@ def _no_list(provider: Provider, error: ProviderError) -> Answer:
 async def choose_model(context: Context) -> Answer:
     """Choose a model of the current provider, or offer the choice."""
     wanted = context.arguments.get("name")
-    chosen = await _chosen(context)
-    if isinstance(chosen, Answer):
-        return chosen
-    choice, provider = chosen
-    try:
-        names = await _names(context, provider)
-    except ProviderError as error:
-        doubt = texts.unchecked(provider.title, listless=error.no_such_route)
-        return (await _choose_unseen(context, provider, choice, wanted, doubt) if wanted is not None else None) or _no_list(provider, error)
+    listed = await _listed(context)
+    if isinstance(listed, Answer):
+        return listed
+    choice, provider, names = listed
+    if isinstance(names, ProviderError):
+        doubt = texts.unchecked(provider.title, listless=names.no_such_route)
+        return (await _choose_unseen(context, provider, choice, wanted, doubt) if wanted is not None else None) or _no_list(provider, names)
     if wanted is None:
         return _offer(choice, names) if names else Answer(f"The model is {texts.code(choice.model)}. {texts.no_models(provider.title)}")
     model = resolve(wanted, names)
@@ -143,14 +140,12 @@ def _label(name: str, *, chosen: bool) -> str:
 
 async def list_models(context: Context) -> Answer:
     """List the current provider's models, those that contain a word if one is given."""
-    chosen = await _chosen(context)
-    if isinstance(chosen, Answer):
-        return chosen
-    choice, provider = chosen
-    try:
-        names = await _names(context, provider)
-    except ProviderError as error:
-        return _no_list(provider, error)
+    listed = await _listed(context)
+    if isinstance(listed, Answer):
+        return listed
+    choice, provider, names = listed
+    if isinstance(names, ProviderError):
+        return _no_list(provider, names)
     if not names:
         return Answer(texts.no_models(provider.title))
     word = context.arguments.get("word", "").lower()
