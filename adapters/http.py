@@ -31,6 +31,7 @@ from adapters.addresses import GuardedResolver, PrivateAddressError, refuse_priv
 from adapters.base import Billed, ErrorKind, ProviderError, Scope
 from adapters.bodies import Pieces, encode
 from adapters.failures import error_code, error_fields, error_text, excerpt, redact, retry_after, retry_told, should_retry
+from adapters.gathered import gather
 from adapters.unread import Lookout, Unread
 from adapters.verdicts import Verdict, classify
 
@@ -205,6 +206,7 @@ class Stream:
         self.cut = False
         self._response = response
         self._content = response.content
+        gather(self._content)
         self._held = b""  # read ahead by `peek`
         self._watch = _Watch(response.close)  # which ends a read that waits
         self._unread = Unread(response, lookout)
@@ -243,7 +245,9 @@ class Stream:
             self._unread.begin(lull, deadline)
         try:
             chunk = await self._content.readany()
-        except aiohttp.ClientError:
+        except (aiohttp.ClientError, RuntimeError) as error:
+            if not _lost(self._response, error):
+                raise
             chunk = b""
             self.cut = not watch.expired
         finally:
@@ -452,15 +456,30 @@ def _payload(call: _Call) -> dict[str, Any]:
 
 async def _read(response: aiohttp.ClientResponse, held: bytes = b"") -> Reply:
     body = bytearray(held)
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > BODY_BYTES:
-            raise ProviderError(ErrorKind.PROTOCOL, f"the answer is larger than {BODY_BYTES} bytes", status=response.status)
+    try:
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > BODY_BYTES:
+                raise ProviderError(ErrorKind.PROTOCOL, f"the answer is larger than {BODY_BYTES} bytes", status=response.status)
+    except RuntimeError as error:
+        if not _lost(response, error):
+            raise
+        raise aiohttp.ClientPayloadError("the connection ended in what is no HTTP") from error
     try:
         data = json.loads(body) if body else None  # takes leading blanks, which some send to keep a connection alive, and a BOM
     except (ValueError, RecursionError):
         data = None
     return Reply(response.status, response.headers, _media_type(response), data, body.decode("utf-8", "replace"))
+
+
+def _lost(response: aiohttp.ClientResponse, error: Exception) -> bool:
+    """Tell whether an error of a read means that the connection is gone.
+
+    Where it ended in what is no HTTP while nobody was reading, aiohttp says so at the next read by a bare RuntimeError.
+    """
+    connection = response.connection
+    gone = connection is None or connection.transport is None
+    return isinstance(error, aiohttp.ClientError) or (type(error) is RuntimeError and gone)
 
 
 def _media_type(response: aiohttp.ClientResponse) -> str:

@@ -11,8 +11,10 @@ import pytest
 from aiohttp import web
 
 from adapters.base import Billed, ErrorKind, ProviderError, Scope
+from adapters.gathered import Gathered
 from adapters.http import BODY_BYTES, Budgets, Http
 from tests.support.clock import PATIENCE_SECONDS
+from tests.support.seam import eventually
 
 KEY = "canary-key-5f2c9a71e0"
 
@@ -268,6 +270,54 @@ async def test_a_streams_socket_closes_on_every_way_out(session, loop_time, leav
             assert isinstance(task.exception(), ValueError)
         await loop_time.at_once(left.is_set)
     assert not session.connector._acquired
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["piece by piece", "as one body"])
+async def test_a_connection_that_ended_in_nonsense_while_nobody_read_is_a_cut(session, whole):
+    read = asyncio.Event()
+
+    async def handler(request):
+        answer = web.StreamResponse()
+        answer.enable_chunked_encoding()
+        await answer.prepare(request)
+        await answer.write(b"first")
+        await read.wait()
+        request.transport.write(b"no length of a chunk\r\n")
+        return answer
+
+    async with serving(handler) as url, Http(session).stream_json(url, {}) as stream:
+        deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        assert await stream.peek(deadline) == b"first"
+        read.set()
+        await eventually(lambda: not stream._content._protocol.connected)
+        if whole:
+            error = await failed(stream.reply(deadline))
+            assert (error.kind, error.detail) == (ErrorKind.SERVER, "the connection was cut")
+        else:
+            assert await stream.next_chunk(deadline) == b"first"
+            assert await stream.next_chunk(deadline) == b""
+            assert stream.cut
+
+
+async def test_an_error_of_ours_is_no_cut(session):
+    """Two that read the same stream at once."""
+    asked = asyncio.Event()
+
+    async def handler(request):
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        await asked.wait()
+        return answer
+
+    async with serving(handler) as url, Http(session).stream_json(url, {}) as stream:
+        assert type(stream._content) is Gathered, "this is what makes a crowd cheap"
+        deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        first = asyncio.ensure_future(stream.next_chunk(deadline))
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="already waiting"):
+            await stream.next_chunk(deadline)
+        asked.set()
+        assert await first == b""
 
 
 async def test_peeked_bytes_are_read_again_without_their_padding(session):
