@@ -11,6 +11,10 @@ slower and nothing else.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
 import aiohttp
 
 TRIED = "3.14."
@@ -53,3 +57,35 @@ def gather(content: aiohttp.StreamReader) -> None:
         return
     content.__class__ = Gathered  # it has no fields of its own, so that what has come already stays
     content._http_chunk_splits = None  # noqa: SLF001 - the ends of chunks that came with the headers
+
+
+def hear_of_loss(response: aiohttp.ClientResponse) -> Callable[[], object]:
+    """Let who waits for more of a body hear that the connection is gone; return what ends that, to be called when the answer is over.
+
+    When aiohttp's parser meets what is no HTTP it closes the connection and forgets the body: who waits for it is told neither an end nor
+    an error (aiohttp 3.14, with its parser in C).
+    """
+    connection, content = response.connection, response.content
+    protocol = None if connection is None else connection.protocol
+    closed = None if protocol is None else protocol.closed
+    if closed is None:
+        return _nothing
+
+    def lost(_: asyncio.Future[None]) -> None:
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientPayloadError("the connection ended in what is no HTTP"))
+
+    closed.remove_done_callback(_heard)
+    closed.add_done_callback(_heard)  # it outlives this answer where the connection is used again
+    closed.add_done_callback(lost)
+    return partial(closed.remove_done_callback, lost)
+
+
+def _heard(closed: asyncio.Future[None]) -> None:
+    """Take note of how a connection ended, which asyncio complains of where nobody does."""
+    if not closed.cancelled():
+        closed.exception()
+
+
+def _nothing() -> None:
+    """There is nothing to end."""

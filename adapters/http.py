@@ -31,7 +31,7 @@ from adapters.addresses import GuardedResolver, PrivateAddressError, refuse_priv
 from adapters.base import Billed, ErrorKind, ProviderError, Scope
 from adapters.bodies import Pieces, encode
 from adapters.failures import error_code, error_fields, error_text, excerpt, redact, retry_after, retry_told, should_retry
-from adapters.gathered import gather
+from adapters.gathered import gather, hear_of_loss
 from adapters.unread import Lookout, Unread
 from adapters.verdicts import Verdict, classify
 
@@ -207,6 +207,7 @@ class Stream:
         self._response = response
         self._content = response.content
         gather(self._content)
+        self._over = hear_of_loss(response)
         self._held = b""  # read ahead by `peek`
         self._watch = _Watch(response.close)  # which ends a read that waits
         self._unread = Unread(response, lookout)
@@ -265,6 +266,7 @@ class Stream:
     def close(self) -> None:
         """Close the socket, or leave it to be used again if the body was read to its end."""
         self._watch.close()
+        self._over()
         self._response.close()
 
     async def reply(self, deadline: float) -> Reply:

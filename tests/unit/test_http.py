@@ -1,6 +1,7 @@
 """Calls to providers: budgets, caps, redirects, and what a failure says about billing."""
 
 import asyncio
+import gc
 import itertools
 import json
 import socket
@@ -297,6 +298,70 @@ async def test_a_connection_that_ended_in_nonsense_while_nobody_read_is_a_cut(se
             assert await stream.next_chunk(deadline) == b"first"
             assert await stream.next_chunk(deadline) == b""
             assert stream.cut
+
+
+@pytest.mark.parametrize("waiting", ["piece by piece", "as one body"])
+async def test_a_connection_that_ends_in_nonsense_while_somebody_waits_is_a_cut_at_once(session, waiting):
+    connections = set()
+
+    async def handler(request):
+        connections.add(id(request.transport))
+        answer = web.StreamResponse()
+        answer.enable_chunked_encoding()
+        await answer.prepare(request)
+        await answer.write(b"first")
+        if len(connections) == 1 and "again" in await request.text():
+            await asyncio.sleep(0.05)
+            request.transport.write(b"no length of a chunk\r\n")
+            await asyncio.Event().wait()
+        return answer
+
+    async with serving(handler) as url:
+        deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        for _ in range(3):  # the same connection, which a former answer was heard on
+            async with Http(session).stream_json(url, {}) as stream:
+                assert [await stream.next_chunk(deadline), await stream.next_chunk(deadline)] == [b"first", b""]
+                assert not stream.cut
+        async with Http(session).stream_json(url, {"again": True}) as stream:
+            assert await stream.peek(deadline) == b"first"
+            if waiting == "as one body":
+                error = await failed(stream.reply(deadline))
+                assert (error.kind, error.detail) == (ErrorKind.SERVER, "the connection was cut")
+            else:
+                assert await stream.next_chunk(deadline) == b"first"
+                assert await stream.next_chunk(deadline) == b""
+                assert stream.cut
+        assert len(connections) == 1
+        assert asyncio.get_running_loop().time() < deadline - PATIENCE_SECONDS / 2, "it is not the time-out that ended it"
+
+
+async def test_how_a_connection_ended_after_its_answer_is_no_news(session, caplog):
+    """asyncio complains of an error that nobody took."""
+    asked = asyncio.Event()
+
+    async def handler(request):
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        await asked.wait()
+        await answer.write(b"all")
+        return answer
+
+    async with serving(handler) as url:
+        async with Http(session).stream_json(url, {}) as stream:
+            connection = stream._response.connection
+            assert connection is not None
+            protocol = connection.protocol
+            assert protocol is not None
+            asked.set()
+            deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+            assert [await stream.next_chunk(deadline), await stream.next_chunk(deadline)] == [b"all", b""]
+        assert protocol.closed is not None
+        protocol.connection_lost(OSError("reset"))
+        await asyncio.sleep(0)
+        protocol._closed = None
+        del stream
+        gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 async def test_an_error_of_ours_is_no_cut(session):
