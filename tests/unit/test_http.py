@@ -273,6 +273,17 @@ async def test_a_streams_socket_closes_on_every_way_out(session, loop_time, leav
     assert not session.connector._acquired
 
 
+async def is_cut_behind_first(stream, deadline, whole):
+    """Read a peeked stream on, piece by piece or as one body: it says "first" and is cut."""
+    if whole:
+        error = await failed(stream.reply(deadline))
+        assert (error.kind, error.detail) == (ErrorKind.SERVER, "the connection was cut")
+        return
+    assert await stream.next_chunk(deadline) == b"first"
+    assert await stream.next_chunk(deadline) == b""
+    assert stream.cut
+
+
 @pytest.mark.parametrize("whole", [False, True], ids=["piece by piece", "as one body"])
 async def test_a_connection_that_ended_in_nonsense_while_nobody_read_is_a_cut(session, whole):
     read = asyncio.Event()
@@ -291,17 +302,11 @@ async def test_a_connection_that_ended_in_nonsense_while_nobody_read_is_a_cut(se
         assert await stream.peek(deadline) == b"first"
         read.set()
         await eventually(lambda: not stream._content._protocol.connected)
-        if whole:
-            error = await failed(stream.reply(deadline))
-            assert (error.kind, error.detail) == (ErrorKind.SERVER, "the connection was cut")
-        else:
-            assert await stream.next_chunk(deadline) == b"first"
-            assert await stream.next_chunk(deadline) == b""
-            assert stream.cut
+        await is_cut_behind_first(stream, deadline, whole)
 
 
-@pytest.mark.parametrize("waiting", ["piece by piece", "as one body"])
-async def test_a_connection_that_ends_in_nonsense_while_somebody_waits_is_a_cut_at_once(session, waiting):
+@pytest.mark.parametrize("whole", [False, True], ids=["piece by piece", "as one body"])
+async def test_a_connection_that_ends_in_nonsense_while_somebody_waits_is_a_cut_at_once(session, whole):
     connections = set()
 
     async def handler(request):
@@ -324,13 +329,7 @@ async def test_a_connection_that_ends_in_nonsense_while_somebody_waits_is_a_cut_
                 assert not stream.cut
         async with Http(session).stream_json(url, {"again": True}) as stream:
             assert await stream.peek(deadline) == b"first"
-            if waiting == "as one body":
-                error = await failed(stream.reply(deadline))
-                assert (error.kind, error.detail) == (ErrorKind.SERVER, "the connection was cut")
-            else:
-                assert await stream.next_chunk(deadline) == b"first"
-                assert await stream.next_chunk(deadline) == b""
-                assert stream.cut
+            await is_cut_behind_first(stream, deadline, whole)
         assert len(connections) == 1
         assert asyncio.get_running_loop().time() < deadline - PATIENCE_SECONDS / 2, "it is not the time-out that ended it"
 
